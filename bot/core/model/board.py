@@ -98,6 +98,11 @@ class Board:
         """How many runs wait to enter `step`."""
         return len(self._indexes.queues.get(step, ()))
 
+    def steps_waited_for(self) -> list[Step]:
+        """The steps that runs wait to enter, in the order of the stages."""
+        queues = self._indexes.queues
+        return [step for step in self._layout().steps if queues.get(step)]
+
     def services_waiting(self, step: Step) -> Set[str]:
         """The services of which runs wait to enter `step`."""
         return self._indexes.in_line[step].keys() if step in self._indexes.in_line else set()
@@ -189,10 +194,14 @@ class Board:
 
     def locks_of(self, stage: str) -> list[Lock]:
         """The locks that close `stage`, oldest first."""
+        if not self.locks:
+            return []
         return sorted((k for k in self.locks.values() if k.stage == stage), key=lambda k: (k.since, k.key))
 
     def locks_held_by(self, service: str) -> list[Lock]:
         """The automatic locks that `service` holds, oldest first."""
+        if not self.locks:
+            return []
         return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
 
     def follow_up(self, stage: str) -> FollowUp:
@@ -280,11 +289,15 @@ class Board:
 
     def aborting(self) -> list[Buildable]:
         """Whose running build was asked to end, in a fixed order."""
+        if not self._indexes.aborting:
+            return []
         found = (self._at(key) for key in sorted(self._indexes.aborting))
         return [built for built in found if built.attempt.build is not None]
 
     def duplicates(self) -> list[UnmanagedBuild]:
         """The builds that repeat one of ours and were asked to end, in a fixed order."""
+        if not self.unmanaged:
+            return []
         return sorted((f for f in self.unmanaged.values() if f.abort is not None), key=lambda f: f.key)
 
     def _aborts(self) -> Iterator[Abort]:

@@ -157,7 +157,7 @@ class CommitHistory:
         """Whether links lead from `newer` back to `older`, to a later position of its segment, or to a namesake."""
         if newer.segment == older.segment and newer.seq >= older.seq:
             return True
-        if not self.links:
+        if not any(_leads_to(link, older) for link in self.links):
             return False
         reached = {newer.segment: newer.seq}
         grew = True
@@ -284,6 +284,12 @@ class CommitHistory:
         grown = replace(self, positions=positions, count=self.count + 1, links=proven, head=position)
         older = keep_head and self.head is not None and grown.contains(self.head, position)
         return replace(grown, head=self.head) if older else grown
+
+
+def _leads_to(link: Link, position: Position) -> bool:
+    """Whether the link may be the last on a way back to the commit: it ends there, or later in its segment."""
+    end = link.older
+    return (end.segment == position.segment and end.seq >= position.seq) or end.sha == position.sha
 
 
 def _is_within(position: Position, reached: dict[int, int]) -> bool:

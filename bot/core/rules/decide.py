@@ -133,9 +133,10 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
 def _clock(decision: Decision) -> None:
     """What the time of the event makes due: locks that end, freezes, builds that run too long or do not end."""
     board = decision.board
-    ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now and not k.freeze]
-    for lock in sorted(ended, key=lambda k: (k.since, k.key)):
-        stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
+    if board.locks:
+        ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now and not k.freeze]
+        for lock in sorted(ended, key=lambda k: (k.since, k.key)):
+            stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
     freezes.keep_freezes(decision)
     for run in board.overdue(decision.now):
         late = decision.update_attempt(run, timed_out=True)

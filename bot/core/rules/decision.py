@@ -119,23 +119,23 @@ class Decision:
         run: Buildable | None = None,
         *,
         holder: str | None = None,
-        **details: Any,
+        service: str | None = None,
+        sha: str | None = None,
+        step: Step | None = None,
+        by: str | None = None,
+        build: int | None = None,
+        via: str | None = None,
+        lock: str | None = None,
     ) -> None:
         """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
 
         `holder` names the run that holds a lock, which may have left the board. Who asked for it is on record, too.
         """
-        details = {"run": holder, "by": _asked_by(why), **details}
+        by = _asked_by(why) if by is None else by
         if run is not None:
-            details = {
-                "service": run.service,
-                "sha": run.sha,
-                "step": run.step,
-                "build": run.attempt.build,
-                **details,
-                "run": run.key,
-            }
-        self.facts.append(Fact(kind, why, **details))
+            holder, service, sha = run.key, service or run.service, sha or run.sha
+            step, build = step or run.step, run.attempt.build if build is None else build
+        self.facts.append(Fact(kind, why, holder, service, sha, step, by, build, via, lock))
 
     def do(self, effect: Effect) -> None:
         """Ask for something to be done outside."""
@@ -163,7 +163,9 @@ class Decision:
         return changed
 
     def update_attempt(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
-        """Note what became known of the present attempt of a run or a verification."""
+        """Note what became known of the present attempt of a run or a verification, if that is news."""
+        if all(getattr(run.attempt, name) == value for name, value in changes.items()):
+            return run
         return self.update(run, attempt=replace(run.attempt, **changes))
 
     def end(self, run: Run, ending: Ending) -> None:

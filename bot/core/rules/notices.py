@@ -7,7 +7,7 @@ data; the words are made when they are sent (`bot.reporting`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner, Comment, FindPull, LockNotice
@@ -35,20 +35,23 @@ from bot.core.rules.freeze_windows import last_freeze
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the banners and the notices to pull requests follow from: cheap to compare before and after a decision."""
+    """What the banners and the notices to pull requests follow from: cheap to note and to compare in each decision."""
 
     pipeline: Pipeline
-    banners: dict[Job, Banner]
     locks: tuple[Lock, ...] = ()
+    #: Of each service that holds a lock, what is on its way to open it.
+    fixes: dict[str, list[Run]] = field(default_factory=dict)
+    #: Jenkins was not asked yet whether it shows banners of ours from before: it would show these.
+    unproven: bool = False
 
 
 def standing(board: Board) -> Standing:
     """What stands now; nothing while the pipeline only observes."""
     if not board.locks or board.header.mode is Mode.OBSERVE:
-        return Standing(board.pipeline, {})
-    told = board.pipeline.lock_status is not LockStatus.OFF
-    locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)) if told else ()
-    return Standing(board.pipeline, banners(board), tuple(locks))
+        return Standing(board.pipeline)
+    locks = tuple(sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)))
+    coming = {lock.service: fixes(board, lock.service) for lock in locks if lock.service is not None}
+    return Standing(board.pipeline, locks, coming, board.header.unproven)
 
 
 def give_notice(decision: Decision, event: Event, before: Standing) -> None:
@@ -56,8 +59,9 @@ def give_notice(decision: Decision, event: Event, before: Standing) -> None:
     after = standing(decision.board)
     _tell_pull_requests(decision)
     stage_notices.tell_people(decision)
-    decision.effects += _changed_banners(before.banners, after.banners)
-    decision.effects += _changed_lock_notices(before, after)
+    if before != after:
+        decision.effects += _changed_banners(_banners(before), _banners(after))
+        decision.effects += _changed_lock_notices(before, after)
     decision.effects += _late_lock_notice(event, after)
 
 
@@ -120,24 +124,25 @@ SHOWN = 5
 
 
 def banners(board: Board) -> dict[Job, Banner]:
-    """The banner of every locked stage, by its job; none while the pipeline only observes.
+    """The banner of every locked stage, by its job; none while the pipeline only observes."""
+    return _banners(standing(board))
 
-    None either before Jenkins was asked whether it shows anything of ours from before: it would show these.
-    """
-    if board.header.mode is Mode.OBSERVE or board.header.unproven:
+
+def _banners(standing: Standing) -> dict[Job, Banner]:
+    if standing.unproven or not standing.locks:
         return {}
-    locked = ((stage, board.locks_of(stage.name)) for stage in board.pipeline.stages)
+    locked = ((stage, [k for k in standing.locks if k.stage == stage.name]) for stage in standing.pipeline.stages)
     return {
-        stage.job: Banner(stage.job, stage.name, tuple(locks[:SHOWN]), tuple(_coming(board, locks)))
+        stage.job: Banner(stage.job, stage.name, tuple(locks[:SHOWN]), tuple(_coming(standing, locks)))
         for stage, locks in locked
         if locks
     }
 
 
-def _coming(board: Board, locks: Iterable[Lock]) -> Iterator[Message]:
+def _coming(standing: Standing, locks: Iterable[Lock]) -> Iterator[Message]:
     """What is on its way to open the stage, or what has to be done for it."""
     for service in dict.fromkeys(lock.service for lock in locks if lock.service is not None):
-        coming = fixes(board, service)[-SHOWN:]
+        coming = standing.fixes[service][-SHOWN:]
         yield from (fix_coming(run) for run in coming)
         if not coming:
             yield NoFixComing(service)
@@ -177,7 +182,7 @@ def put_back_banner(decision: Decision, event: BannerOverwritten) -> None:
 
 def _changed_lock_notices(before: Standing, after: Standing) -> Iterator[LockNotice]:
     """The notices that must be given, or taken back, in a fixed order."""
-    if before.locks == after.locks and (not after.locks or before.pipeline == after.pipeline):
+    if before.locks == after.locks and before.pipeline == after.pipeline:
         return
     was, is_now = _lock_notices(before), _lock_notices(after)
     for where in sorted({**was, **is_now}):
@@ -214,7 +219,7 @@ def _lock_notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
 
 def _concerned(standing: Standing) -> Iterable[Service]:
     """The services whose pull requests get a notice: of many services, mostly those few that hold a lock."""
-    if not standing.locks:
+    if not standing.locks or standing.pipeline.lock_status is LockStatus.OFF:
         return ()
     if standing.pipeline.lock_status is LockStatus.ALL:
         return standing.pipeline.services

@@ -107,9 +107,8 @@ def admit_waiting(decision: Decision) -> None:
     # another that was looked at before: whatever happens is a fact, and all doors are looked at once more.
     while told != len(decision.facts):
         told = len(decision.facts)
-        for step in decision.board.steps():
-            if decision.board.queue_length(step):
-                _fill(decision, step)
+        for step in decision.board.steps_waited_for():
+            _fill(decision, step)
 
 
 class _Look(NamedTuple):

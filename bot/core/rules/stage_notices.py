@@ -54,6 +54,8 @@ def tell_people(decision: Decision) -> None:
     stages += [lock.stage for lock, _ in decision.unlocked]
     stages += [run.step.stage for run, _ in decision.failed_runs]
     stages += sorted({lock.stage for lock in decision.board.locks.values()})
+    if not stages and not decision.board.follow_ups:
+        return
     for stage in dict.fromkeys(stages):
         due = _due(decision, stage)
         decision.effects += _of_stage(decision, stage, due)
@@ -69,6 +71,8 @@ def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
     locked = [lock for lock in decision.locked if lock in left]
     fixes, reported = _in_stage(decision.failed_fixes, stage), _in_stage(decision.failed_runs, stage)
     opened = [lock for lock, _ in decision.unlocked if lock.stage == stage and lock not in decision.locked]
+    if not (fixes or reported or locked or opened or due.forgotten or due.level is not None):
+        return
     topics: list[Topic] = []
     topics += ["fix-failed"] if fixes else []
     topics += ["locked"] if any(not lock.freeze for lock in locked) else []
@@ -77,8 +81,6 @@ def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
     topics += ["failed"] if reported else []
     topics += ["escalation"] if due.level is not None else []
     topics += ["reminder"] if due.forgotten else []
-    if not topics:
-        return
     about = StageNotice(
         stage,
         tuple(left),
@@ -173,14 +175,10 @@ def _note(decision: Decision, stage: str, due: _Due) -> None:
     board = decision.board
     known, locks = board.follow_up(stage), board.locks_of(stage)
     level = known.level if due.level is None else due.level
-    changed = replace(
-        known,
-        level=level if locked_since(locks) is not None else 0,
-        reminded=decision.now if due.forgotten else known.reminded,
-        told=tuple(dict.fromkeys((*known.told, *due.to))),
-    )
-    if locks and changed != known:
-        board.put(changed)
+    level = level if locked_since(locks) is not None else 0
+    if locks and (level != known.level or due.forgotten or due.to):
+        reminded = decision.now if due.forgotten else known.reminded
+        board.put(replace(known, level=level, reminded=reminded, told=tuple(dict.fromkeys((*known.told, *due.to)))))
 
 
 def number_notices(decision: Decision) -> None:
@@ -188,12 +186,12 @@ def number_notices(decision: Decision) -> None:
 
     One that is about no lock goes to whoever hears of its topic.
     """
-    decision.effects = [_numbered(decision, effect) for effect in decision.effects]
+    for index, effect in enumerate(decision.effects):
+        if isinstance(effect, Notify):
+            decision.effects[index] = _numbered(decision, effect)
 
 
-def _numbered(decision: Decision, effect: Effect) -> Effect:
-    if not isinstance(effect, Notify):
-        return effect
+def _numbered(decision: Decision, effect: Notify) -> Notify:
     to = effect.to or decision.board.pipeline.notices.recipients((effect.topic, *effect.also), effect.stage, ())
     to = tuple(name for name in to if name != AUTHORS)
     return replace(effect, to=to, key=f"{decision.board.queue_number():012d}/{effect.key}")

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 from bot.core.model.board_records import (
     FAMILIES,
@@ -324,14 +325,15 @@ class Board:
         self._change(record, None)
 
     def _change(self, record: Record, after: Record | None) -> None:
-        before = self._get(record)
-        where = (FAMILIES[type(record)], record.key)
+        kind, key = type(record), record.key
+        before = self._get(kind, key)
+        where = (FAMILIES[kind], key)
         known = self.journal.get(where)
         if known is not None:
             known.after = after
         else:
             self.journal[where] = Change(before, after)
-        self._set(before, after)
+        self._set(kind, key, before, after)
 
     def take_changes(self) -> list[Change]:
         """What was changed since the last call, each record once; forgets it."""
@@ -347,7 +349,9 @@ class Board:
         """Take back everything changed since the last `take_changes`."""
         journal, self.journal = self.journal, {}
         for change in journal.values():
-            self._set(change.after, change.before)
+            record = change.after or change.before
+            if record is not None:
+                self._set(type(record), record.key, change.after, change.before)
 
     def queue_number(self) -> int:
         """The next place in line."""
@@ -355,12 +359,10 @@ class Board:
         self.put(replace(self.counters, next_queue_number=number + 1))
         return number
 
-    def _get(self, record: Record) -> Record | None:
-        if isinstance(record, Header):
-            return self.header
-        if isinstance(record, Counters):
-            return self.counters
-        return self._kept(type(record)).get(record.key)
+    def _get(self, kind: type, key: str) -> Record | None:
+        if kind in TABLES:
+            return self._kept(kind).get(key)
+        return self.header if kind is Header else self.counters
 
     def stored(self, family: str, key: str) -> Record | None:
         """The record of a family (`FAMILIES`) under its key, if there is one."""
@@ -371,24 +373,25 @@ class Board:
         table: dict[str, Record] = getattr(self, TABLES[kind])
         return table
 
-    def _set(self, before: Record | None, after: Record | None) -> None:
+    def _set(self, kind: type, key: str, before: Any, after: Any) -> None:
         """Put `after` where `before` is, and keep what is looked up by something else than its key."""
-        record = after or before
-        if record is None:
-            return
-        if isinstance(record, Header | Counters):
+        if kind not in TABLES:
             self._set_single(after)
             return
-        table = self._kept(type(record))
+        table = self._kept(kind)
         if after is None:
-            table.pop(record.key, None)
+            table.pop(key, None)
         else:
-            table[record.key] = after
-        if isinstance(record, Run | Verification):
-            self._indexes.change(before, after)  # type: ignore[arg-type]  # both are of the record's kind, or None
-        elif isinstance(after, StageVersion):
+            table[key] = after
+        if kind is Run or kind is Verification:
+            self._indexes.change(before, after)
+        elif kind is StageVersion:
+            self._find_by_step(before, after)
+
+    def _find_by_step(self, before: StageVersion | None, after: StageVersion | None) -> None:
+        if after is not None:
             self._in_steps.setdefault(after.service, {})[after.step] = after
-        elif isinstance(before, StageVersion):
+        elif before is not None:
             self._in_steps[before.service].pop(before.step)
 
     def _set_single(self, after: Record | None) -> None:
@@ -402,5 +405,5 @@ def build_board(header: Header, records: Iterable[Record]) -> Board:
     """A board with these records, and nothing in its journal."""
     board = Board(header)
     for record in records:
-        board._set(None, record)
+        board._set(type(record), record.key, None, record)
     return board

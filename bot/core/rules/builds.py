@@ -237,7 +237,7 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.status(run, run.step, "success", passed)
     decision.note(run, passed)
     _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
-    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False)
+    run = replace(run, passed=(*run.passed, run.step), retried=0, retrying=False)  # stored with where it goes from here
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)
     passed_stage(decision, run)

@@ -49,16 +49,17 @@ def tell_people(decision: Decision) -> None:
 
     While the pipeline observes nobody is told, so nothing counts as told.
     """
+    if not (decision.board.locks or decision.board.follow_ups or _has_news(decision)):
+        return
     stages = [lock.stage for lock in decision.locked]
     stages += [run.step.stage for run, _ in decision.failed_fixes]
     stages += [lock.stage for lock, _ in decision.unlocked]
     stages += [run.step.stage for run, _ in decision.failed_runs]
     stages += sorted({lock.stage for lock in decision.board.locks.values()})
-    if not stages and not decision.board.follow_ups:
-        return
     for stage in dict.fromkeys(stages):
         due = _due(decision, stage)
-        decision.effects += _of_stage(decision, stage, due)
+        if due.level is not None or due.forgotten or _has_news(decision):
+            decision.effects += _of_stage(decision, stage, due)
         _note(decision, stage, due)
     for known in sorted(decision.board.follow_ups.values(), key=lambda known: known.key):
         if not decision.board.locks_of(known.key):
@@ -66,13 +67,16 @@ def tell_people(decision: Decision) -> None:
             decision.board.drop(known)
 
 
+def _has_news(decision: Decision) -> bool:
+    """Whether the decision itself has led to something that people are told of a stage."""
+    return bool(decision.locked or decision.unlocked or decision.failed_fixes or decision.failed_runs)
+
+
 def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
     left = decision.board.locks_of(stage)
     locked = [lock for lock in decision.locked if lock in left]
     fixes, reported = _in_stage(decision.failed_fixes, stage), _in_stage(decision.failed_runs, stage)
     opened = [lock for lock, _ in decision.unlocked if lock.stage == stage and lock not in decision.locked]
-    if not (fixes or reported or locked or opened or due.forgotten or due.level is not None):
-        return
     topics: list[Topic] = []
     topics += ["fix-failed"] if fixes else []
     topics += ["locked"] if any(not lock.freeze for lock in locked) else []
@@ -81,6 +85,8 @@ def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
     topics += ["failed"] if reported else []
     topics += ["escalation"] if due.level is not None else []
     topics += ["reminder"] if due.forgotten else []
+    if not topics:
+        return
     about = StageNotice(
         stage,
         tuple(left),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bot.core.model.service_state import CleanUp
 
 from bot.core.model import replaced
 from bot.core.model.board import Board

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording mutants lock clean bootstrap chromium proxies engines image
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording simulation mutants lock clean bootstrap chromium proxies engines image
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -65,6 +65,11 @@ house: $(STAMP) ## Print how much of the code one path runs through, and other f
 
 api-docs: $(STAMP) ## Write docs/api.md from what the API says of itself
 	@$(BIN)/python -m demo.api_page
+
+simulation: $(STAMP) ## Simulate demo/simulation.yaml: the figures of docs/simulate.md, and its picture
+	@COLUMNS=120 $(BIN)/interlock simulate demo/simulation.yaml $(ARGS)
+	@COLUMNS=120 $(BIN)/interlock simulate demo/simulation.yaml $(ARGS) \
+	  --sweep stages.acceptance.capacity=1..6 --svg docs/sweep-acceptance.svg
 
 recording: $(STAMP) ## Decide the recording that CI replays by the rules of today (ARGS=--anew: record other lives)
 	@$(BIN)/python -m tests.replay.make $(ARGS)

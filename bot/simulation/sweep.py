@@ -80,7 +80,8 @@ class _Picture:
         yield f'  <desc id="sweep-desc">{escape(self._description())}</desc>'
         yield f"  <style>{STYLE}  </style>"
         yield f'  <rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>'
-        yield f'  <text class="title" x="{LEFT}" y="24">{title}</text>'
+        yield f'  <text class="title" x="{LEFT}" y="18">{escape(f"Lead time by {self._sweep.key}")}</text>'
+        yield f'  <text x="{LEFT}" y="36">{escape(self._sweep.title)}</text>'
         yield from self._legend()
         yield from self._axes()
         yield from self._range()
@@ -101,7 +102,7 @@ class _Picture:
         return f"{self._sweep.key} = " + "; ".join(sentences) + "."
 
     def _legend(self) -> Iterator[str]:
-        y = 44
+        y = 56
         yield f'  <line class="p50" x1="{LEFT}" y1="{y - 4}" x2="{LEFT + 24}" y2="{y - 4}"/>'
         words = f"p50, range over {self._sweep.seeds} seeds" if self._sweep.seeds > 1 else "p50"
         yield f'  <text x="{LEFT + 32}" y="{y}">{words}</text>'

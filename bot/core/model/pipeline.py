@@ -227,11 +227,6 @@ class Pipeline:
             return None
         return found.job if track is Track.REAL else found.fast_job
 
-    def timeout(self, stage: str, track: Track) -> float | None:
-        """The longest a build of a step may run, in seconds; None: for ever."""
-        found = self.verify if track is Track.VERIFY else self.stage(stage)
-        return found.timeout if found is not None else None
-
     def verifies(self, service: str) -> bool:
         """Whether the pull requests of `service` are verified."""
         found = self.service(service)

@@ -306,6 +306,7 @@ class Configuration:
             named += [name for route in plan.routes for name in route.to]
             named += [name for level in plan.escalation for name in level.to]
             named += plan.reminder.to if plan.reminder is not None else ()
+            named += plan.weekly.to if plan.weekly is not None else ()
             named += [channel for _, channel in plan.people]
         return tuple(name for name in dict.fromkeys(named) if name != AUTHORS)
 

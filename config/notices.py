@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from bot.core.model.facts import FactKind
 from config import values as v
 from config.errors import nearest, one_of, shown
+from config.freezes import TimeZone
 from config.values import FileSection
 
 
@@ -79,6 +80,31 @@ class ReminderEntry(FileSection):
     """Who is told: channels."""
 
 
+class Weekday(StrEnum):
+    """The days of the week."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+class WeeklyEntry(FileSection):
+    """Who gets the report of each week, and when."""
+
+    to: Recipients
+    """Who gets it: channels."""
+    day: Weekday = Weekday.MONDAY
+    """On which day. The report is about the last week that is over by then. Default `monday`."""
+    hour: v.Hour = 8
+    """At which full hour, 0 to 23. Default 8."""
+    time_zone: TimeZone = "UTC"
+    """By whose clocks. Default `UTC`."""
+
+
 class PipelineNotifyEntry(FileSection):
     """Who is told of what in this pipeline, beside the channels of `notify`, which hear of all pipelines."""
 
@@ -88,6 +114,8 @@ class PipelineNotifyEntry(FileSection):
     """Who is told while a stage stays locked by a failure, level by level; they also hear when it opens."""
     reminder: ReminderEntry | None = None
     """Who is reminded of a lock of a person that has no end. Default: nobody."""
+    weekly: WeeklyEntry | None = None
+    """Who gets the report of each week, and when. Default: nobody."""
     people: dict[v.PersonName, v.Name] = Field(default_factory=dict)
     """The channel of a person who wants to be told when a stage opens, by the name that the log shows."""
 

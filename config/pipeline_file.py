@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.core.access import Member, MemberKind, Roles
 from bot.core.access import Members as RoleMembers
-from bot.core.model.notice_plan import EscalationLevel, NoticePlan, ReminderPlan, Route
+from bot.core.model.notice_plan import EscalationLevel, NoticePlan, ReminderPlan, Route, WeeklyPlan
 from bot.core.model.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config import freezes
 from config.access import MemberEntry, Members, ReadPolicy
@@ -33,7 +33,7 @@ from config.configuration import (
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
 from config.model import JobEntry, NotifyEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
-from config.notices import PipelineNotifyEntry, WebhookEntry
+from config.notices import PipelineNotifyEntry, WebhookEntry, Weekday, WeeklyEntry
 from config.validation import validate
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
@@ -155,7 +155,13 @@ def _notices(entry: PipelineNotifyEntry, everywhere: NotifyEntry) -> NoticePlan:
     levels = tuple(EscalationLevel(level.after, level.to, level.stages or ()) for level in entry.escalation)
     given = entry.reminder
     reminder = ReminderPlan(given.after, given.every, given.to) if given is not None else None
-    return NoticePlan(tuple(routes), levels, reminder, tuple(entry.people.items()))
+    return NoticePlan(tuple(routes), levels, reminder, tuple(entry.people.items()), _weekly(entry.weekly))
+
+
+def _weekly(entry: WeeklyEntry | None) -> WeeklyPlan | None:
+    if entry is None:
+        return None
+    return WeeklyPlan(entry.to, [*Weekday].index(entry.day) + 1, entry.hour, entry.time_zone)
 
 
 def _web(entry: WebEntry) -> WebSettings:

@@ -142,10 +142,13 @@ def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
                 if isinstance(name, str) and name not in names:
                     what = f"there is no {kind.removesuffix('s')} {shown(name)} in this pipeline"
                     yield (*at, kind, index), Mistake(what, one_of(names), nearest(name, names))
-    reminder = section.get("reminder")
-    if isinstance(reminder, dict) and isinstance(to := reminder.get("to"), list) and AUTHORS in to:
-        what = "no commit is behind a lock of a person: it has no authors"
-        yield (*path, "notify", "reminder", "to", to.index(AUTHORS)), Mistake(what, "channels")
+    for key, what in (
+        ("reminder", "no commit is behind a lock of a person: it has no authors"),
+        ("weekly", "no commit is behind a week: it has no authors"),
+    ):
+        about = section.get(key)
+        if isinstance(about, dict) and isinstance(to := about.get("to"), list) and AUTHORS in to:
+            yield (*path, "notify", key, "to", to.index(AUTHORS)), Mistake(what, "channels")
 
 
 def _levels(model: PipelineFile) -> Iterator[Found]:

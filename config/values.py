@@ -323,6 +323,7 @@ Plain = Annotated[
 
 Switch = Annotated[bool, BeforeValidator(switch), WithJsonSchema({"type": "boolean"})]
 Retries = Annotated[int, whole(0, 10), integer(0, 10)]
+Hour = Annotated[int, whole(0, 23), integer(0, 23)]
 Kept = Annotated[int, whole(1, 1_000_000), integer(1, 1_000_000)]
 Mebibytes = Annotated[int, whole(1, 4096), integer(1, 4096)]
 FastCapacity = Annotated[int, whole(1, 1000), integer(1, 1000)]

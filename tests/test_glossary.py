@@ -45,7 +45,7 @@ PLAIN = listed(
     payload people performer permission picture plan policy poll probe problem process progress purpose question rate
     reference report repository request response result retention row scheduler script search section sender sentence
     server session shape sign source start state store subject target task telling template time token total transport
-    usage validation value version view wait watch webhook wish withdrawal wording worker
+    usage validation value version view wait watch webhook weekday wish withdrawal wording worker
     hour lead table
     """
 )

@@ -1,5 +1,7 @@
 """What a worker does for the statistics now and then: fold the log into them, and forget what counts no more.
 
+It has the report of each week sent, too: the board remembers of which week one went out, so that it goes out once.
+
 It also notes what is estimated of some runs and locks, so that it can be compared with what happens: that is how far
 estimates are off. What people are shown is never stored.
 """
@@ -11,6 +13,7 @@ from itertools import islice
 
 from bot import lock_reports
 from bot.core.model.board import Board
+from bot.core.model.events import WeekEnded
 from bot.core.model.pipeline import Mode, Track
 from bot.core.model.run import Run, Status
 from bot.forecast.forecast import Forecast
@@ -19,6 +22,8 @@ from bot.runtime import PipelineContext
 from bot.statistics.fold import set_paused
 from bot.statistics.parts import Foretold, MeasuredRun, SaidEstimate, StepClock
 from bot.statistics.statistics import Statistics
+from bot.store.inbox import Accepted
+from config.week_times import last_report
 
 #: Of how many runs in each queue, and in each step, estimates are noted.
 NOTED = 20
@@ -78,3 +83,25 @@ def _note_locks(statistics: Statistics, forecast: Forecast, board: Board, stage:
 
 def _said(estimate: Estimate, now: float) -> SaidEstimate:
     return SaidEstimate(now, estimate.at, estimate.low, estimate.high)
+
+
+# -- the report of a week ----------------------------------------------------------------------------------------------
+
+
+def report_week(context: PipelineContext) -> bool:
+    """Tell the board that a report is due, if one is; whether it needs a turn.
+
+    While the pipeline observes nobody is told. A board that began after the report was due has nothing to report.
+    """
+    plan = context.pipeline.notices.weekly
+    if plan is None:
+        return False
+    now = time.time()
+    due = last_report(plan, now)
+    with context.look() as copy:
+        header, version = copy.board.header, copy.version
+    if not due.is_sent(now) or not 0 < header.born < due.at:
+        return False
+    if header.mode is Mode.OBSERVE or due.week <= header.reported_week:
+        return False
+    return context.inbox.add(WeekEnded(due.week), f"week:{due.week}:{version}") is not Accepted.DUPLICATE

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from bot import lock_reports
 from bot.core.model.board import Board
 from bot.core.model.effects import Mention, Notify
-from bot.core.model.messages import Message
+from bot.core.model.messages import Message, WeekNotice
 from bot.core.model.pipeline import Step
 from bot.core.model.stage_messages import StageNotice
 from bot.core.model.stage_state import Lock
@@ -24,6 +24,7 @@ from bot.reporting.estimates import lock_clauses
 from bot.reporting.notices import NoticeDetails, notice
 from bot.reporting.notices import mention as comment
 from bot.runtime import PipelineContext, Runtime
+from bot.statistics.report import week_figures
 from bot.store.outbox import Claim
 
 #: How long it is remembered that a channel took something, in seconds: longer than it is tried.
@@ -94,6 +95,8 @@ def details_of(runtime: Runtime, context: PipelineContext, about: Message) -> No
     """Where to look and what to type, and what the statistics know of the locks."""
     name = context.pipeline.name
     page, flag = runtime.page_of(name), f" -p {name}" if len(runtime.pipelines) > 1 else ""
+    if isinstance(about, WeekNotice):
+        return NoticeDetails(page, flag, week=week_figures(context.statistics.current(), about.week, time.time()))
     if not isinstance(about, StageNotice):
         return NoticeDetails(page, flag)
     failed = [(lock.run, Step(lock.stage), lock.build) for lock in about.left if lock.run is not None]

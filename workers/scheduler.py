@@ -31,6 +31,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "interlock.reconcile_heads": polling.heads,
         "interlock.measure": 15.0,
         "interlock.plan_freezes": 60.0,
+        "interlock.report_week": 60.0,
         "interlock.pack_recording": 60.0,
         "interlock.housekeep": 60.0,
     }

@@ -184,6 +184,14 @@ def plan_freezes() -> None:
             turn.apply_async((name,), expires=60)
 
 
+@task("interlock.report_week", queue=TURNS)
+def report_week() -> None:
+    """Have the report of the last week sent, where it is due."""
+    for name, context in runtime().pipelines.items():
+        if measuring.report_week(context):
+            turn.apply_async((name,), expires=60)
+
+
 @task("interlock.measure", queue=TURNS)
 def measure() -> None:
     """Fold the facts since the last time into the statistics."""

@@ -15,6 +15,7 @@ from bot.cli.common import (
     as_json,
     calls_api,
     clean,
+    clock,
     date_and_time,
     limit,
     print_json,
@@ -230,13 +231,20 @@ def freezes(api: ApiClient, as_json: bool) -> None:
 
 @click.command()
 @click.argument("service", required=False)
+@click.option("--week", metavar="WEEK", help="Print the report of one week: last, or such as 2026-W48.")
 @as_json
 @calls_api
-def stats(api: ApiClient, service: str | None, as_json: bool) -> None:
+def stats(api: ApiClient, service: str | None, week: str | None, as_json: bool) -> None:
     """Print the numbers of the last weeks: lead time, waiting by cause, failures, locks and their cost.
 
-    SERVICE shows one service only. `docs/statistics.md` says what each number is.
+    SERVICE shows one service only. `docs/statistics.md` says what each number is. With --week: the report of that week
+    as the channels get it that `notify: weekly` names, of the week that is over last or of another one.
     """
+    if week is not None:
+        if service is not None:
+            raise WrongUsage("the report of a week is about all services: leave SERVICE or --week out")
+        _print_week_report(api.get("statistics", "week", has="figures", week=week), as_json)
+        return
     found = api.get("statistics", has="weeks", **({"service": service} if service else {}))
     if as_json:
         print_json(found)
@@ -253,3 +261,16 @@ def stats(api: ApiClient, service: str | None, as_json: bool) -> None:
         console.print(table)
     for line in sentences(found):
         say(line)
+
+
+def _print_week_report(found: Answer, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    say(found["subject"])
+    for line in ("", *found["text"].splitlines()):
+        say(line)
+    if found["next"] is None:
+        say("Nobody gets this report: the pipeline has no `notify: weekly`.")
+    else:
+        say(f"The next report, of {found['next']['week']}, goes out {clock(found['next']['at'], found['at'])}.")

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bot.core.model import stage_messages as m
 from bot.core.model.github_messages import DefaultBranchMoved
-from bot.core.model.messages import BuildStuck, Message
+from bot.core.model.messages import BuildStuck, Message, WeekNotice
 from bot.core.model.notice_plan import NoticePlan
 from bot.core.model.stage_state import Lock
 from bot.reporting.markdown import plain
 from bot.reporting.sentences import moment, named, words
 from bot.reporting.sentences import name_of as name
+from bot.reporting.week_report import week_report, weekly_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class NoticeDetails:
 
     `logs` and `pages`: by run, the log of its failing build and its page. `facts`: by the key of a lock, clauses such
     as what it costs, when it opens, which test is flaky. `reports`: the pages of the reports of locks that opened.
+    `week`: the figures of the week that a report is about (`bot.statistics.report.week_figures`).
     `flag`: what the commands need to find the pipeline, such as ` -p shop`.
     """
 
@@ -33,6 +36,7 @@ class NoticeDetails:
     pages: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reports: Mapping[str, str] = field(default_factory=dict)
+    week: Mapping[str, Any] | None = None
 
 
 NOTHING_KNOWN = NoticeDetails()
@@ -45,6 +49,8 @@ def notice(about: Message, details: NoticeDetails = NOTHING_KNOWN) -> tuple[str,
             return _subject(about), _text(about, details)
         case m.WatchNotice():
             return f"{about.stage} is open", f"You asked to be told: {about.stage} is open: {words(about.why)}.\n"
+        case WeekNotice():
+            return week_report(about, details.week, details.page)
         case m.LossNotice():
             return f"{about.pipeline}: state was lost", "\n".join(_loss(about)) + "\n"
         case BuildStuck():
@@ -92,6 +98,8 @@ def told_of_what(plan: NoticePlan) -> Iterator[str]:
     if plan.reminder is not None:
         first, every = duration(plan.reminder.after), duration(plan.reminder.every)
         yield f"lock of a person without an end after {first}, then every {every}: {', '.join(plan.reminder.to)}"
+    if plan.weekly is not None:
+        yield f"report of the week, {weekly_moment(plan.weekly)}: {', '.join(plan.weekly.to)}"
 
 
 #: The topics of `bot.core.model.effects.Notify` that routes are for; others go by the health.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 #: How many durations of one step and service are kept, of the last builds.
 DURATIONS_KEPT = 30
@@ -264,12 +265,12 @@ class FailingTest:
     #: The locks that have opened of those that its failure caused, alone or with others.
     locks: list[PastLock] = field(default_factory=list)
 
-    def since(self, at: float) -> FailingTest:
-        """What happened from `at` on."""
+    def since(self, at: float, until: float = inf) -> FailingTest:
+        """What happened after `at`, and not after `until`."""
         return FailingTest(
-            [each for each in self.failed if each > at],
-            [each for each in self.passed if each > at],
-            [lock for lock in self.locks if lock.opened > at],
+            [each for each in self.failed if at < each <= until],
+            [each for each in self.passed if at < each <= until],
+            [lock for lock in self.locks if at < lock.opened <= until],
         )
 
     @property

@@ -10,12 +10,14 @@ from typing import Any
 
 from bot.statistics.parts import Cause, FailingTest, Foretold, ServiceWeek, StepWeek
 from bot.statistics.periods import last_changes
-from bot.statistics.statistics import TEST_PERIOD, Statistics, cost_so_far, weeks_until
+from bot.statistics.statistics import TEST_PERIOD, Statistics, begin_of, cost_so_far, week_of, weeks_until
 
 Shape = dict[str, Any]
 
 #: How many weeks are shown, and how many failing tests.
 WEEKS, TESTS = 12, 20
+#: How many services, tests and steps the report of a week names.
+NAMED = 5
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ def report(statistics: Statistics, now: float, service: str | None = None) -> Sh
         "stages": _stages(together),
         "steps": step_rows(statistics, weeks) if service is None else [],
         "standing": standing_rows(statistics, now, service),
-        "tests": test_rows(statistics, now, service)[:TESTS],
+        "tests": test_rows(statistics, now - TEST_PERIOD, now, service)[:TESTS],
         "changes": last_changes(statistics, now) if service is None else [],
         "estimates": [_estimates(statistics, kind) for kind in Foretold],
     }
@@ -152,19 +154,44 @@ def standing_rows(statistics: Statistics, now: float, service: str | None) -> li
     return found
 
 
-def test_rows(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
-    """The tests that failed in the last 30 days: first those that caused most locks, then those that failed most."""
+def test_rows(statistics: Statistics, since: float, until: float, service: str | None = None) -> list[Shape]:
+    """The tests that failed in a time: first those that caused most locks, then those that failed most."""
     found: list[Shape] = []
     for rest, part in statistics.of("test"):
         name, _, test = rest.partition("/")
         if isinstance(part, FailingTest) and service in (None, name):
-            lately = part.since(now - TEST_PERIOD)
-            row = {"service": name, "test": test, "failed": len(lately.failed), "passed": len(lately.passed)}
-            locks = lately.locks
-            row |= {"locks": len(locks), "locked": sum(lock.seconds for lock in locks)}
-            found.append({**row, "cost": sum(lock.cost for lock in locks), "flaky": lately.flaky})
+            then = part.since(since, until)
+            row = {"service": name, "test": test, "failed": len(then.failed), "passed": len(then.passed)}
+            row |= {"locks": len(then.locks), "locked": sum(lock.seconds for lock in then.locks)}
+            flaky = part.since(until - TEST_PERIOD, until).flaky
+            found.append({**row, "cost": sum(lock.cost for lock in then.locks), "flaky": flaky})
     found.sort(key=lambda row: (-row["locks"], -row["failed"], row["service"], row["test"]))
     return [row for row in found if row["failed"] or row["locks"]]
+
+
+def week_figures(statistics: Statistics, week: str, now: float) -> Shape:
+    """What the report of a week says, beside the week before; `now`: when it is written."""
+    begins = begin_of(week)
+    ends = begins + 7 * 86_400
+    before = week_of(begins - 1)
+    sums, services = {week: _Sum(), before: _Sum()}, dict[str, _Sum]()
+    for each, name, part in statistics.weeks():
+        if each in sums:
+            sums[each].add(part)
+        if each == week:
+            services.setdefault(name, _Sum()).add(part)
+    return {
+        "week": week,
+        "begins": begins,
+        "ends": ends,
+        "numbers": sums[week].shape(),
+        "before": sums[before].shape(),
+        "services": [row for row in service_rows(services) if row["locks"]][:NAMED],
+        "tests": test_rows(statistics, begins, ends)[:NAMED],
+        "steps": step_rows(statistics, {week})[:NAMED],
+        "standing": standing_rows(statistics, now, None),
+        "changes": [change for change in last_changes(statistics, now) if change["at"] >= begins],
+    }
 
 
 def _estimates(statistics: Statistics, kind: Foretold) -> Shape:

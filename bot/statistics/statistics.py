@@ -178,6 +178,19 @@ def week_of(at: float) -> str:
     return f"{year}-W{week:02}"
 
 
+def is_week(text: str) -> bool:
+    """Whether a text names a week, as `week_of` does."""
+    try:
+        return week_of(begin_of(text)) == text
+    except (ValueError, OverflowError):
+        return False
+
+
+def begin_of(week: str) -> float:
+    """When a week begins: on Monday at midnight, by UTC. Raises ValueError if there is no such week."""
+    return datetime.strptime(f"{week}-1", "%G-W%V-%u").replace(tzinfo=UTC).timestamp()
+
+
 def weeks_until(at: float, count: int) -> list[str]:
     """The last `count` weeks, that of `at` last."""
     moment = datetime.fromtimestamp(at, UTC)

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response, render_template, request
 
+from bot.core.model.messages import WeekNotice
+from bot.reporting.notices import NoticeDetails, notice
 from bot.reporting.statistics import effect
 from bot.runtime import PipelineContext
 from bot.statistics.parts import Cause
-from bot.statistics.report import report
+from bot.statistics.report import report, week_figures
+from bot.statistics.statistics import is_week, week_of
 from bot.web import finding, shapes
-from bot.web.api_operation import operation
+from bot.web.api_operation import Parameter, operation
 from bot.web.api_reading import SERVICE, reading
 from bot.web.finding_pages import head
 from bot.web.page import page
+from bot.web.problems import Problem, shown
 from bot.web.shapes import Shape
-from bot.web.shared import context_of
-from bot.web.statistics_shapes import StatisticsShape
+from bot.web.shared import context_of, runtime
+from bot.web.statistics_shapes import StatisticsShape, WeekReportShape
+from config.week_times import next_report
 
 #: The size of a chart, the room of one week, and the gap beside its bar, in the units of its viewBox.
 HEIGHT, STEP, GAP = 60, 22, 4
+
+
+_WEEK = Parameter("week", "Which week, such as `2026-W48`; `last`, the default: the last one that is over.")
 
 
 @reading.get("/pipelines/<pipeline>/statistics")
@@ -30,6 +39,22 @@ HEIGHT, STEP, GAP = 60, 22, 4
 def show_statistics(pipeline: str) -> Response:
     """The numbers of the last weeks, of all services or of one: docs/statistics.md says what each one is."""
     return shapes.reply(_report(context_of(pipeline)))
+
+
+@reading.get("/pipelines/<pipeline>/statistics/week")
+@operation(WeekReportShape, parameters=(_WEEK,))
+def show_week_report(pipeline: str) -> Response:
+    """The report of a week as people get it (docs/notices.md), with its figures; and when the next one goes out."""
+    context, now = context_of(pipeline), time.time()
+    asked, last = request.args.get("week") or "last", week_of(now - 7 * 86_400)
+    if asked != "last" and not is_week(asked):
+        raise Problem(400, f"`week` cannot be {shown(asked)}: there is no such week; such as `{last}`, or `last`")
+    figures = week_figures(context.statistics.current(), last if asked == "last" else asked, now)
+    details = NoticeDetails(runtime().page_of(pipeline), week=figures)
+    subject, text = notice(WeekNotice(pipeline, figures["week"]), details)
+    plan = context.pipeline.notices.weekly
+    coming = None if plan is None else asdict(next_report(plan, now))
+    return shapes.reply({"subject": subject, "text": text, "figures": figures, "next": coming, "at": now})
 
 
 @page.get("/p/<pipeline>/statistics")

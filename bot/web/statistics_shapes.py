@@ -156,3 +156,40 @@ class StatisticsShape(TypedDict):
     """The last changes of the configuration, the newest first. Empty where one service is asked for."""
     estimates: list[EstimateErrorShape]
     at: float
+
+
+class WeekFiguresShape(TypedDict):
+    """What the report of a week says: its numbers, those of the week before, and what stood out in it."""
+
+    week: str
+    begins: float
+    ends: float
+    numbers: NumbersShape
+    before: NumbersShape
+    services: list[ServiceNumbersShape]
+    """Those whose locks cost most."""
+    tests: list[FailingTestShape]
+    """Those that failed in the week."""
+    steps: list[StepTimeShape]
+    standing: list[StandingLockShape]
+    """The locks that stand now."""
+    changes: list[ConfigurationEffectShape]
+    """The changes of the configuration since the week began."""
+
+
+class PlannedReportShape(TypedDict):
+    """The report of a week, and when it goes out."""
+
+    week: str
+    at: float
+
+
+class WeekReportShape(TypedDict):
+    """The report of a week."""
+
+    subject: str
+    text: str
+    figures: WeekFiguresShape
+    next: PlannedReportShape | None
+    """The next report that people get; null: the pipeline file has none sent."""
+    at: float

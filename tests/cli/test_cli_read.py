@@ -313,3 +313,12 @@ def test_a_running_build_is_named_as_a_build_and_not_as_a_pull_request(interlock
     shown = interlock("status", COLUMNS="80").output
     assert re.search(r"S3 +7b72891 .*#\d+ .*build #\d+, \d+ s", shown)
     assert not re.search(r"#\d+ \d+ s", shown)
+
+
+def test_the_report_of_a_week_is_printed_as_people_get_it(interlock: Interlock, story: Story, broken: Run) -> None:
+    shown = interlock("stats", "--week", "last")
+    assert shown.exit_code == 0
+    first, _, *rest = lines(shown.output)
+    assert re.fullmatch(rf"{story.shape.name}: week \d{{4}}-W\d\d: 0 delivered, 0 locks", first)
+    assert rest[-1] == "Nobody gets this report: the pipeline has no `notify: weekly`."
+    assert interlock("stats", "S1", "--week", "last").exit_code == 2

@@ -37,6 +37,7 @@ HEADINGS = {
     "RouteEntry": "`pipelines[].notify.routes[]`",
     "EscalationEntry": "`pipelines[].notify.escalation[]`",
     "ReminderEntry": "`pipelines[].notify.reminder`",
+    "WeeklyEntry": "`pipelines[].notify.weekly`",
     "GitHubEntry": "`github`",
     "NotifyEntry": "`notify`",
     "WebhookEntry": "`webhooks[]`",

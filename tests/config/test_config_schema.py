@@ -85,6 +85,7 @@ def test_people_can_be_told_exactly_what_the_rules_tell_and_how_interlock_is() -
     told = {*get_args(get_type_hints(effects.Notify)["topic"])} - {
         "escalation",
         "reminder",
+        "week",
     }  # they have keys of their own
     assert told == {str(notice) for notice in RoutedNotice}
     assert told | {watch.TOPIC, watch.DEAD_LETTERS} == {str(notice) for notice in Notice}

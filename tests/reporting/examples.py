@@ -187,6 +187,7 @@ WHOLE: list[m.Message] = [
     s.WatchNotice("pre-production", PASSED),
     s.LossNotice("shop", "the store was emptied"),
     s.WrittenNotice("subject", "text\n"),
+    m.WeekNotice("shop", "2026-W48"),
 ]
 
 NOTICES: list[m.Message] = [
@@ -220,6 +221,7 @@ NOTICES: list[m.Message] = [
         ("shop/production",),
         2,
     ),
+    m.WeekNotice("shop", "2026-W48"),
     m.BuildStuck(7, WHO, "", STEP, rolls_out=True),
     g.DefaultBranchMoved("S1", "shop/s1", "main", "trunk"),
     s.WrittenNotice("subject", "text\n"),

@@ -89,3 +89,14 @@ def test_page_and_api_show_what_the_last_change_of_the_configuration_did(
     page = client.get(f"/p/{played.shape.name}/statistics").text
     assert "too few runs to tell what it did: 1 delivered run before, 0 after (each side takes 20)" in page
     assert f"<code>{change.key}</code>: 3 → 5" in page
+
+
+def test_the_report_of_a_week_can_be_seen_before_anybody_gets_it(api: Api, played: Story) -> None:
+    week = api.get("/statistics").json["weeks"][-1]["week"]
+    found = api.get(f"/statistics/week?week={week}").json
+    assert found["subject"] == f"{played.shape.name}: week {week}: 1 delivered, 1 lock"
+    assert "S2 CheckoutTest: 1 lock" in found["text"] and found["figures"]["numbers"]["locks"] == 1
+    assert found["next"] is None
+    assert api.get("/statistics/week").json["figures"]["week"] < week  # the last that is over
+    refused = api.get("/statistics/week?week=2026-W60")
+    assert refused.status_code == 400 and "there is no such week" in refused.text

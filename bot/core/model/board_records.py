@@ -121,6 +121,8 @@ class Header:
     #: The freezes of the configuration with their next windows, and what people have opened of those in force.
     freezes: tuple[Freeze, ...] = ()
     lifted: tuple[LiftedFreeze, ...] = ()
+    #: The last week of which people got the report, such as `2026-W48`; empty: of none yet.
+    reported_week: str = ""
     #: The configuration that this board decides with.
     revision: Revision = UNSTORED
     key: str = "header"

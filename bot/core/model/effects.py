@@ -315,7 +315,7 @@ class Banner:
         return f"banner/{self.job.controller}/{self.job.name}"
 
 
-Topic = Literal["locked", "unlocked", "fix-failed", "failed", "freeze", "escalation", "reminder", "stuck"]
+Topic = Literal["locked", "unlocked", "fix-failed", "failed", "freeze", "escalation", "reminder", "stuck", "week"]
 
 
 @dataclass(frozen=True, slots=True)

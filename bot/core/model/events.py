@@ -123,6 +123,14 @@ class FirstStart:
 
 
 @dataclass(frozen=True, slots=True)
+class WeekEnded:
+    """A week is over, such as `2026-W48`, and its report is due."""
+
+    week: str
+    kind: Literal["week-ended"] = "week-ended"
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The clock moved past something that was due. The time itself comes with the turn."""
 
@@ -168,6 +176,7 @@ Event = (
     | StateLost
     | StoreChanged
     | FirstStart
+    | WeekEnded
     | TimePassed
 )
 
@@ -212,5 +221,6 @@ __all__ = [
     "UnlockAsked",
     "VerifyAsked",
     "WatchAsked",
+    "WeekEnded",
     "Withdrawn",
 ]

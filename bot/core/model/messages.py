@@ -381,6 +381,14 @@ class Unconfigured(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class WeekNotice(Message):
+    """The report of a week of a pipeline: its figures are looked up when it is written."""
+
+    pipeline: str
+    week: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnding(Message):
     """It is on its way out, and its build must end first."""
 

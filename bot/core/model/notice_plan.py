@@ -49,6 +49,16 @@ class ReminderPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class WeeklyPlan:
+    """Who gets the weekly report, and when: a day (Monday is 1) and an hour by the clocks of a time zone."""
+
+    to: tuple[str, ...]
+    day: int = 1
+    hour: int = 8
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class NoticePlan:
     """Who is told of what in one pipeline, beside the channels that hear of all pipelines. Levels by rising time."""
 
@@ -57,6 +67,7 @@ class NoticePlan:
     reminder: ReminderPlan | None = None
     #: The channel of each person who has one of their own.
     people: tuple[tuple[str, str], ...] = ()
+    weekly: WeeklyPlan | None = None
 
     def recipients(self, topics: Iterable[str], stage: str, services: Iterable[str]) -> tuple[str, ...]:
         """Who is told of a notice with these topics, each once, in the order of the routes."""

@@ -125,6 +125,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.StateLost, state_lost.recover_lost_state),
         _on(events.FirstStart, state_lost.begin),
         _on(events.StoreChanged, _tell_store_changed),
+        _on(events.WeekEnded, notices.report_week),
         _on(events.TimePassed),  # what is due is looked at after every event: `_clock`
     ]
 )

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bot.core.model.board import Board
-from bot.core.model.effects import Banner, Comment, FindPull, LockNotice
-from bot.core.model.events import BannerOverwritten, Event, PullMoved
+from bot.core.model.effects import Banner, Comment, FindPull, LockNotice, Notify
+from bot.core.model.events import BannerOverwritten, Event, PullMoved, WeekEnded
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import Message
+from bot.core.model.messages import Message, WeekNotice
 from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Step
 from bot.core.model.replaced import replace
 from bot.core.model.run import STORY, Happened, Run, Status
@@ -63,6 +63,17 @@ def give_notice(decision: Decision, event: Event, before: Standing) -> None:
         decision.effects += _changed_banners(_banners(before), _banners(after))
         decision.effects += _changed_lock_notices(before, after)
     decision.effects += _late_lock_notice(event, after)
+
+
+def report_week(decision: Decision, event: WeekEnded) -> None:
+    """Send the report of a week, once; while the pipeline observes nobody is told, so nothing counts as told."""
+    header = decision.board.header
+    plan = header.pipeline.notices.weekly
+    if plan is None or header.mode is Mode.OBSERVE or event.week <= header.reported_week:
+        return
+    decision.board.put(replace(header, reported_week=event.week))
+    about = WeekNotice(header.pipeline.name, event.week)
+    decision.do(Notify("week", "", about, f"week/{event.week}", to=plan.to))
 
 
 # -- the pull requests of a run --------------------------------------------------------------------------------

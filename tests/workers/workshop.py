@@ -18,7 +18,7 @@ from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Trigger
 from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
 from bot.core.model.pipeline import Job, Lane, Pipeline, Step, Track
-from bot.core.model.run import Run
+from bot.core.model.run import Run, Status
 from bot.core.rules.decision import DecisionLimits
 from bot.core.rules.stage_versions import rolls_out
 from bot.effect_outcomes import RetryPolicy
@@ -327,8 +327,12 @@ class Workshop(BuildingWorld):
         self.poll()
 
     def withdrawn_end(self) -> None:
-        """Jenkins has ended every build that it was asked to end, and is asked."""
-        self.poll()
+        """Jenkins has ended every build that it was asked to end, and is asked until it says so."""
+        deadline = time.monotonic() + 60
+        while any(run.status is Status.ENDING for run in self.board.runs.values()):
+            assert time.monotonic() < deadline, "Jenkins does not end what it was asked to end"
+            self.work()
+            self.poll()
 
     def left(self, name: str) -> tuple[str, str | None] | None:
         """How the run of a commit ended last, and by which commit; None if none has."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.model.events import BuildSeen, HeadSeen
-from bot.core.model.facts import Why
+from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import FastLaneStart, Outcome
 from bot.core.model.run import Status
 from bot.core.rules.queue import run_blocked_by
@@ -211,6 +211,21 @@ def test_a_retry_does_not_roll_an_older_commit_over_the_fix_that_failed() -> Non
     assert town.refused() == "the fix S1 S1e is in pre-production or past it: S1 S1a cannot be repeated any more"
     town.retry("S1e")
     assert town.runs_in(PRE) == ["S1e"]
+
+
+def test_a_newer_fix_that_failed_by_chance_is_retried_though_an_older_one_has_passed_there() -> None:
+    """It contains the older one, which failed further on: nothing goes backwards."""
+    town = Town(shop(production_locks=True))
+    town.breaks("S1", "a")
+    for fix, passes in ("e", 4), ("f", 3):
+        town.merge("S1", fix)
+        for _ in range(passes):
+            town.passes(f"S1{fix}")
+        town.fails(f"S1{fix}")
+    assert (town.run("S1e").step.stage, town.run("S1f").step.stage) == ("production", PRE)
+    town.retry("S1f")
+    assert town.told(FactKind.RUN_RETRIED) == ["S1f"]
+    assert town.runs_in(PRE) == ["S1f"]
 
 
 def test_an_unlock_does_not_roll_an_older_commit_over_the_fix_that_failed() -> None:

@@ -133,10 +133,18 @@ def why_not_retry(board: Board, event: RetryAsked) -> Message | None:
 
 
 def _in_its_stage(board: Board, run: Run) -> str | None:
-    """The commit of its service that is in the stage where the run failed, or past it: a fix, or what contains it."""
+    """The commit of its service that is in the stage where the run failed, or past it: a fix, or what contains it.
+
+    A fix that the run itself contains, such as one that failed further on, is nothing to stay behind.
+    """
     if run.step.track is Track.FAST:
         return None
-    others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
+    history = board.service(run.service).history
+    others = [
+        r
+        for r in board.fast_runs(run.service)
+        if r.key != run.key and r.status is not Status.ENDING and not history.contains(run.position, r.position)
+    ]
     fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
     if fixes:
         return fixes[0].sha

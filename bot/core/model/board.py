@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from bot.core.model.board_records import (
     FAMILIES,
@@ -185,8 +185,7 @@ class Board:
 
     def version(self, service: str, step: Step) -> StageVersion:
         """What is in a step for a service; an empty record if nothing is known to be."""
-        found = self._in_steps.get(service, {}).get(step)
-        return found or StageVersion(f"{service}/{step}", service, step)
+        return self._in_steps.get(service, {}).get(step) or StageVersion(f"{service}/{step}", service, step)
 
     def versions_of(self, service: str) -> Iterator[StageVersion]:
         """What is known of a service in each step that is configured, in the order of the stages."""
@@ -252,11 +251,8 @@ class Board:
         """Everything on the board."""
         yield self.header
         yield self.counters
-        yield from chain(self.runs.values(), self.verifications.values(), self.pulls.values(), self.locks.values())
-        yield from chain(
-            self.services.values(), self.versions.values(), self.backoffs.values(), self.unmanaged.values()
-        )
-        yield from chain(self.past.values(), self.clean_ups.values(), self.follow_ups.values())
+        for name in TABLES.values():
+            yield from getattr(self, name).values()
 
     def next_due(self, now: float) -> float | None:
         """When the clock matters next: a lock that ends, a freeze that begins, a trigger to try again, a notice.
@@ -302,9 +298,8 @@ class Board:
         return sorted((f for f in self.unmanaged.values() if f.abort is not None), key=lambda f: f.key)
 
     def _aborts(self) -> Iterator[Abort]:
-        found = [built.attempt.abort for built in self.aborting()] + [
-            unmanaged.abort for unmanaged in self.duplicates()
-        ]
+        ours = (built.attempt.abort for built in self.aborting())
+        found = chain(ours, (unmanaged.abort for unmanaged in self.duplicates()))
         return (abort for abort in found if abort is not None)
 
     def _timed(self) -> Iterator[tuple[Buildable, float]]:
@@ -370,13 +365,15 @@ class Board:
         return self._kept(kind).get(key)
 
     def _kept(self, kind: type) -> dict[str, Record]:
-        table: dict[str, Record] = getattr(self, TABLES[kind])
-        return table
+        return cast("dict[str, Record]", getattr(self, TABLES[kind]))
 
     def _set(self, kind: type, key: str, before: Any, after: Any) -> None:
         """Put `after` where `before` is, and keep what is looked up by something else than its key."""
-        if kind not in TABLES:
-            self._set_single(after)
+        if isinstance(after, Header):
+            self.header = after
+            return
+        if isinstance(after, Counters):
+            self.counters = after
             return
         table = self._kept(kind)
         if after is None:
@@ -393,12 +390,6 @@ class Board:
             self._in_steps.setdefault(after.service, {})[after.step] = after
         elif before is not None:
             self._in_steps[before.service].pop(before.step)
-
-    def _set_single(self, after: Record | None) -> None:
-        if isinstance(after, Header):
-            self.header = after
-        elif isinstance(after, Counters):
-            self.counters = after
 
 
 def build_board(header: Header, records: Iterable[Record]) -> Board:

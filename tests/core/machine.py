@@ -47,10 +47,11 @@ from bot.core.model.events import (
     UnlockAsked,
     VerifyAsked,
     WatchAsked,
+    WeekEnded,
     Withdrawn,
 )
 from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
-from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
+from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route, WeeklyPlan
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.model.run import Run, Status
 from bot.core.rules.decision import DecisionLimits
@@ -65,7 +66,7 @@ PEOPLE = (
     ["retry"] * 4
     + ["unlock"] * 3
     + ["cancel"] * 3
-    + ["fast_lane", "lock", "verify", "command", "permission", "move", "watch", "freeze"] * 2
+    + ["fast_lane", "lock", "verify", "command", "permission", "move", "watch", "freeze", "week"] * 2
     + ["let_through", "label"]
     + ["mode", "configure"]
 )
@@ -107,6 +108,7 @@ TOLD_LATER = NoticePlan(
     (Route((AUTHORS, "chat")),),
     (EscalationLevel(60.0, ("team",)), EscalationLevel(600.0, ("on-call", AUTHORS), ("pre-production",))),
     ReminderPlan(300.0, 500.0, ("ops",)),
+    weekly=WeeklyPlan(("team",)),
 )
 
 
@@ -372,6 +374,10 @@ class AnyTown(RuleBasedStateMachine):
         weekend = Freeze("weekend", stages, windows, services=SERVICES[: pick % 2], labels=("hotfix",), role="operator")
         night = Freeze("night", ("production",), (FreezeWindow(now + 5, now + 10 + 9 * pick),))
         return FreezesPlanned(((), (weekend,), (night,), (weekend, night))[other % 4])
+
+    def _week(self, pick: int, other: int) -> Event:
+        """A week is over, mostly a later one than the last that was told."""
+        return WeekEnded(f"2026-W{10 + (int(self.town.now) // 600 + pick + other) % 40}")
 
     def _let_through(self, pick: int, _other: int) -> Event | None:
         runs = self._runs(lambda run: run.status is not Status.WAITING)

@@ -212,11 +212,8 @@ class Recording:
             return
         packed = pack_block([snapshot_line(board.version, board.epoch, now, board.records)])
         most = min(limits.recent, limits.size // RECENT_SHARE // len(packed))
-        with self._redis.pipeline() as pipe:
-            pipe.xadd(self._keys.recent_snapshots, {"v": board.version, "d": packed})
-            pipe.xtrim(self._keys.recent_snapshots, maxlen=most, approximate=False)
-            pipe.xtrim(self._keys.recent_snapshots, minid=int((now - limits.recent_age) * 1000), approximate=False)
-            pipe.execute()
+        args = [board.version, packed, most, int((now - limits.recent_age) * 1000)]
+        self._scripts.run("recent_snapshot", [self._keys.recent_snapshots], args, fence=self._keys)
 
     # -- adding ------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ FENCED = {
     "unacknowledged",
     "statistics",
     "record",
+    "recent_snapshot",
     "pack",
 }
 PARKED = TakenOut("parked-delivery", "1-0", True, "ann", "a newer version")
@@ -425,7 +426,8 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "statistics", lambda: statistics.advance(lambda found: setattr(found, "cursor", "1-0"))
     recording = Recording(pipeline.redis, pipeline.keys)
     yield "pack", lambda: DeliveryPacks(pipeline.redis, pipeline.keys).pack(0.0)
-    yield "record", lambda: recording.pack(BoardNow(1, "1", []), block=1)
+    yield "record", lambda: recording.pack(BoardNow(0, "0", []), block=1)
+    yield "recent_snapshot", lambda: recording.pack(BoardNow(1, "1", []), block=1)
     webhooks = Webhooks(pipeline.redis, pipeline.keys)
     yield "webhook_lease", lambda: webhooks.lease("audit", "me", 1_000)
     yield "webhook", lambda: webhooks.store("audit", "me", 1_000, OutboundState("9-0"))

@@ -42,7 +42,10 @@ _SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 _AT = Parameter(
     "at",
     "The moment: seconds since the epoch, or a time of ISO 8601 (UTC, if it names no zone). Left out: now.",
-    {"type": "string", "maxLength": 40, "examples": ["2026-12-01T18:00:05Z", "1796148005.25"]},
+    {
+        "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "pattern": f"^{_SECONDS.pattern}$"}],
+        "examples": ["2026-12-01T18:00:05Z", "1796148005.25"],
+    },
 )
 
 
@@ -136,7 +139,7 @@ def _controls(context: PipelineContext, past: _Past, moment: int, now: int, near
         "moment": moment / 1_000,
         "begin": begin / 1_000,
         "end": now / 1_000,
-        "step": max(1, round((now - begin) / POSITIONS / 1_000)),
+        "step": max(1, round((now - begin) / POSITIONS)) / 1_000,
         "whole_day": begin == now - REACH,
         "latest": [shapes.fact(*row) for row in facts if near.present and row[0].startswith(f"{near.present}-")],
         "previous": to(near.previous),
@@ -235,7 +238,7 @@ def _now() -> int:
 
 
 def _asked() -> int:
-    """The moment that the present request asks for, in milliseconds. Raises Problem (400)."""
+    """The moment that the present request asks for, in milliseconds; 0 for all before 1970. Raises Problem (400)."""
     given = request.args.get("at", "").strip()
     if not given:
         return _now()
@@ -243,7 +246,7 @@ def _asked() -> int:
         if _SECONDS.fullmatch(given):
             return round(float(given) * 1_000)
         found = datetime.fromisoformat(given)
-        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+        return max(0, round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000))
     except (ValueError, OverflowError):
         raise Problem(400, "`at` is a moment, such as 2026-12-01T18:00:05Z, or seconds since the epoch") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -31,7 +32,12 @@ from config.week_times import next_report
 HEIGHT, STEP, GAP = 60, 22, 4
 
 
-_WEEK = Parameter("week", "Which week, such as `2026-W48`; `last`, the default: the last one that is over.")
+_NAMED = re.compile(r"[0-9]{4}-W[0-9]{2}")
+_WEEK = Parameter(
+    "week",
+    "Which week, such as `2026-W48`; `last`, the default: the last one that is over.",
+    {"type": "string", "pattern": f"^(last|{_NAMED.pattern})$", "default": "last"},
+)
 
 
 @reading.get("/pipelines/<pipeline>/statistics")
@@ -48,7 +54,8 @@ def show_week_report(pipeline: str) -> Response:
     context, now = context_of(pipeline), time.time()
     asked, last = request.args.get("week") or "last", week_of(now - 7 * 86_400)
     if asked != "last" and not is_week(asked):
-        raise Problem(400, f"`week` cannot be {shown(asked)}: there is no such week; such as `{last}`, or `last`")
+        status = 404 if _NAMED.fullmatch(asked) else 400
+        raise Problem(status, f"`week` cannot be {shown(asked)}: there is no such week; such as `{last}`, or `last`")
     figures = week_figures(context.statistics.current(), last if asked == "last" else asked, now)
     details = NoticeDetails(runtime().page_of(pipeline), week=figures)
     subject, text = notice(WeekNotice(pipeline, figures["week"]), details)

@@ -166,9 +166,12 @@ def _on(address: str) -> str:
 
 
 def _kind(address: str) -> str:
-    """Addresses that differ in the order of their questions alone are the same page."""
+    """Addresses that differ in the order of their questions alone are the same page; so are all moments of the past."""
     parts = urlsplit(address)
-    return f"{parts.path}?{urlencode(sorted(parse_qsl(parts.query)))}"
+    questions = sorted(parse_qsl(parts.query))
+    if parts.path.endswith("/past"):
+        questions = [(name, "any moment" if name == "at" else value) for name, value in questions]
+    return f"{parts.path}?{urlencode(questions)}"
 
 
 def stripped(app: Flask, root: str) -> Flask:

@@ -42,11 +42,11 @@ def shown(html: str) -> str:
 
 
 def clock(story: Story) -> int:
-    """The store's clock, in milliseconds, when the last decision is a millisecond ago."""
+    """A millisecond of the store's clock that has no decision: the last one was before, and the next comes after it."""
     first = now = _milliseconds(story)
-    while now == first:
+    while now < first + 2:
         now = _milliseconds(story)
-    return now
+    return first + 1
 
 
 def _milliseconds(story: Story) -> int:

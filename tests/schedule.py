@@ -37,7 +37,7 @@ WAITING: Mapping[str, int] = {
     "tests/github/test_github_storm.py": 55,
     "tests/workers/test_racing_machine.py": 50,  # with these as well
     "tests/browser/test_finding.py": 60,
-    "tests/browser/test_accessible.py": 180,
+    "tests/browser/test_accessible.py": 50,
     "tests/end_to_end/test_emptied_redis.py": 60,
     "tests/end_to_end/test_outbound.py": 40,
     "tests/end_to_end/test_restored.py": 100,

@@ -69,10 +69,11 @@ def site(busy: Story, redis_url: str, tmp_path: Path) -> Iterator[str]:
 
 
 WIDTHS = (1280, 390)
-#: What axe looks for: everything in light; what depends on colours alone again in dark.
+#: What axe looks for: everything in light; what depends on colours alone again in dark. It lists violations alone.
+BRIEF = {"resultTypes": ["violations"], "preload": False}
 RULES: dict[Literal["light", "dark"], dict[str, Any]] = {
-    "light": {},
-    "dark": {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
+    "light": BRIEF,
+    "dark": {**BRIEF, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
 }
 
 
@@ -148,6 +149,19 @@ def test_axe_finds_nothing(browser: Browser, site: str, app: Flask, busy: Story)
     look_at(f"{base}-closed", 403)
     context.close()
     assert {path: each for path, each in found.items() if each} == {}
+
+
+def test_mistakes_are_found_in_every_width_and_scheme(browser: Browser) -> None:
+    page = browser.new_page()
+    style = "@media (prefers-color-scheme: dark) { p { color: #333; background: #222 } }"
+    page.set_content(
+        f"<!doctype html><html lang=en><title>A</title><style>{style}</style><main><h1>A</h1><p>Some words<img src=x></main>"
+    )
+    found = [each.rpartition(": <")[0] for each in violations(page)]
+    page.close()
+    assert found == [
+        f"{width} px, {mistake}" for width in WIDTHS for mistake in ("light: image-alt", "dark: color-contrast")
+    ]
 
 
 def test_a_page_that_nobody_said_how_to_look_at_fails() -> None:

@@ -48,6 +48,16 @@ def test_a_scenario_is_printed_as_a_table_and_as_json_with_the_same_numbers(file
     assert figures["builds", "build"]["unit"] == "builds"
 
 
+@pytest.mark.slow
+def test_the_figures_of_the_worked_example_are_those_that_the_command_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    printed = typed("simulate", "demo/simulation.yaml", COLUMNS="120")
+    assert printed.exit_code == 0, printed.output
+    lines = "\n".join(line.rstrip() for line in printed.output.splitlines())
+    assert lines in (root / "docs" / "simulate.md").read_text("utf-8")
+
+
 def test_a_seed_repeats_what_it_gave(file: Path) -> None:
     first, again, other = (
         typed("simulate", str(file), "--repeat", "1", "--json", "--seed", seed).output for seed in ("5", "5", "6")

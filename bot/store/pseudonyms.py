@@ -48,7 +48,7 @@ KEPT = _listed(
     """
     asked base before branch buttons commits conclusion digest earlier environment environments head last_stage
     merged newer now past push_id pushes rejoins role rule sha stage stages status time_zone topics
-    unconfirmed_head verb verbs after epoch reported_week week
+    unconfirmed_head undecided_head verb verbs after epoch reported_week week
     """
 )
 #: What stands where a person or a text could, and is the rules' own word.

@@ -323,6 +323,40 @@ def test_the_head_of_main_starts_if_github_shows_that_it_was_on_its_way(
     assert (whole.position.sha if whole else None) == (deployed[0].sha if deployed else None)
 
 
+def test_a_merge_that_is_told_after_that_answer_starts_once(jenkins: Jenkins) -> None:
+    """GitHub tells of it late, or again: its push and its pull request."""
+    town = lost(jenkins)
+    town.send(HeadSurveyed("S2", "S2a", ""))
+    assert not town.board.of_service("S2")
+    town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
+    town.send(Merged("S2", "S2a", None, pull=7))
+    (run,) = town.board.of_service("S2")
+    assert (run.sha, run.merge.pulls) == ("S2a", (7,))
+    head = town.board.service("S2").history.head
+    assert head is not None and head.sha == "S2a"
+    town.send(Merged("S2", "S2a", "S2z", push_id="once more"))
+    assert len(town.board.of_service("S2")) == 1
+
+
+@pytest.mark.parametrize("state", ["success", "failure"])
+def test_a_merge_that_github_shows_as_over_does_not_start_because_it_is_told_again(
+    jenkins: Jenkins, state: Any
+) -> None:
+    town = lost(jenkins)
+    town.send(HeadSurveyed("S2", "S2a", state))
+    town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
+    assert not town.board.of_service("S2")
+
+
+def test_a_head_that_a_person_has_sent_is_not_started_again_by_its_merge(jenkins: Jenkins) -> None:
+    town = lost(jenkins)
+    town.send(HeadSurveyed("S2", "S2a", ""))
+    town.fast_lane("S2", "production")
+    (run,) = town.board.of_service("S2")
+    town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
+    assert [each.key for each in town.board.of_service("S2")] == [run.key]
+
+
 def test_an_answer_that_comes_after_a_merge_takes_nothing_back(jenkins: Jenkins) -> None:
     town = lost(jenkins)
     town.send(Merged("S2", "S2b", "S2a"))

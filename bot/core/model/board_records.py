@@ -56,6 +56,8 @@ class ServiceState:
     #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
     #: that was on main, until GitHub names it.
     unconfirmed_head: str = ""
+    #: The head that GitHub named after state was lost, where nothing shows whether it was to be delivered.
+    undecided_head: str = ""
     #: Commands heard lately, and when which pull request was answered somebody who may not write.
     handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()

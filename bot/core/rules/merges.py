@@ -48,14 +48,7 @@ def accept_merge(decision: Decision, event: Merged) -> None:
     if event.push_id and event.push_id in state.pushes:
         _known(decision, event, Phrase.SAME_PUSH)
         return
-    if event.push_id:
-        pushes = (*state.pushes, event.push_id)[-PUSHES:]
-        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
-        board.put(state)
-    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
-        pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
-        state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
-        board.put(state)
+    state = _with_push(decision, state, event)
     position = _known_position(decision, state, event)
     if position is None and (head := _carried_by(state, event)) is not None:
         _carry(decision, event, head)
@@ -67,12 +60,40 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         _accept(decision, state, event)
         _absorb(decision, event)
     else:
-        _known(decision, event, Phrase.PUSH_AND_PULL)
         if event.forced:
             _rewritten(decision, state, position, event.before)
         elif event.before is not None:
             _keep(decision, state, state.history.join(event.before, event.sha))
+        if not _start_undecided(decision, event):
+            _known(decision, event, Phrase.PUSH_AND_PULL)
         _absorb(decision, event)
+
+
+def _with_push(decision: Decision, state: ServiceState, event: Merged) -> ServiceState:
+    """Remember a push, and its commits if there are several."""
+    if event.push_id:
+        pushes = (*state.pushes, event.push_id)[-PUSHES:]
+        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
+    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
+        pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
+        state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
+    decision.board.put(state)
+    return state
+
+
+def _start_undecided(decision: Decision, event: Merged) -> bool:
+    """Start a head of which it was not known whether it is to be delivered, if nothing has come of it yet."""
+    board = decision.board
+    state = board.service(event.service)
+    head = state.history.head
+    carried = board.of_commit(state.key, event.sha) or stage_versions.is_through(board, state.key, event.sha)
+    if head is None or not state.undecided_head == event.sha == head.sha or carried:
+        return False
+    board.put(replace(state, undecided_head=""))
+    told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
+    decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
+    _start(decision, event, head)
+    return True
 
 
 def _carried_by(state: ServiceState, event: Merged) -> str | None:
@@ -235,6 +256,12 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     )
     told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
     decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
+    _start(decision, event, position)
+
+
+def _start(decision: Decision, event: Merged, position: Position) -> None:
+    """Start the run of a merge, on the lane that is open to it if it is the head of main."""
+    is_head = decision.board.service(event.service).history.head == position
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     pulls = () if event.pull is None else (event.pull,)
     merge = labelled(Merge(event.pull, pulls, event.title, event.author), event.labels)

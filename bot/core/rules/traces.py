@@ -288,7 +288,8 @@ def survey(decision: Decision, event: StateLost) -> int:
 def survey_head(decision: Decision, event: HeadSurveyed) -> None:
     """GitHub shows how far the head of main had come: if it was on its way, it starts again.
 
-    Without any status of ours nobody knows whether it was to be delivered: that is said, and a person decides.
+    Without any status of ours nobody knows whether it was to be delivered: that is said, and a person decides; unless
+    GitHub tells of its merge after all (`merges.accept_merge`).
     """
     board, service = decision.board, decision.board.pipeline.service(event.service)
     if service is None or board.header.lost is None:
@@ -299,6 +300,8 @@ def survey_head(decision: Decision, event: HeadSurveyed) -> None:
     if became == "started" and position is not None and not board.of_commit(event.service, event.sha):
         run = _start(decision, event.service, position)
         decision.note(run, StartsAgain(run.key, "", run.step))
+    elif became == "unknown":
+        board.put(replace(board.service(event.service), undecided_head=event.sha))
     told = HeadWasSurveyed(Who(event.service, event.sha), became)
     decision.tell(FactKind.HEAD_SURVEYED, told, service=event.service, sha=event.sha)
 

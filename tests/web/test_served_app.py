@@ -12,6 +12,7 @@ from werkzeug.test import Client
 from bot.core.model.pipeline import Revision
 from bot.runtime import rebuild
 from bot.store.configuration import StoredConfiguration
+from bot.web import app
 from bot.web.access import bounded
 from bot.web.app import ServedApp, create_app
 from config import pipeline_file
@@ -34,6 +35,7 @@ def served(story: Story, redis_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(file_of(story.shape))
     for name, value in {**SECRETS, "INTERLOCK_REDIS_URL": redis_url, "INTERLOCK_CONFIG": str(file)}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(app, "set_up", lambda *_: None)  # it is for a process of its own: these tests share theirs
     return ServedApp()
 
 

@@ -1,8 +1,8 @@
 """Whether Interlock kept its promises, judged by what Jenkins and GitHub recorded and what the API answers.
 
 Each function below is one promise (docs/design.md, *What always holds*; docs/fast-lane.md; docs/locks.md) and yields a
-sentence for each violation. The checker knows nothing of how Interlock works; what
-it knows of Jenkins is in `chaos.evidence`.
+sentence for each violation. The checker knows nothing of how Interlock works; what it knows of Jenkins is in
+`chaos.evidence`.
 """
 
 from __future__ import annotations

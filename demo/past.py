@@ -79,21 +79,18 @@ class PastPeople:
         else:
             self.fixes += 1
             sha = f"fix{self.fixes}-{fact.service}"
-            yield Intention(now + luck.lognormvariate(0, 0.5) * 2_400, partial(_fix, fact.service or "", sha))
+            yield Intention(
+                now + luck.lognormvariate(0, 0.5) * 2_400, partial(_merge, fact.service or "", sha, "a fix", "ben")
+            )
 
 
 def _retry(run: str, board: Board) -> Event | None:
     return RetryAsked(run, "ann", "flaky")
 
 
-def _fix(service: str, sha: str, board: Board) -> Event | None:
+def _merge(service: str, sha: str, title: str, author: str, board: Board) -> Event | None:
     head = board.service(service).history.head
-    return Merged(service, sha, head.sha if head else None, push_id=sha, pull=7, title="a fix", author="ben")
-
-
-def _merge(service: str, sha: str, board: Board) -> Event | None:
-    head = board.service(service).history.head
-    return Merged(service, sha, head.sha if head else None, push_id=sha, pull=7, title="a change", author="ann")
+    return Merged(service, sha, head.sha if head else None, push_id=sha, pull=7, title=title, author=author)
 
 
 def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
@@ -104,7 +101,7 @@ def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
             for number in range(each_day):
                 at = MONDAY + day * DAY + random.uniform(8, 18) * HOUR
                 service = random.choice(SERVICES)
-                yield Intention(at, partial(_merge, service, f"d{day}m{number}-{service}"))
+                yield Intention(at, partial(_merge, service, f"d{day}m{number}-{service}", "a change", "ann"))
 
 
 @cache

@@ -32,16 +32,16 @@ log = structlog.get_logger()
 # -- the windows of freezes: the board knows the next few, and gets new ones before they run out -----------------------
 
 
-def planned(context: PipelineContext) -> FreezesPlanned:
+def planned_freezes(context: PipelineContext) -> FreezesPlanned:
     """The freezes of the file with their windows from now on."""
     now = time.time()
     revision = context.stored.revision if context.stored is not None else UNSTORED
     return FreezesPlanned(tuple(freeze.planned(now) for freeze in context.freezes), revision)
 
 
-def plan(context: PipelineContext) -> bool:
+def plan_freezes(context: PipelineContext) -> bool:
     """Tell a board that has begun, if the file has other freezes or their windows run out; whether it needs a turn."""
-    event = planned(context)
+    event = planned_freezes(context)
     with context.look() as copy:
         header, version = copy.board.header, copy.version
     if not header.born or event.revision.since < header.revision.since:
@@ -72,7 +72,7 @@ def configure_boards(runtime: Runtime) -> list[str]:
     does not undo it.
     """
     told = tell_boards(runtime)
-    return [name for name, context in runtime.pipelines.items() if plan(context) or name in told]
+    return [name for name, context in runtime.pipelines.items() if plan_freezes(context) or name in told]
 
 
 # -- the beginning of a board ------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     found: list[Event] = []
     if not header.born:
         found.append(replace(context.configured(header), mode=context.mode))
-        found += [planned(context)] if context.freezes else []
+        found += [planned_freezes(context)] if context.freezes else []
     before = copy.lost()
     if before is not None and header.lost is not None:
         copy.settled()  # another worker has dealt with it

@@ -1,6 +1,7 @@
 """What a worker does for the statistics now and then: fold the log into them, and forget what counts no more.
 
-It has the report of each week sent, too: the board remembers of which week one went out, so that it goes out once.
+It also tells the board when the report of a week is due: the board remembers which one went out last, so that each goes
+out once.
 
 It also notes what is estimated of some runs and locks, so that it can be compared with what happens: that is how far
 estimates are off. What people are shown is never stored.

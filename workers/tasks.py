@@ -180,7 +180,7 @@ def to_poll(shared: Runtime, pipeline: str) -> list[tuple[str, PipelineContext]]
 def plan_freezes() -> None:
     """Carry the windows of the freezes on, before those that the boards know run out."""
     for name, context in runtime().pipelines.items():
-        if beginning.plan(context):
+        if beginning.plan_freezes(context):
             turn.apply_async((name,), expires=60)
 
 

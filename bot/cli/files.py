@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.common import FAILED, CommandFailed, count, say, warn
-
-if TYPE_CHECKING:
-    from config.configuration import Configuration
-import getpass
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from bot.cli.common import RequestRefused, date_and_time
+from bot.cli.common import FAILED, CommandFailed, RequestRefused, count, date_and_time, say, warn
 
 if TYPE_CHECKING:
     from redis import Redis
 
+    from bot.core.model.events import Event
     from bot.core.model.pipeline import Revision
     from bot.reload import ReloadProposal
+    from config.configuration import Configuration
 
+DAY = 86_400.0
 
 config_option = click.option(
     "--config",
@@ -145,6 +143,21 @@ def checked_file(path: Path) -> Configuration:
         if not path.exists():
             warn(f"To begin with an example: interlock example > {path}")
         raise click.exceptions.Exit(FAILED) from None
+
+
+def freezes_by_day(
+    configuration: Configuration, pipeline: str, begin: float, until: float
+) -> Iterator[tuple[float, Event]]:
+    """The freezes of a pipeline, planned anew each day, as a worker does before the windows that are known end.
+
+    Times in seconds since the epoch. Nothing where there are no freezes.
+    """
+    from bot.core.model.events import FreezesPlanned
+
+    at = begin
+    while configuration.freezes.get(pipeline) and at <= until:
+        yield at, FreezesPlanned(configuration.planned_freezes(pipeline, at))
+        at += DAY
 
 
 @dataclass(frozen=True, slots=True)

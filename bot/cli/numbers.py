@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bot.cli.common import clean, duration
 from bot.reporting.sentences import moment
-from bot.reporting.statistics import effect, times
+from bot.reporting.statistics import changed_by, effect, times
 
 View = dict[str, Any]
 
@@ -41,18 +41,15 @@ def by_locks(found: View) -> list[Table]:
 
 def by_step(found: View) -> list[Table]:
     """Where the time of all runs went, the step that took most first."""
-    return (
-        [_table("time in", ("built", *CAUSES), [(row["step"], row) for row in found["steps"]])]
-        if found["steps"]
-        else []
-    )
+    rows = [(row["step"], row) for row in found["steps"]]
+    return [_table("time in", ("built", *CAUSES), rows)] if rows else []
 
 
 def sentences(found: View) -> Iterator[str]:
     """What the last change did, locks that stand, tests that lock or are flaky, and how far estimates were off."""
     for change in found["changes"][:1]:
         keys = ", ".join(key["key"] for key in change["changes"])
-        yield f"{moment(change['at'])}: {keys} changed by {change['by'] or 'nobody that is known'}: {effect(change)}"
+        yield f"{moment(change['at'])}: {keys} changed by {changed_by(change)}: {effect(change)}"
     for lock in found["standing"]:
         whose = lock["service"] or "by a person"
         yield f"{lock['stage']} is locked ({whose}): {_run_minutes(lock['cost'])} so far"

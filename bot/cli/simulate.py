@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bot.cli.common import FAILED, CommandFailed, WrongUsage, clean, count, print_json, say, warn
+from bot.cli.files import freezes_by_day
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -190,17 +191,16 @@ def _plan(entry: StageLoadEntry, seconds: float) -> BuildPlan:
 
 
 def _freezes(read: ReadScenario) -> tuple[Arrival, ...]:
-    """The freezes of the pipeline file, planned anew each midnight as a worker does before the known windows end."""
-    from bot.core.model.events import FreezesPlanned
+    """The freezes of the pipeline file, until the simulation ends."""
     from bot.simulation.engine import Arrival
     from bot.simulation.measures import LEFT
     from bot.simulation.scenario import DAY
 
-    if read.configuration is None or not read.configuration.freezes.get(read.pipeline.name):
+    if read.configuration is None:
         return ()
-    midnights = [read.file.begins + day * DAY for day in range(2 * read.file.days + LEFT)]
-    planned = read.configuration.planned_freezes
-    return tuple(Arrival(at, FreezesPlanned(planned(read.pipeline.name, at))) for at in midnights)
+    begins, last = read.file.begins, 2 * read.file.days + LEFT - 1
+    planned = freezes_by_day(read.configuration, read.pipeline.name, begins, begins + last * DAY)
+    return tuple(Arrival(at, event) for at, event in planned)
 
 
 # -- what is printed -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,17 +23,15 @@ from bot.cli.common import (
     print_json,
     say,
 )
-from bot.cli.files import checked_file
+from bot.cli.files import checked_file, freezes_by_day
 from bot.cli.history import pipeline_in_store
 
 if TYPE_CHECKING:
-    from bot.core.model.events import Event
     from bot.core.model.pipeline import Pipeline
     from bot.simulation.comparison import ComparedFigure, ComparedRun, Comparison, Range
     from bot.simulation.recorded_load import RecordedLoad
     from config.configuration import Configuration
 
-DAY = 86_400.0
 Row = tuple[str, str, str, str, str, str]
 
 
@@ -84,8 +82,11 @@ def what_if(
         name, load = _recorded(recording, pipeline, since)
         other = _pipeline_of(configuration, file, pipeline or name, by_name=pipeline is not None)
         start = max(load.until - since[0] if since[0] else since[1], load.began)
-        setting = other_setting(load, other, tuple(_freezes(configuration, other.name, load)))
-        found = compare(load, setting, draws=repeat, since=start, done=_progress(repeat))
+        freezes = freezes_by_day(configuration, other.name, load.began, load.until)
+        setting = other_setting(load, other, tuple(freezes))
+        hidden = not sys.stderr.isatty()
+        with click.progressbar(length=repeat, label="playing", file=sys.stderr, hidden=hidden) as bar:
+            found = compare(load, setting, draws=repeat, since=start, done=lambda _: bar.update(1))
     except (UnreadableRecording, UnusableRecording) as error:
         raise RequestRefused(str(error)) from None
     if as_json:
@@ -131,28 +132,6 @@ def _pipeline_of(configuration: Configuration, file: Path, name: str, *, by_name
         there = ", ".join(each.name for each in configuration.pipelines)
         raise WrongUsage(f"{file} has no pipeline {name}; name one with --pipeline: {there}")
     return found
-
-
-def _freezes(configuration: Configuration, name: str, load: RecordedLoad) -> Iterator[tuple[float, Event]]:
-    """What the clock would have told of the freezes of the file: the next windows, day by day."""
-    from bot.core.model.events import FreezesPlanned
-
-    if not configuration.planned_freezes(name, load.began):
-        return
-    at = load.began
-    while at <= load.until:
-        yield at, FreezesPlanned(configuration.planned_freezes(name, at))
-        at += DAY
-
-
-def _progress(draws: int) -> Callable[[int], None]:
-    """Tells a terminal how far it is."""
-
-    def done(number: int) -> None:
-        if sys.stderr.isatty():
-            click.echo(f"\r{number} of {count(draws, 'draw')}", err=True, nl=number == draws)
-
-    return done
 
 
 def _notes(load: RecordedLoad) -> Iterator[str]:

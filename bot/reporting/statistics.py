@@ -22,15 +22,16 @@ _VERDICTS = {
 def effect(change: Shape) -> str:
     """What became of the lead time after a change of the configuration, with the number of runs on each side."""
     before, after = change["before"], change["after"]
-    runs = f"{before['delivered']} delivered {_runs(before['delivered'])} before, {after['delivered']} after"
+    runs = f"{times(before['delivered'], 'delivered run')} before, {after['delivered']:,} after"
     if change["verdict"] == LeadTimeVerdict.TOO_FEW:
         return f"too few runs to tell what it did: {runs} (each side takes {FEW})"
     lead = f"lead time {span(before['lead'])} before, {span(after['lead'])} after"
     return f"{lead}: {_VERDICTS[change['verdict']]} ({runs})"
 
 
-def _runs(number: int) -> str:
-    return "run" if number == 1 else "runs"
+def changed_by(change: Shape) -> str:
+    """Who changed the configuration."""
+    return str(change["by"] or "somebody unknown")
 
 
 def times(number: int, thing: str) -> str:

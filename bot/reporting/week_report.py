@@ -11,7 +11,7 @@ from bot.core.model.notice_plan import WeeklyPlan
 from bot.reporting.estimates import cost_sentence
 from bot.reporting.lock_report import span
 from bot.reporting.sentences import moment
-from bot.reporting.statistics import effect, times
+from bot.reporting.statistics import changed_by, effect, times
 
 Figures = Mapping[str, Any]
 
@@ -109,4 +109,4 @@ def _standing(row: Figures) -> str:
 
 def _change(row: Figures) -> str:
     keys = ", ".join(key["key"] for key in row["changes"])
-    return f"{moment(row['at'])}, by {row['by'] or 'nobody that is known'}, {keys}: {effect(dict(row))}"
+    return f"{moment(row['at'])}, by {changed_by(dict(row))}, {keys}: {effect(dict(row))}"

@@ -1,7 +1,7 @@
 """How the builds of another history would go, drawn from those that a recording tells.
 
 The outcome goes with the commit, the duration with the step. A draw of a build depends on the seed and on which build
-it is (commit, step, the how manyth), so two configurations that are compared meet the same luck.
+it is (commit, step, how many came before), so two configurations that are compared meet the same luck.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, Su
 from bot.core.model.pipeline import Outcome, Track
 from bot.core.model.run import End
 from bot.core.model.stage_messages import Frozen, StageLocked, StageUnlocked
+from bot.core.rules.decision import END_FACTS
 from bot.forecast.spread import quantile
 from bot.statistics.fold import fold
 from bot.statistics.parts import Cause, MeasuredRun
@@ -22,13 +23,8 @@ from bot.statistics.waiting import settle
 
 TimedFact = tuple[float, Fact]
 
-_ENDS = {
-    FactKind.RUN_DELIVERED: End.DELIVERED,
-    FactKind.RUN_FAILED: End.FAILED,
-    FactKind.RUN_SUPERSEDED: End.SUPERSEDED,
-    FactKind.RUN_CANCELLED: End.CANCELLED,
-    FactKind.RUN_DROPPED: End.DROPPED,
-}
+#: How a run has ended, by the fact that says so.
+ENDS = {fact: end for end, fact in END_FACTS.items()}
 #: A build that ended so was cut off.
 _CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
 
@@ -174,9 +170,9 @@ class _Tally:
             self._aborted += counts and why is not None and why.outcome in _CUT_OFF
             self._builds[str(fact.step)] += counts and not run.building  # nobody saw it start
             run.building = False
-        elif fact.kind in _ENDS:
+        elif fact.kind in ENDS:
             self._aborted += counts and run.building
-            run.building, run.end, run.ended = False, _ENDS[fact.kind], at
+            run.building, run.end, run.ended = False, ENDS[fact.kind], at
             run.carried_by = fact.why.by if isinstance(fact.why, Superseded) else ""
 
     # -- locks -------------------------------------------------------------------------------------------------------

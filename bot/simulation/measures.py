@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from bot.core.model.pipeline import Pipeline, Step, Track, lay_out
+from bot.core.model.pipeline import Step, lay_out
 from bot.core.model.run import End
 from bot.forecast.spread import quantile
 from bot.simulation.engine import PlayedBuild, simulate
@@ -103,16 +103,9 @@ def _busy(scenario: Scenario, builds: Sequence[PlayedBuild]) -> Iterator[tuple[t
         if build.started is not None and build.ended is not None:
             sums[build.step] += hours.until(build.ended) - hours.until(build.started)
     for step in lay_out(scenario.pipeline).steps:
-        most = _capacity(scenario.pipeline, step)
+        most = scenario.pipeline.capacity(step.stage, step.track)
         at_once = sums[step] / hours.total
         yield ("busy", str(step), "builds at once" if most is None else "share"), at_once / (most or 1)
-
-
-def _capacity(pipeline: Pipeline, step: Step) -> int | None:
-    stage = pipeline.stage(step.stage)
-    if stage is None:
-        raise AssertionError("the steps of a pipeline have stages")
-    return stage.fast_capacity if step.track is Track.FAST else stage.capacity
 
 
 class _Worked:

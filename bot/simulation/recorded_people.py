@@ -21,6 +21,7 @@ from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 from bot.simulation.drawn_builds import DrawnBuilds
 from bot.simulation.engine import Intention
+from bot.simulation.figures import ENDS
 from bot.simulation.recorded_load import Commit, Failure, Reaction, RecordedLoad, RecordedMerge, RecordedRequest
 
 #: What people do to a run, by the fact that comes of it.
@@ -30,13 +31,6 @@ _ABOUT_A_RUN: dict[FactKind, Callable[[str, str, str], Event]] = {
     FactKind.RUN_MOVED: MoveAsked,
     FactKind.RUN_EXCEPTED: LetThroughAsked,
 }
-_ENDED = (
-    FactKind.RUN_DELIVERED,
-    FactKind.RUN_FAILED,
-    FactKind.RUN_SUPERSEDED,
-    FactKind.RUN_CANCELLED,
-    FactKind.RUN_DROPPED,
-)
 #: Who opens a lock that the recording does not know.
 SOMEBODY = "somebody"
 
@@ -74,7 +68,7 @@ class RecordedPeople:
                 continue
             if fact.kind is FactKind.BUILD_FAILED:
                 yield from self._failed(decision.now, fact)
-            elif fact.kind is FactKind.BUILD_PASSED or fact.kind in _ENDED:
+            elif fact.kind is FactKind.BUILD_PASSED or fact.kind in ENDS:
                 yield from self._gone_well(decision.now, fact)
             elif fact.kind is FactKind.STAGE_LOCKED:
                 yield from self._locked(decision, fact)

@@ -49,13 +49,15 @@ def settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
         run.built += built
         _step_week(statistics, at, run.step).built += built
     run.queued = run.admitted = run.failed = run.started = None
-    totals = statistics.change("totals/all", StatisticsTotals())
-    for cause, seconds in found.items():
-        if seconds > 0:
-            name = f"{run.step} {cause}"
-            totals.waits[name] = totals.waits.get(name, 0.0) + seconds
-            for waits in (run.waits, _step_week(statistics, at, run.step).waits):
-                waits[cause] = waits.get(cause, 0.0) + seconds
+    waited = {cause: seconds for cause, seconds in found.items() if seconds > 0}
+    if not waited:
+        return
+    totals, week = statistics.change("totals/all", StatisticsTotals()), _step_week(statistics, at, run.step)
+    for cause, seconds in waited.items():
+        name = f"{run.step} {cause}"
+        totals.waits[name] = totals.waits.get(name, 0.0) + seconds
+        for waits in (run.waits, week.waits):
+            waits[cause] = waits.get(cause, 0.0) + seconds
 
 
 def _step_week(statistics: Statistics, at: float, step: str) -> StepWeek:

@@ -40,12 +40,8 @@ COPIED, RESTORING = "backup:", "restoring:"
 PASSING = (
     *("lease", "wake-up", "wake-up:", "claimed:", "webhook-lease:", "restarted"),
     *("changes", "heads"),  # copies of the board are loaded anew; GitHub is asked anew where main stands
-    *(
-        "recorded-turns",
-        "recording",
-        "recording-state",
-        "recent-snapshots",
-    ),  # as large as all the rest; it has an export of its own
+    # The recording is as large as all the rest; it has an export of its own.
+    *("recorded-turns", "recording", "recording-state", "recent-snapshots"),
     *("contacts", "heartbeats", "alerts", "told", "write", "processes"),  # the health, as it was
     "sent:",  # what a beat has sent in this round
     *("hold", "primary", "strikes", "line", "wrote", "notices", "created", "points"),  # the limits of GitHub

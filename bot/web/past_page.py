@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from flask import Flask, Response, current_app, render_template, request
 
-from bot.core.model.board import Board
 from bot.reporting.view import view
 from bot.runtime import PipelineContext, Runtime
 from bot.store.past_boards import NotRecorded, PastBoard, PastBoards, ReplayBusy, ReplayTooLong
@@ -90,18 +89,21 @@ class Pasts:
 @page.get("/p/<pipeline>/past")
 def show_past(pipeline: str) -> str:
     """The board at a moment, with steps to what was decided before and after it, and a slider over the last day."""
-    context, past = context_of(pipeline), _past(context_of(pipeline))
-    now = _now()
+    context = context_of(pipeline)
+    past, now = _past(context), _now()
     moment = min(_asked(), now)
-    near = around(context.records, moment)
-    shown: Shape = {**head(context, "past"), **_controls(context, past, moment, now, near), "past": True}
+    near, facts = around(context.records, moment), context.records.facts(f"{moment + 1}-0", FACTS).facts
+    controls = _controls(context, past, moment, now, near)
+    latest = [row for row in facts[:LATEST] if near.present and row[0].startswith(f"{near.present}-")]
+    shown: Shape = {**head(context, "past"), **controls, "latest": [shapes.fact(*row) for row in latest], "past": True}
     try:
         found = past.boards.at(moment)
     except (NotRecorded, ReplayTooLong, UnreadableRecording) as error:
         return render_template("past.html", **shown, missing=_sentence(error, moment, past.first()))
     except ReplayBusy:
         raise _busy() from None
-    return render_template("past.html", **shown, missing="", **_picture(runtime(), context, found, moment))
+    picture = {**_picture(runtime(), context, found, moment), "facts": [shapes.fact(*row) for row in facts]}
+    return render_template("past.html", **shown, missing="", **picture)
 
 
 def _picture(here: Runtime, context: PipelineContext, found: PastBoard, moment: int) -> Shape:
@@ -109,12 +111,9 @@ def _picture(here: Runtime, context: PipelineContext, found: PastBoard, moment: 
     at, configured = moment / 1_000, context.pipeline_of(found.board)
     drawn = draw(found.board, found.version, at, configured, Links(here.configuration, configured), None)
     ended, total = context.records.ended_by(at, found.board.runs, ENDED)
-    facts = context.records.facts(f"{moment + 1}-0", FACTS).facts
+    of_the_head = ("pipeline", "locked")  # which has the present ones
     return {
-        **{
-            name: value for name, value in drawn.items() if name not in ("pipeline", "locked")
-        },  # the head has the present
-        "facts": [shapes.fact(*row) for row in facts],
+        **{name: value for name, value in drawn.items() if name not in of_the_head},
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,
         "rules_changed": found.differs,
@@ -134,14 +133,12 @@ def _controls(context: PipelineContext, past: _Past, moment: int, now: int, near
     def to(at: int | None) -> str | None:
         return None if at is None else address(context.pipeline.name, at)
 
-    facts = context.records.facts(f"{moment + 1}-0", LATEST).facts
     return {
         "moment": moment / 1_000,
         "begin": begin / 1_000,
         "end": now / 1_000,
         "step": max(1, round((now - begin) / POSITIONS)) / 1_000,
         "whole_day": begin == now - REACH,
-        "latest": [shapes.fact(*row) for row in facts if near.present and row[0].startswith(f"{near.present}-")],
         "previous": to(near.previous),
         "following": to(near.next),
         "last_lock": to(locked[-1].at if locked else None),
@@ -177,8 +174,8 @@ def _listed(mark: LockFact, to: Callable[[int | None], str | None]) -> Shape:
 @operation(PastBoardShape, parameters=(_AT,))
 def show_past_board(pipeline: str) -> Response:
     """The whole pipeline as it was at a moment of the recording, without estimates, and when it changed next to it."""
-    context, past = context_of(pipeline), _past(context_of(pipeline))
-    moment = min(_asked(), _now())
+    context = context_of(pipeline)
+    past, moment = _past(context), min(_asked(), _now())
     near, known = around(context.records, moment), past.first()
     try:
         found = past.boards.at(moment)
@@ -195,13 +192,9 @@ def show_past_board(pipeline: str) -> Response:
             "next": _seconds(near.next),
             "known_since": _seconds(known),
             "rules_changed": found.differs,
-            "board": _view(found.board, found.version, moment),
+            "board": view(found.board, found.version, moment / 1_000),
         }
     )
-
-
-def _view(board: Board, version: int, moment: int) -> Shape:
-    return view(board, version, moment / 1_000)
 
 
 def _seconds(moment: int | None) -> float | None:

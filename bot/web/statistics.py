@@ -12,7 +12,7 @@ from flask import Response, render_template, request
 
 from bot.core.model.messages import WeekNotice
 from bot.reporting.notices import NoticeDetails, notice
-from bot.reporting.statistics import effect
+from bot.reporting.statistics import changed_by, effect
 from bot.runtime import PipelineContext
 from bot.statistics.parts import Cause
 from bot.statistics.report import report, week_figures
@@ -76,6 +76,7 @@ def show_statistics_page(pipeline: str) -> str:
         charts=charts(found["weeks"]),
         causes=[str(cause) for cause in Cause],
         effect=effect,
+        changed_by=changed_by,
     )
 
 

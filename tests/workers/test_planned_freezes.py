@@ -71,9 +71,9 @@ def test_a_restart_leaves_a_lifted_window_lifted(shop: Workshop) -> None:
 def test_nothing_is_told_while_the_board_knows_enough(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     with_freezes(shop, freeze(now + 3600, now + 7200))
-    assert not beginning.plan(shop.context)
+    assert not beginning.plan_freezes(shop.context)
     monkeypatch.setattr(time, "time", lambda: now + 6 * 86_400)
-    assert beginning.plan(shop.context)
+    assert beginning.plan_freezes(shop.context)
     shop.work()
     assert shop.board.header.freezes[0].windows[-1].ends > now + 13 * 86_400
 

@@ -26,7 +26,7 @@ from bot.core.model.board_records import (
     ServiceState,
 )
 from bot.core.model.indexes import Indexes, queue_key, ticks
-from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, Track, lay_out
+from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, lay_out
 from bot.core.model.replaced import replace
 from bot.core.model.run import Abort, Buildable, Run, Verification
 from bot.core.model.stage_state import (
@@ -238,14 +238,7 @@ class Board:
 
     def capacity(self, step: Step) -> int | None:
         """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
-        if step.track is Track.VERIFY:
-            return self.pipeline.verify.capacity if self.pipeline.verify is not None else 0
-        stage = self.pipeline.stage(step.stage)
-        if stage is None:
-            return 0
-        if step.track is Track.FAST:
-            return stage.fast_capacity if stage.fast_job is not None else 0
-        return stage.capacity
+        return self.pipeline.capacity(step.stage, step.track)
 
     def records(self) -> Iterator[Record]:
         """Everything on the board."""

@@ -227,6 +227,17 @@ class Pipeline:
             return None
         return found.job if track is Track.REAL else found.fast_job
 
+    def capacity(self, stage: str, track: Track) -> int | None:
+        """How many runs a step takes at once; None: as many as come; 0: it is not configured (any more)."""
+        if track is Track.VERIFY:
+            return self.verify.capacity if self.verify is not None else 0
+        found = self.stage(stage)
+        if found is None:
+            return 0
+        if track is Track.FAST:
+            return found.fast_capacity if found.fast_job is not None else 0
+        return found.capacity
+
     def verifies(self, service: str) -> bool:
         """Whether the pull requests of `service` are verified."""
         found = self.service(service)

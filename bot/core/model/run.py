@@ -356,5 +356,4 @@ def verified_pull(key: str) -> tuple[str, int] | None:
 
 def version_stamp(at: float) -> str:
     """A time (seconds since the epoch) as versions of artifacts have it: `20261125214005`, in UTC."""
-    time = datetime.fromtimestamp(at, UTC)  # whose `strftime` takes as long as a whole status
-    return f"{time.year:04}{time.month:02}{time.day:02}{time.hour:02}{time.minute:02}{time.second:02}"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")

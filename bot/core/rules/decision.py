@@ -38,7 +38,7 @@ class Ended:
     at: float
 
 
-_END_FACTS = {
+END_FACTS = {
     End.DELIVERED: FactKind.RUN_DELIVERED,
     End.FAILED: FactKind.RUN_FAILED,
     End.SUPERSEDED: FactKind.RUN_SUPERSEDED,
@@ -172,7 +172,7 @@ class Decision:
         """Take a run off the board and say what became of it, here and on its commit and pull request."""
         self.board.drop(run)
         self.ended.append(Ended(replace(run, ending=ending), ending, self.now))
-        self.tell(_END_FACTS[ending.end], ending.why, run)
+        self.tell(END_FACTS[ending.end], ending.why, run)
         self.note(run, soon=True)
         if ending.end is End.DELIVERED:
             return

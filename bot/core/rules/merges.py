@@ -71,13 +71,15 @@ def accept_merge(decision: Decision, event: Merged) -> None:
 
 def _with_push(decision: Decision, state: ServiceState, event: Merged) -> ServiceState:
     """Remember a push, and its commits if there are several."""
+    known = state
     if event.push_id:
         pushes = (*state.pushes, event.push_id)[-PUSHES:]
         state = replace(state, pushes=pushes, push_count=state.push_count + 1)
     if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
         pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
         state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
-    decision.board.put(state)
+    if state is not known:
+        decision.board.put(state)
     return state
 
 
@@ -90,8 +92,6 @@ def _start_undecided(decision: Decision, event: Merged) -> bool:
     if head is None or not state.undecided_head == event.sha == head.sha or carried:
         return False
     board.put(replace(state, undecided_head=""))
-    told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
-    decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     _start(decision, event, head)
     return True
 
@@ -254,13 +254,13 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     decision.board.put(
         replace(state, history=history, forced_heads=forced_heads, moves=state.moves + 1, unconfirmed_head="")
     )
-    told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
-    decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     _start(decision, event, position)
 
 
 def _start(decision: Decision, event: Merged, position: Position) -> None:
     """Start the run of a merge, on the lane that is open to it if it is the head of main."""
+    told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
+    decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     is_head = decision.board.service(event.service).history.head == position
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     pulls = () if event.pull is None else (event.pull,)

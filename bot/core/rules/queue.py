@@ -255,6 +255,31 @@ def start_run(
 ) -> Run:
     """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
     board = decision.board
+    run = _new_run(decision, service, position, lane, merge, permit)
+    fast = lane is Lane.FAST
+    told = StartsFast(why, run.who) if fast else Queued(run.step, run.who)
+    decision.tell(FactKind.RUN_QUEUED, told, run)
+    decision.note(run, replace(told, who=None))
+    decision.begins(run)
+    decision.status(run, run.step, "pending", WaitsFor(run.step), debounce=decision.limits.waiting_debounce)
+    configured = board.pipeline.service(service)
+    if merge.pull is None and configured is not None:
+        decision.do(
+            FindPull(service, configured.repository, configured.branch, position.sha, decision.limits.pull_told)
+        )
+    found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
+    if found is not None and found[1]:
+        leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
+    else:
+        newest_fix(decision, run)
+        if fast_lane.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
+            _ask_early(decision, run)
+    return run
+
+
+def _new_run(decision: Decision, service: str, position: Position, lane: Lane, merge: Merge, permit: str | None) -> Run:
+    """A run on the board, with the next number of its service."""
+    board = decision.board
     state = board.service(service)
     number = state.number + 1
     board.put(replace(state, number=number))
@@ -275,24 +300,6 @@ def start_run(
         merge=merge,
     )
     board.put(run)
-    fast = lane is Lane.FAST
-    told = StartsFast(why, run.who) if fast else Queued(run.step, run.who)
-    decision.tell(FactKind.RUN_QUEUED, told, run)
-    decision.note(run, replace(told, who=None))
-    decision.begins(run)
-    decision.status(run, run.step, "pending", WaitsFor(run.step), debounce=decision.limits.waiting_debounce)
-    configured = board.pipeline.service(service)
-    if merge.pull is None and configured is not None:
-        decision.do(
-            FindPull(service, configured.repository, configured.branch, position.sha, decision.limits.pull_told)
-        )
-    found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
-    if found is not None and found[1]:
-        leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
-    else:
-        newest_fix(decision, run)
-        if fast_lane.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
-            _ask_early(decision, run)
     return run
 
 

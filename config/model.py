@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from pydantic_core import CoreSchema
 
 from bot.core.access import COMMANDS
 from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
+from config import sections
 from config import values as v
 from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
@@ -344,12 +344,5 @@ class PipelineFile(FileSection):
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema as JSON-able data, JSON Schema 2020-12."""
-    made = v.as_written(PipelineFile.model_json_schema())
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return {**head, **made, "title": "Interlock pipeline file"}
-
-
-def schema_text() -> str:
-    """The schema as the committed file holds it. `interlock schema -o config/pipeline.schema.json` writes it."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    """The schema as JSON-able data. `interlock schema -o config/pipeline.schema.json` writes the committed one."""
+    return sections.json_schema(PipelineFile, "Interlock pipeline file")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from bot.core.model.pipeline import Pipeline
+from config import sections
 from config import values as v
 from config.configuration import Configuration
 from config.errors import ConfigurationError, Mistake, nearest, one_of, shown
@@ -26,6 +27,8 @@ PERCENT = r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$"
 NUMBER = r"^[0-9]{1,4}(\.[0-9]{1,2})?$"
 TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 DATE = r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"
+#: The committed copy of the schema that `# yaml-language-server: $schema=` lines point to.
+SCHEMA_FILE = Path(__file__).with_name("scenario.schema.json")
 #: The most merges that a scenario may have on average: more take minutes, and a sweep an hour.
 MOST_MERGES = 20_000
 #: The keys that hold others and may be left out.
@@ -70,9 +73,23 @@ def _text(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
 
+def _no_default(key: dict[str, Any]) -> None:
+    """For a key that overrides the pipeline file: what holds without it, the schema does not know."""
+    del key["default"]
+
+
+def _written(default: str) -> Any:
+    """A default as the file would have it, which is also how the schema shows it."""
+    return Field(default=default, validate_default=True)
+
+
 Percent = Annotated[float, BeforeValidator(percent), _text(PERCENT, "5%")]
 Number = Annotated[
-    float, BeforeValidator(number), WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 9999}]})
+    float,
+    BeforeValidator(number),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 9999}, {"type": "string", "pattern": NUMBER}]}
+    ),
 ]
 TimeOfDay = Annotated[float, BeforeValidator(time_of_day), _text(TIME, "08:30")]
 Date = Annotated[float, BeforeValidator(date), _text(DATE, "2026-01-05")]
@@ -101,7 +118,7 @@ _WORKDAY = HoursEntry.model_validate({"from": "08:00", "until": "18:00"})
 
 
 class MergesEntry(FileSection):
-    """What is merged, and when."""
+    """The merges of a scenario."""
 
     a_day: Number
     """How many merges each service has on a working day, on average."""
@@ -128,28 +145,28 @@ class StageLoadEntry(FileSection):
 
     takes: BuildTime
     """How long a build takes: half of them take longer."""
-    spread: Percent = 0.2
+    spread: Percent = _written("20%")
     """How far durations scatter around that: the standard deviation of their logarithm. Default 20%."""
     queued: v.Spacing = 0.0
     """How long a build waits in Jenkins' own queue. Default 0s."""
-    fails: Percent = 0.0
+    fails: Percent = _written("0%")
     """How many commits break the stage: every build with one fails here, until a fix is merged. Default 0%."""
-    flakes: Percent = 0.0
+    flakes: Percent = _written("0%")
     """How many builds fail by chance, so that a retry passes. Default 0%."""
-    capacity: v.Capacity = None
+    capacity: Annotated[v.Capacity, Field(json_schema_extra=_no_default)] = None
     """How many runs may be in the stage at once, instead of what the pipeline says."""
     fast: FastLoadEntry | None = None
     """The fast lane's own job for this stage. Default: its builds go as those of the stage."""
 
 
 class ReactionEntry(FileSection):
-    """How fast people are."""
+    """The people of a scenario."""
 
     fix: Annotated[v.Duration, v.between("1s", "30d")]
     """From a failure until its fix is merged."""
     retry: Annotated[v.Duration, v.between("1s", "30d")] = 600.0
     """From a failure by chance until somebody retries it. Default 10m."""
-    spread: Percent = 0.5
+    spread: Percent = _written("50%")
     """How far both scatter, as the durations of builds do. Default 50%."""
     on_call: v.Switch = False
     """Whether they do so at night and at weekends, too. Default: only in the hours in which people merge."""
@@ -164,7 +181,7 @@ class ScenarioFile(FileSection):
     """Which pipeline of that file, where it has several."""
     services: Annotated[int, v.whole(1, 1000), v.integer(1, 1000)] | None = None
     """So many services, S1, S2..., instead of those of the pipeline."""
-    begins: Date = 1_767_571_200.0
+    begins: Date = _written("2026-01-05")
     """The first day: freeze windows depend on it. Default: 2026-01-05, a Monday."""
     days: Annotated[int, v.whole(1, 90), v.integer(1, 90)] = 5
     """On how many days people merge, weekends counted. What is on its way then goes on to its end. Default 5."""
@@ -183,6 +200,11 @@ class ReadScenario:
     file: ScenarioFile
     pipeline: Pipeline
     configuration: Configuration | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema as JSON-able data. `interlock schema --scenario -o config/scenario.schema.json` writes the file."""
+    return sections.json_schema(ScenarioFile, "Interlock scenario")
 
 
 def load_scenario(path: Path, change: tuple[KeyPath, str] | None = None) -> ReadScenario:

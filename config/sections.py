@@ -1,7 +1,11 @@
-"""Reads a file by the model of its sections: pydantic's errors in our words, each with its path in the file."""
+"""Reads a file by the model of its sections: pydantic's errors in our words, each with its path in the file.
+
+And makes the JSON Schema of a model, by which editors complete and check the file.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
@@ -27,6 +31,17 @@ _KINDS = {
     "tuple_type": "a list (lines that begin with `- `)",
     "too_short": "at least one",
 }
+
+
+def json_schema(root: type[FileSection], title: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a file."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**head, **v.as_written(root.model_json_schema()), "title": title}
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """A JSON Schema as the committed file holds it."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_section(root: type[AnySection], data: Any) -> tuple[AnySection | None, list[Found]]:

@@ -99,7 +99,7 @@ def duration_or_off(value: object) -> float | None:
 
 def written(seconds: float) -> str:
     """A duration as the file has it, in the largest unit that fits: 120.0 is `2m`."""
-    unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0)
+    unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0) if seconds else "s"
     return f"{int(seconds) // _SECONDS[unit]}{unit}"
 
 
@@ -362,11 +362,15 @@ def as_written(node: Any) -> Any:
         made.pop("propertyNames", None)
     if "default" in made:
         made["default"] = _default(made)
-        if made["default"] is None or isinstance(made["default"], dict):  # a section says its own defaults
+        if made["default"] is None or _has_section(made["default"]):  # a section says its own defaults
             del made["default"]
     for name, key in made.get("properties", {}).items():  # pydantic leaves out what the section repeats
         key.setdefault("title", name.replace("_", " ").capitalize())
     return made
+
+
+def _has_section(default: Any) -> bool:
+    return isinstance(default, dict) or (isinstance(default, list) and any(map(_has_section, default)))
 
 
 def _default(key: dict[str, Any]) -> Any:

@@ -84,15 +84,19 @@ def check(file: Path | None, strict: bool) -> None:
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
-def schema(output: Path | None) -> None:
+@click.option("--scenario", is_flag=True, help="That of a scenario for `interlock simulate` instead.")
+def schema(output: Path | None, scenario: bool) -> None:
     """Print the JSON Schema of the pipeline file, for editors."""
-    from config.model import schema_text
+    from config import model
+    from config import scenario as scenarios
+    from config.sections import schema_text
 
+    text = schema_text(scenarios.json_schema() if scenario else model.json_schema())
     if output is None:
-        click.echo(schema_text(), nl=False)
+        click.echo(text, nl=False)
         return
     try:
-        output.write_text(schema_text(), encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"{output} cannot be written: {error.strerror}") from None
     say(f"done: {output}")

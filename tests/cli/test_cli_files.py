@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.model import SCHEMA_FILE
+from config import model, scenario
 from tests.cli.conftest import typed
 from tests.example_file import PLACEHOLDER, example_text, write_example
 
@@ -132,7 +132,8 @@ def test_the_file_is_found_where_the_environment_says(here: Path) -> None:
 
 
 def test_the_schema_is_printed_and_written(here: Path) -> None:
-    assert typed("schema").stdout == SCHEMA_FILE.read_text()
+    assert typed("schema").stdout == model.SCHEMA_FILE.read_text()
+    assert typed("schema", "--scenario").stdout == scenario.SCHEMA_FILE.read_text()
     assert typed("schema", "-o", "s.json").stdout == "done: s.json\n"
     assert json.loads((here / "s.json").read_text())["title"] == "Interlock pipeline file"
     no = typed("schema", "-o", "nowhere/s.json")

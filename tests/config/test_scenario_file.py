@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+import json
 import re
+from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from config.errors import ConfigurationError
 from config.model import PipelineFile
 from config.pipeline_file import MOST_BYTES
-from config.scenario import ScenarioFile, load_scenario, service_names
+from config.scenario import SCHEMA_FILE, ScenarioFile, json_schema, load_scenario, service_names
+from config.sections import read_section, schema_text
 from config.values import FileSection, fields_of
 from tests.example_file import EXAMPLE
 
@@ -169,3 +179,76 @@ def test_a_change_that_does_not_fit_is_refused(tmp_path: Path, key: str, value: 
 def test_the_pipeline_file_has_other_keys_than_the_scenario() -> None:
     """They are read by the same code, each by its own model."""
     assert not set(fields_of(PipelineFile)) & set(fields_of(ScenarioFile))
+
+
+# -- the schema, by which editors complete the file --------------------------------------------------------------
+
+
+class EditorsYaml(yaml.SafeLoader):
+    """YAML as editors read it (1.2, core schema): `08:30` and `2026-01-05` are text, `0.5` is a number."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+EditorsYaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
+EditorsYaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?[0-9]+$"), list("-0123456789"))
+EditorsYaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"-?[0-9]+\.[0-9]+$"), list("-0123456789"))
+
+#: What may stand at a key, rightly or wrongly.
+WRITTEN = (
+    *(0, 1, -1, 90, 91, 1000, 1001, 2.5, 9999, 10000, "4", True, "true", None, [], [1], {}, {"S1": 2}, {"wrong": 2}),
+    *("0s", "10m", "25", "off", "unlimited", "5%", "0.25%", "100%", "101%", "08:30", "24:00", "25:00"),
+    *("2026-01-05", "2026-1-5", "hold-back", "merge", "S1", "interlock.yaml", "", "x" * 300, "a b"),
+)
+
+
+def places(node: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where something stands in a scenario."""
+    if path:
+        yield path
+    if isinstance(node, dict | list):
+        for name, child in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from places(child, (*path, name))
+
+
+def test_the_committed_schema_is_the_generated_one() -> None:
+    wanted = "run: interlock schema --scenario -o config/scenario.schema.json"
+    assert SCHEMA_FILE.read_text("utf-8") == schema_text(json_schema()), wanted
+    Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize("file", [COMMENTED, ROOT / "demo" / "simulation.yaml"])
+def test_the_scenarios_lead_editors_to_the_schema_and_fit_it(file: Path) -> None:
+    text = file.read_text("utf-8")
+    leads = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
+    assert leads is not None and (file.parent / leads[1]).resolve() == SCHEMA_FILE
+    Draft202012Validator(json_schema()).validate(yaml.load(text, EditorsYaml))
+
+
+def test_editors_mark_what_the_loader_refuses_and_nothing_else() -> None:
+    schema = Draft202012Validator(json_schema())
+    scenario = yaml.load(COMMENTED.read_text("utf-8"), EditorsYaml) | {"config": "interlock.yaml", "pipeline": "shop"}
+    scenario["stages"] = {"acceptance": scenario["stages"]["acceptance"]}  # which has every key
+    del scenario["merges"]["hours"][1]
+    found = list(places(scenario))
+    assert len(found) > 25
+    for path, value in itertools.product(found, WRITTEN):
+        if (path, value) == (("config",), 2.5):
+            continue  # the name of a file for us, a number for an editor
+        changed = copy.deepcopy(scenario)
+        *above, key = path
+        reduce(getitem, above, changed)[key] = value
+        read, mistakes = read_section(ScenarioFile, json.loads(json.dumps(changed), parse_float=str))  # as our YAML
+        assert schema.is_valid(changed) is (read is not None and not mistakes), (path, value, mistakes)
+
+
+def test_every_key_has_a_title_and_a_description_and_a_default_that_fits() -> None:
+    schema = json_schema()
+    keys = [
+        (name, key) for each in (schema, *schema["$defs"].values()) for name, key in each.get("properties", {}).items()
+    ]
+    assert [name for name, key in keys if not key.get("title") or not key.get("description")] == []
+    defaults = [(name, key) for name, key in keys if "default" in key]
+    assert len(defaults) > 8
+    for name, key in defaults:
+        assert Draft202012Validator({**key, "$defs": schema["$defs"]}).is_valid(key["default"]), name

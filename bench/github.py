@@ -82,7 +82,7 @@ class Shop:
         with self.context.look() as replica:
             return next((run for run in replica.board.runs.values() if run.position.sha == sha), None)
 
-    def passes(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
+    def pass_build(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
         """The build of a run starts at once, takes its time, and ends."""
         run = self.run(sha)
         assert run is not None
@@ -99,7 +99,7 @@ class Shop:
     def to_production(self, sha: str) -> None:
         """A run passes all that is left."""
         while self.run(sha) is not None:
-            self.passes(sha)
+            self.pass_build(sha)
 
 
 def straight(shop: Shop) -> None:
@@ -116,25 +116,25 @@ def waiting(shop: Shop) -> None:
     """A run that waits in front of acceptance, pre-production and production, while others move."""
     shop.github.control.reset_counters()
     first, second = shop.merge("s2"), shop.merge("s3")
-    shop.passes(first)
-    shop.passes(second)
+    shop.pass_build(first)
+    shop.pass_build(second)
     mine = shop.merge("s1")
-    shop.passes(mine)
+    shop.pass_build(mine)
     for _ in range(3):
         shop.time_passes()
-        shop.passes(first)
+        shop.pass_build(first)
         shop.time_passes()
-        shop.passes(second)
-        shop.passes(mine)
+        shop.pass_build(second)
+        shop.pass_build(mine)
 
 
 def fixed(shop: Shop) -> None:
     """A run that locks pre-production with one pull request open, and its fix, both together."""
     shop.github.control.open_pull("shop/s1", title="Fix")
     broken = shop.merge("s1")
-    shop.passes(broken)
-    shop.passes(broken)
-    shop.passes(broken, Outcome.FAILURE)
+    shop.pass_build(broken)
+    shop.pass_build(broken)
+    shop.pass_build(broken, Outcome.FAILURE)
     shop.time_passes()
     shop.to_production(shop.merge("s1"))
 

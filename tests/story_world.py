@@ -138,39 +138,39 @@ class BuildingWorld(StoryWorld):
     """A world in which builds end when the story says so."""
 
     @abstractmethod
-    def passes(self, *names: str) -> None:
+    def pass_build(self, *names: str) -> None:
         """The builds start, if they have not, and succeed."""
 
     @abstractmethod
-    def fails(self, name: str, tests: tuple[str, ...] = ()) -> None:
+    def fail_build(self, name: str, tests: tuple[str, ...] = ()) -> None:
         """The build starts, if it has not, and fails."""
 
     @abstractmethod
-    def withdrawn_end(self) -> None:
+    def end_withdrawn(self) -> None:
         """Jenkins has ended every build that it was asked to end, and says so."""
 
     @abstractmethod
     def left(self, name: str) -> tuple[str, str | None] | None:
         """How a run of the commit ended, and by which commit; None if none has."""
 
-    def arrives(self, service: str, letter: str, before: str) -> str:
+    def merge_up_to(self, service: str, letter: str, before: str) -> str:
         """A merge that has passed every stage up to `before`, whose queue it joins (or passes, if it may)."""
         name = f"{service}{letter}"
         self.merge(service, letter)
         while self.run(name).step.stage != before:
-            self.passes(name)
+            self.pass_build(name)
         return name
 
-    def breaks(self, service: str, letter: str, stage: str = "pre-production") -> str:
+    def break_stage(self, service: str, letter: str, stage: str = "pre-production") -> str:
         """A merge that gets to `stage` and fails there."""
-        name = self.arrives(service, letter, stage)
-        self.fails(name)
+        name = self.merge_up_to(service, letter, stage)
+        self.fail_build(name)
         return name
 
-    def fix_passes(self, name: str, stage: str = "pre-production") -> None:
+    def pass_fix(self, name: str, stage: str = "pre-production") -> None:
         """A fast run passes one job after the other, up to and with the real `stage`."""
         while Step(stage) not in self.run(name).passed:
-            self.passes(name)
+            self.pass_build(name)
             if name not in self.live():
                 return
 
@@ -187,32 +187,32 @@ def step_of(name: str) -> Step:
 def first_picture(world: BuildingWorld) -> None:
     """Seven runs of the services S1 to S3 are on their way."""
     for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        world.arrives(service, letter, before="pre-production")
+        world.merge_up_to(service, letter, before="pre-production")
     for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
-        world.arrives(service, letter, before="acceptance")
+        world.merge_up_to(service, letter, before="acceptance")
 
 
 def second_picture(world: BuildingWorld) -> None:
     """S1a fails in pre-production."""
-    world.fails("S1a", tests=("CheckoutTest",))
+    world.fail_build("S1a", tests=("CheckoutTest",))
 
 
 def third_picture(world: BuildingWorld) -> None:
     """The fix S1e is merged, passes its build and the two fast jobs, and stands in the real pre-production."""
     world.merge("S1", "e")
     for _ in range(3):
-        world.passes("S1e")
+        world.pass_build("S1e")
 
 
 def fourth_picture(world: BuildingWorld) -> None:
     """S1e passes pre-production."""
-    world.passes("S1e")
+    world.pass_build("S1e")
 
 
 def everybody_else_passes(world: BuildingWorld) -> None:
     """After the pictures: whoever is left passes all that is before it."""
     for name in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
-        world.passes(name)
+        world.pass_build(name)
 
 
 def stations(world: StoryWorld) -> list[tuple[list[str], list[str]]]:

@@ -30,7 +30,7 @@ class Obliging(Town):
 
     def send(self, event: Event) -> Decision:
         decision = super().send(event)
-        self.takes_aborts()
+        self.take_aborts()
         return decision
 
 
@@ -38,8 +38,8 @@ class Obliging(Town):
 def cancelled() -> Obliging:
     """S1a was cancelled while its build ran in acceptance."""
     town = Obliging()
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     town.cancel("S1a")
     return town
 
@@ -47,41 +47,41 @@ def cancelled() -> Obliging:
 def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> None:
     assert forced_heads(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) == cancelled.now + 60
-    cancelled.waits(59)
+    cancelled.tick(59)
     assert forced_heads(cancelled) == [STOP]
-    cancelled.waits(1)
+    cancelled.tick(1)
     assert forced_heads(cancelled) == [STOP, TERM]
     assert cancelled.says("S1a").endswith("its steps were ended by force")
-    cancelled.waits(60)
+    cancelled.tick(60)
     assert forced_heads(cancelled) == [STOP, TERM, KILL]
     assert cancelled.says("S1a").endswith("it was killed")
 
 
 def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     town.cancel("S1a")
     run = town.run("S1a")
     assert run.attempt.build is not None
     job = town.board.job(run.step)
     assert job is not None
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, STOP))
-    town.waits(60)
+    town.tick(60)
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, TERM, only_stop=True))
     assert town.says("S1a").endswith("it knows nothing firmer than stop, and was asked that again")
 
 
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
-    cancelled.aborts("S1a")
-    cancelled.waits(600)
+    cancelled.abort_build("S1a")
+    cancelled.tick(600)
     assert forced_heads(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) is None
 
 
 def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) -> None:
     for _ in range(5):
-        cancelled.waits(60)
+        cancelled.tick(60)
     assert forced_heads(cancelled) == [STOP, TERM, KILL]
     assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
     (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
@@ -96,11 +96,11 @@ def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) ->
 def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
     """Production reports and does not lock here, but it is behind a stage that does: half a roll-out all the same."""
     town = Obliging(shop(production=1))
-    town.arrives("S1", "a", stage)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", stage)
+    town.start_build("S1a")
     town.cancel("S1a")
     for _ in range(5):
-        town.waits(60)
+        town.tick(60)
     assert forced_heads(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
     assert "nothing firmer is done where it rolls out: end it in Jenkins" in text_of(town.facts[-1].why)
@@ -108,68 +108,68 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
 
 def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
     town = Obliging()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "b")
-    town.passes("S1b", "S1b")
+    town.pass_build("S1b", "S1b")
     assert town.at("S1b") == "fast pre-production"
-    town.starts("S1b")
+    town.start_build("S1b")
     town.cancel("S1b")
     for _ in range(3):
-        town.waits(60)
+        town.tick(60)
     assert forced_heads(town, "S1b") == [STOP, TERM, KILL]
 
 
 def test_a_time_out_escalates_too() -> None:
     town = Obliging(shop(timeout=None))
     town.configure(_with_timeout(town, 100.0))
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
-    town.waits(100)
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
+    town.tick(100)
     assert forced_heads(town) == [STOP]
-    town.waits(60)
+    town.tick(60)
     assert forced_heads(town) == [STOP, TERM]
-    town.ends("S1a", Outcome.ABORTED)
+    town.end_build("S1a", Outcome.ABORTED)
     assert town.left("S1a") == ("failed", None)
 
 
 def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() -> None:
     town = Obliging()
-    town.arrives("S1", "a", "acceptance")
-    town.accepts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.accept_trigger("S1a")
     town.cancel("S1a")
-    town.waits(500)
+    town.tick(500)
     assert forced_heads(town) == []  # nothing runs that could be asked to end
-    town.starts("S1a")
+    town.start_build("S1a")
     assert forced_heads(town) == [STOP]
-    town.waits(59)
+    town.tick(59)
     assert forced_heads(town) == [STOP]
-    town.waits(1)
+    town.tick(1)
     assert forced_heads(town) == [STOP, TERM]
 
 
 def test_a_repeated_build_begins_anew() -> None:
     """L4: the stage repeats a build that ran too long; the second one was asked nothing yet."""
     town = Obliging(shop(retries=1, timeout=100.0))
-    town.arrives("S1", "a", "pre-production")
-    town.starts("S1a")
-    town.waits(100)
-    town.aborts("S1a")
+    town.merge_up_to("S1", "a", "pre-production")
+    town.start_build("S1a")
+    town.tick(100)
+    town.abort_build("S1a")
     assert town.status("S1a") is Status.STARTING
-    town.starts("S1a")
+    town.start_build("S1a")
     assert town.run("S1a").attempt.abort is None
     town.quiet()
-    town.waits(70)
+    town.tick(70)
     assert forced_heads(town) == []
 
 
 def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
     town = Obliging()
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     run = town.run("S1a")
     town.send(BuildSeen("cdp", "acceptance", 900, None, run.key, run.attempt.number))
     for _ in range(4):
-        town.waits(60)
+        town.tick(60)
     assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
     assert "a second build of S1.1" in text_of(town.facts[-1].why)
     town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt.number))
@@ -179,22 +179,22 @@ def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
 
 def test_a_build_that_a_stranger_started_is_never_touched() -> None:
     town = Obliging()
-    town.unmanaged("acceptance")
-    town.waits(10_000)
+    town.see_unmanaged("acceptance")
+    town.tick(10_000)
     assert town.did(AbortDuplicate) == []
     assert town.did(Withdraw) == []
 
 
 def test_how_long_is_configured() -> None:
     town = Obliging(replace(shop(), term_after=5.0, kill_after=7.0))
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.waits(5)
+    town.tick(5)
     assert forced_heads(town) == [STOP, TERM]
-    town.waits(6)
+    town.tick(6)
     assert forced_heads(town) == [STOP, TERM]
-    town.waits(1)
+    town.tick(1)
     assert forced_heads(town) == [STOP, TERM, KILL]
 
 
@@ -210,21 +210,21 @@ def _with_timeout(town: Town, seconds: float) -> Pipeline:
 def test_what_jenkins_has_not_taken_is_not_followed_by_something_firmer() -> None:
     """After an outage stop, term and kill would go out together, and the script had no time to clean up."""
     town = Town()
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.waits(10_000)
+    town.tick(10_000)
     assert forced_heads(town) == [STOP]
     assert town.board.next_due(town.now) is None
-    town.takes_aborts()
-    town.waits(59)
+    town.take_aborts()
+    town.tick(59)
     assert forced_heads(town) == [STOP]
-    town.waits(1)
+    town.tick(1)
     assert forced_heads(town) == [STOP, TERM]
 
 
 def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Town) -> None:
-    cancelled.waits(60)
+    cancelled.tick(60)
     before = cancelled.run("S1a")
     job = before.step.stage
     cancelled.send(AbortTaken("cdp", job, before.attempt.build or 0, STOP))
@@ -238,7 +238,7 @@ def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Tow
 def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_old_commit() -> None:
     """Jenkins may build a queue item twice after a crash; the run has gone on meanwhile."""
     town = Obliging()
-    town.arrives("S1", "a", "production")
+    town.merge_up_to("S1", "a", "production")
     run = town.run("S1a")
     town.quiet()
     town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1))
@@ -250,9 +250,9 @@ def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_ol
 
 def test_so_is_a_build_of_a_run_that_has_left_the_board() -> None:
     town = Obliging()
-    town.arrives("S1", "a", "production")
+    town.merge_up_to("S1", "a", "production")
     key = town.run("S1a").key
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.live() == []
     town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
     assert [effect.number for effect in town.did(AbortDuplicate)] == [900]
@@ -270,7 +270,7 @@ def test_a_build_that_names_no_run_of_ours_is_a_strangers(key: str) -> None:
 def ended_in_acceptance(town: Town, number: int = 77, started: float | None = 1000.0) -> BuildSeen:
     """S1a's build in acceptance has ended, the run is further; returns the late news that the build runs."""
     run = town.run("S1a")
-    town.starts("S1a")
+    town.start_build("S1a")
     number = town.run("S1a").attempt.build or number
     late = BuildSeen("cdp", "acceptance", number, None, run.key, run.attempt.number, started=started)
     town.send(replace(late, result=Outcome.SUCCESS))
@@ -281,7 +281,7 @@ def ended_in_acceptance(town: Town, number: int = 77, started: float | None = 10
 
 def test_late_news_of_a_build_that_is_known_to_have_ended_is_ignored() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     late = ended_in_acceptance(town)
     for news in (late, replace(late, started=None), replace(late, run=None, attempt=None)):
         town.send(news)
@@ -291,7 +291,7 @@ def test_late_news_of_a_build_that_is_known_to_have_ended_is_ignored() -> None:
 def test_a_build_that_has_the_number_of_one_that_ended_but_began_later_is_another() -> None:
     """A job that was made anew counts from 1 again."""
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     late = ended_in_acceptance(town)
     town.send(replace(late, run=None, attempt=None, started=2000.0))
     assert [f.number for f in town.board.unmanaged.values()] == [late.number]
@@ -303,9 +303,9 @@ def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_c
     town = Town()
     town.merge("S1", "a")
     for number in range(1000, 1000 + 3 * unmanaged_builds.REMEMBERED):
-        town.unmanaged("acceptance", Outcome.SUCCESS, number)
+        town.see_unmanaged("acceptance", Outcome.SUCCESS, number)
     assert len(town.board.past) == unmanaged_builds.REMEMBERED
-    town.unmanaged("acceptance", None, 1000 + 2 * unmanaged_builds.REMEMBERED)
+    town.see_unmanaged("acceptance", None, 1000 + 2 * unmanaged_builds.REMEMBERED)
     assert town.board.unmanaged == {}
     pipeline = shop()
     town.configure(replace(pipeline, stages=tuple(s for s in pipeline.stages if s.name != "acceptance")))
@@ -314,7 +314,7 @@ def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_c
 
 def test_a_hint_that_a_build_is_over_asks_for_no_second_look() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     late = ended_in_acceptance(town)
     town.send(BuildHinted("cdp", "acceptance", late.number, over=True))
     assert town.did(Look) == []
@@ -329,7 +329,7 @@ def test_a_hint_that_a_build_is_over_asks_for_no_second_look() -> None:
 )
 def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Outcome, said: str) -> None:
     town = Obliging()
-    town.arrives("S1", "a", "production")
+    town.merge_up_to("S1", "a", "production")
     run = town.run("S1a")
     town.quiet()
     seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1)
@@ -351,7 +351,7 @@ def of_another_life(town: Town, result: Outcome | None = None, number: int = 900
 def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> None:
     town = Town()
     town.configure(replace(shop(), retry_first=1.0))  # the board is born now
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     town.quiet()
     town.send(of_another_life(town, Outcome.SUCCESS))
     assert town.at("S1a") == "acceptance"
@@ -364,20 +364,20 @@ def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> N
 def test_so_it_is_if_the_run_of_that_name_is_gone() -> None:
     town = Town()
     town.configure(replace(shop(), retry_first=1.0))
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     seen = of_another_life(town)
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.send(seen)
     assert town.did(AbortDuplicate) == []
 
 
 def test_a_second_build_that_is_not_killed_where_it_rolls_out_is_told_once_and_not_asked_again() -> None:
     town = Obliging()
-    town.arrives("S1", "a", "production")
+    town.merge_up_to("S1", "a", "production")
     run = town.run("S1a")
     town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1))
     for _ in range(4):
-        town.waits(60)
+        town.tick(60)
     assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP]
     assert [fact.build for fact in town.facts if fact.kind is FactKind.BUILD_STUCK] == [900]
     assert [notice.topic for notice in town.did(Notify)] == ["stuck"]
@@ -386,7 +386,7 @@ def test_a_second_build_that_is_not_killed_where_it_rolls_out_is_told_once_and_n
 
 def test_a_build_of_nobody_that_runs_is_looked_at_as_it_may_have_ended_since() -> None:
     town = Town()
-    town.unmanaged("acceptance")
+    town.see_unmanaged("acceptance")
     assert [(look.job.name, look.number) for look in town.did(Look)] == [("acceptance", 900)]
 
 
@@ -394,6 +394,6 @@ def test_a_build_of_the_second_in_which_the_board_was_born_is_ours() -> None:
     town = Town()
     town.configure(replace(shop(), retry_first=1.0))
     version = f"S1-1-{version_stamp(town.board.header.born)}"
-    town.fails(town.merge("S1", "a"))
+    town.fail_build(town.merge("S1", "a"))
     town.send(BuildSeen("cdp", "acceptance", 900, None, "S1.1", 1, version=version))
     assert [effect.number for effect in town.did(AbortDuplicate)] == [900]

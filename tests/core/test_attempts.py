@@ -19,7 +19,7 @@ STAGE = "pre-production"
 def town() -> Town:
     """S1a was admitted to pre-production; its build was asked for."""
     town = Town()
-    town.arrives("S1", "a", STAGE)
+    town.merge_up_to("S1", "a", STAGE)
     town.quiet()
     return town
 
@@ -33,12 +33,12 @@ def asks(town: Town, sha: str = "S1a", stage: str = STAGE, attempt: int | None =
 def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: Town) -> None:
     version = town.run("S1a").version
     assert asks(town) == asks(town, version=version, build=7) == ""
-    town.starts("S1a")
+    town.start_build("S1a")
     assert asks(town, version=version, build=town.run("S1a").attempt.build) == ""
 
 
 def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
-    town.starts("S1a")
+    town.start_build("S1a")
     run = town.run("S1a")
     assert asks(town, attempt=run.attempt.number - 1) == (
         f"attempt {run.attempt.number - 1} was given up: attempt {run.attempt.number} is the present one"
@@ -56,12 +56,12 @@ def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
 
 
 def test_an_attempt_that_was_refused_is_over_while_its_run_waits_again(town: Town) -> None:
-    town.refuses("S1a")
+    town.refuse_trigger("S1a")
     assert asks(town).endswith("was given up: its run waits to enter pre-production again")
 
 
 def test_a_second_build_after_the_failure_is_told_so(town: Town) -> None:
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert asks(town).endswith("has failed already")
 
 
@@ -81,7 +81,7 @@ def test_a_trigger_without_an_answer_is_told_once_and_said_until_its_build_is_th
     town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))
     assert town.told(FactKind.TRIGGER_UNANSWERED) == ["S1a"]
     assert "got no answer" in town.says("S1a")
-    town.accepts("S1a")
+    town.accept_trigger("S1a")
     assert "got no answer" not in town.says("S1a")
     town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))  # old news
     assert "got no answer" not in town.says("S1a")
@@ -90,8 +90,8 @@ def test_a_trigger_without_an_answer_is_told_once_and_said_until_its_build_is_th
 def test_the_next_attempt_begins_without_that_word(town: Town) -> None:
     run = town.run("S1a")
     town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))
-    town.refuses("S1a")
-    town.waits(60)
+    town.refuse_trigger("S1a")
+    town.tick(60)
     assert town.run("S1a").attempt.number == run.attempt.number + 1
     assert "got no answer" not in town.says("S1a")
 

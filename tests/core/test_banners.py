@@ -18,7 +18,7 @@ PRE = Job("cdp", "pre-production")
 def broken() -> Town:
     """S1a has locked pre-production."""
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     return town
 
@@ -31,7 +31,7 @@ def coming(town: Town) -> list[str]:
 def test_it_follows_the_fix_from_job_to_job() -> None:
     town = broken()
     town.merge("S1", "b")
-    town.passes("S1b", "S1b")
+    town.pass_build("S1b", "S1b")
     assert coming(town) == [
         "the fix S1 S1b is in build",
         "the fix S1 S1b is in fast acceptance",
@@ -42,7 +42,7 @@ def test_it_follows_the_fix_from_job_to_job() -> None:
 def test_it_says_until_when_jenkins_expects_the_fix_to_take() -> None:
     town = broken()
     town.merge("S1", "b")
-    town.passes("S1b")
+    town.pass_build("S1b")
     town.quiet()
     run = town.run("S1b")
     town.send(BuildSeen("cdp", "fast-acceptance", 77, None, run.key, run.attempt.number, expected=1_764_106_800.0))
@@ -61,7 +61,7 @@ def test_a_retry_is_on_its_way_too() -> None:
 
 def test_what_others_do_changes_nothing_on_it() -> None:
     town = broken()
-    town.arrives("S2", "a", "pre-production")
+    town.merge_up_to("S2", "a", "pre-production")
     town.merge("S3", "a")
     assert town.did(Banner) == []
 
@@ -114,8 +114,8 @@ def test_one_that_was_left_over_is_taken_away() -> None:
 
 def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:
     town = Town()
-    town.arrives("S1", "a", "pre-production")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "pre-production")
+    town.start_build("S1a")
     run = town.run("S1a")
     number = town.jenkins.last_number
     failed = BuildSeen(
@@ -130,10 +130,10 @@ def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:
 
 def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_told() -> None:
     town = Town()
-    town.arrives("S1", "a", "pre-production")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "pre-production")
+    town.start_build("S1a")
     town.quiet()
-    town.loses("S1a")
+    town.lose_build("S1a")
     sentence = "S1 S1a was lost in pre-production: it was deleted"
     (lock,) = town.board.locks_of("pre-production")
     failed = next(text_of(fact.why) for fact in town.facts if fact.kind is FactKind.BUILD_FAILED)
@@ -141,7 +141,7 @@ def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_
     assert [text_of(lock.reason), failed, text_of(banner.locks[0].reason)] == [sentence] * 3
     assert town.says("S1a").startswith(f"{sentence}; it holds the lock")
     town.retry("S1a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert town.says("S1a").startswith("S1 S1a failed in pre-production")
 
 

@@ -52,7 +52,7 @@ def test_each_record_that_was_changed_is_told_once_and_as_it_was_before_all_chan
 
 def test_what_is_taken_back_is_in_no_look_up_any_more() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     before = records_of(town.board)
     run = town.run("S1a")
     version = town.board.version("S1", run.step)
@@ -77,8 +77,8 @@ def test_a_record_is_found_by_its_family_and_key(board: Board) -> None:
 
 def test_a_build_started_by_hand_takes_a_slot_of_its_own_stage_only() -> None:
     town = Town()
-    town.unmanaged(ACC)
-    town.arrives("S1", "a", PRE)
+    town.see_unmanaged(ACC)
+    town.merge_up_to("S1", "a", PRE)
     assert town.runs_in(PRE) == ["S1a"]
     assert [len(town.board.unmanaged_builds(Step(stage))) for stage in (ACC, PRE)] == [1, 0]
 
@@ -100,7 +100,7 @@ def test_all_of_a_service_enter_where_there_is_room() -> None:
     town = Town()
     town.lock(ACC)
     for letter in "ab":
-        town.arrives("S1", letter, ACC)
+        town.merge_up_to("S1", letter, ACC)
     town.unlock(ACC)
     assert town.runs_in(ACC) == ["S1b", "S1a"]
 
@@ -119,7 +119,7 @@ def test_a_service_waits_for_a_step_as_long_as_one_of_its_runs_does() -> None:
     town = Town()
     town.lock(ACC)
     for letter in "ab":
-        town.arrives("S1", letter, ACC)
+        town.merge_up_to("S1", letter, ACC)
     step = town.run("S1a").step
     first, second = town.board.queue(step)
     for run in first, second, first, second:  # nothing is counted twice
@@ -149,11 +149,11 @@ def test_of_several_builds_in_a_stage_only_those_are_late_that_have_run_too_long
     pipeline = shop()
     town = Town(replace(pipeline, stages=tuple(replace(stage, timeout=100.0) for stage in pipeline.stages)))
     for service in "S1", "S2":
-        town.arrives(service, "a", ACC)
-    town.starts("S1a")
+        town.merge_up_to(service, "a", ACC)
+    town.start_build("S1a")
     started = town.now
-    town.waits(50)
-    town.starts("S2a")
+    town.tick(50)
+    town.start_build("S2a")
     assert [built.sha for built in town.board.overdue(started + 99.0)] == []
     assert [built.sha for built in town.board.overdue(started + 100.0)] == ["S1a"]
 

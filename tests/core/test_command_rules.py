@@ -84,7 +84,7 @@ def dana(town: Town) -> Talk:
 
 def broken(town: Town) -> str:
     """S1a, merged by pull request 7, has failed in pre-production and locks it."""
-    sha = town.breaks("S1", "a")
+    sha = town.break_stage("S1", "a")
     town.pull("S1", "a", NUMBER)
     town.quiet()
     return sha
@@ -139,12 +139,12 @@ def test_cancel_takes_the_run_out(town: Town, dana: Talk) -> None:
     assert answer is not None
     assert answer.reaction == "+1"
     assert "cancelled by github:dana: not wanted" in answer.text
-    town.gives_back(sha)
+    town.confirm_withdrawal(sha)
     assert town.left(sha) == ("cancelled", None)
 
 
 def test_a_run_that_does_not_know_its_pull_request_is_found_by_its_commit(town: Town, dana: Talk) -> None:
-    sha = town.breaks("S1", "a")
+    sha = town.break_stage("S1", "a")
     dana.may("retry", about={"merged": sha})
     assert town.run(sha).retrying
 
@@ -257,8 +257,8 @@ def test_a_move_puts_the_waiting_run_of_the_pull_request_at_the_front(town: Town
 def test_a_move_means_the_run_that_waits(town: Town, dana: Talk) -> None:
     town.configure(shop(acceptance=1))
     for letter in "ab":
-        town.arrives("S2", letter, "acceptance")
-    older = town.arrives("S1", "a", "acceptance")
+        town.merge_up_to("S2", letter, "acceptance")
+    older = town.merge_up_to("S1", "a", "acceptance")
     younger = town.merge("S1", "b")
     for letter in "ab":
         town.pull("S1", letter, NUMBER)
@@ -270,7 +270,7 @@ def test_a_move_means_the_run_that_waits(town: Town, dana: Talk) -> None:
 def test_the_waiting_run_of_the_pull_request_is_let_through_freezes(town: Town, dana: Talk) -> None:
     window = FreezeWindow(town.now, town.now + 5_000)
     town.send(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
-    sha = town.arrives("S1", "a", "production")
+    sha = town.merge_up_to("S1", "a", "production")
     assert town.queue("production") == [sha]
     answer = dana.may("let-through customers cannot pay", about={"merged": sha})
     assert answer is not None
@@ -288,7 +288,7 @@ def test_a_run_that_leaves_is_not_let_through_instead_of_the_one_that_stays(town
     leaving = town.merge("S1", "b")
     for letter in "ab":
         town.pull("S1", letter, NUMBER)
-    town.starts(staying, leaving)
+    town.start_build(staying, leaving)
     town.cancel(leaving)
     assert town.status(leaving) is Status.ENDING
     dana.may("let-through customers cannot pay", about={"merged": leaving})
@@ -303,7 +303,7 @@ def test_nobody_is_let_through_by_a_comment_where_no_freeze_allows_it(town: Town
 
 
 def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
-    town.breaks("S2", "a")
+    town.break_stage("S2", "a")
     sha = town.merge("S1", "b")
     answer = dana.may("fast-lane")
     assert answer is not None
@@ -336,7 +336,7 @@ def test_the_reason_is_what_is_left_of_the_command_and_a_stage_is_no_part_of_it(
     town: Town, dana: Talk, words: str, reason: str
 ) -> None:
     town.configure(shop(start=FastLaneStart.MANUAL))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "b")
     dana.may(words)
     (promoted,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
@@ -351,14 +351,14 @@ def came_back(town: Town, stage: str) -> tuple[Run, Run]:
     town.github.commit("S1", "S1a")
     town.send(town.merged("S1", "S1-", "S1a"))
     town.pull("S1", "a", NUMBER)
-    town.passes("S1a")
-    town.starts("S1a")
+    town.pass_build("S1a")
+    town.start_build("S1a")
     older = town.run("S1a").key
     town.merge("S1", "b")
     town.force_push("S1", "a", onto=None)
     while town.at("S1a") != stage:
-        town.passes("S1a")
-    town.starts("S1a")
+        town.pass_build("S1a")
+    town.start_build("S1a")
     return town.board.runs[older], town.run("S1a")
 
 
@@ -570,7 +570,7 @@ def test_one_person_is_heard_so_often_in_an_hour_and_others_still(town: Town, da
     assert town.told(FactKind.REQUEST_REFUSED) == [None]  # said once
     Talk(town, "kim").says("retry")
     assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE + 1
-    town.waits(3_600)
+    town.tick(3_600)
     dana.says("retry", at=town.now)
     assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE + 2
 
@@ -604,7 +604,7 @@ def test_strangers_get_a_few_answers_on_a_pull_request_in_an_hour(town: Town) ->
     asking = [Talk(town, f"asks{number}").may("status") for number in range(20)]
     assert [answer is not None for answer in asking] == [True] * (commands.ON_ALL - 20) + [False] * 10
     assert Talk(town, "kim").may("lock acceptance because") is not None
-    town.waits(3_600)
+    town.tick(3_600)
     assert Talk(town, "stranger0").may_not("retry", at=town.now) is not None
 
 

@@ -36,9 +36,9 @@ def foreseen(town: Town, event: Event) -> str:
 def broken(*waiting: str) -> Town:
     """S1a has failed in pre-production, and these wait behind its lock."""
     town = Town(shop(acceptance=None))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     for name in waiting:
-        town.arrives(name[:2], name[2:], PRE)
+        town.merge_up_to(name[:2], name[2:], PRE)
     return town
 
 
@@ -80,7 +80,7 @@ def test_only_locks_of_a_stage_that_is_touched_are_said_to_stay() -> None:
 
 def test_a_lock_calls_back_whose_build_has_not_started() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     assert foreseen(town, LockAsked(PRE, "ann", "fair", let_fixes_in=True, until=3_600.0)) == (
         "locks pre-production until 1970-01-01 01:00 UTC, fixes may enter; S1.1 is called back from pre-production"
     )
@@ -101,9 +101,9 @@ def test_a_fix_that_waits_for_a_job_of_its_lane_queues_elsewhere_when_that_is_ta
     town.mode(Mode.PAUSE)
     fix = town.merge("S1", "b")
     town.mode(Mode.RUN)
-    town.starts(fix)
+    town.start_build(fix)
     town.mode(Mode.PAUSE)
-    town.passes(fix)
+    town.pass_build(fix)
     assert town.at(fix) == "fast acceptance"
     assert foreseen(town, UnlockAsked(PRE, "ann", "fine")) == (
         "opens the lock of pre-production; S1.2 loses its lane; S1.2 waits for acceptance; S1.1 ends as failed"
@@ -112,8 +112,8 @@ def test_a_fix_that_waits_for_a_job_of_its_lane_queues_elsewhere_when_that_is_ta
 
 def test_who_leaves_says_how() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
     found = untouched(town.board, CancelAsked("S1.1", "ann", "no"), town.now, town.limits)
     assert [each.ending.end for each in found.leaves if each.ending is not None] == [End.CANCELLED]
     assert found.locks_next == ()
@@ -122,7 +122,7 @@ def test_who_leaves_says_how() -> None:
 def test_a_run_that_begins_while_nothing_enters_does_not_enter() -> None:
     town = Town()
     town.github.commit("S1", "S1-")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.mode(Mode.PAUSE)
     found = untouched(town.board, FastLaneAsked("S1", "ann", "urgent", PRE), town.now, town.limits)
     assert ([each.run for each in found.starts], found.enters) == (["S1.1"], ())
@@ -137,8 +137,8 @@ def test_who_is_moved_again_goes_to_the_front_again() -> None:
 
 def test_a_cancelled_build_in_a_stage_that_locks_will_lock_it() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     number = town.run("S1a").attempt.build
     assert foreseen(town, CancelAsked("S1.1", "ann", "no")) == (
         f"build #{number} of S1.1 in pre-production is asked to stop; "
@@ -150,8 +150,8 @@ def test_a_cancelled_build_of_the_fast_lane_locks_nothing() -> None:
     town = broken()
     fix = town.merge("S1", "b")
     while town.at(fix) != "fast pre-production":
-        town.passes(fix)
-    town.starts(fix)
+        town.pass_build(fix)
+    town.start_build(fix)
     number = town.run(fix).attempt.build
     assert foreseen(town, CancelAsked(town.key(fix), "ann", "no")) == (
         f"build #{number} of S1.2 in fast pre-production is asked to stop; S1.2 leaves when Jenkins has confirmed it"
@@ -164,8 +164,8 @@ def test_who_only_waits_ends_at_once_when_it_is_cancelled() -> None:
 
 def test_the_head_of_main_changes_lane_and_replaces_nothing_else() -> None:
     town = Town(shop(acceptance=1))
-    town.arrives("S1", "a", "acceptance")
-    town.arrives("S2", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.merge_up_to("S2", "a", "acceptance")
     assert foreseen(town, FastLaneAsked("S2", "ann", "urgent", PRE)) == (
         "S2.1 changes to the fast lane; S2.1 may enter pre-production past any lock; S2.1 enters fast acceptance"
     )
@@ -174,7 +174,7 @@ def test_the_head_of_main_changes_lane_and_replaces_nothing_else() -> None:
 def test_a_head_without_a_run_starts_one() -> None:
     town = Town()
     town.github.commit("S1", "S1-")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert foreseen(town, FastLaneAsked("S1", "ann", "urgent", PRE)) == (
         "S1.1 starts; S1.1 may enter pre-production past any lock; S1.1 enters build"
     )
@@ -187,12 +187,12 @@ def test_a_move_changes_the_order_alone() -> None:
 
 def test_a_pause_calls_back_and_a_resume_lets_in() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     assert foreseen(town, ModeAsked(Mode.PAUSE, "ann", "why")) == (
         "the pipeline is paused: nothing is triggered; S1.1 is called back from acceptance"
     )
     town.mode(Mode.PAUSE)
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert foreseen(town, ModeAsked(Mode.RUN, "ann", "why")) == "the pipeline runs; S1.1 enters acceptance"
 
 
@@ -205,8 +205,8 @@ def test_whoever_asks_to_be_told_is_told_of_that_stage_and_nobody_else_is() -> N
 
 def test_a_permit_that_a_run_has_already_is_not_new() -> None:
     town = Town(shop(acceptance=1, production_locks=True))
-    town.arrives("S1", "a", "acceptance")
-    town.arrives("S2", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.merge_up_to("S2", "a", "acceptance")
     town.send(FastLaneAsked("S2", "ann", "urgent", "production"))
     found = untouched(town.board, FastLaneAsked("S2", "ann", "urgent", PRE), town.now, town.limits)
     assert [(each.run, each.step) for each in found.permits] == [("S2.1", Step(PRE))]
@@ -227,7 +227,7 @@ def test_a_run_that_begins_and_ends_in_one_decision_ends_and_nothing_else() -> N
     town = Town(shop(without=("build", "acceptance")))
     late = town.push("S1", "a")
     town.merge("S1", "b")
-    town.passes("S1b")
+    town.pass_build("S1b")
     found = untouched(town.board, late, town.now, town.limits)
     assert ([each.run for each in found.ends], found.starts, found.enters) == (["S1.2"], (), ())
 
@@ -263,7 +263,7 @@ def test_a_copy_of_a_board_is_apart_from_it() -> None:
 
 def test_a_copy_of_the_indexes_shares_nothing_that_changes() -> None:
     town = broken("S2a", "S3a")
-    town.starts(town.arrives("S1", "c", "acceptance"))
+    town.start_build(town.merge_up_to("S1", "c", "acceptance"))
     ours, copy = town.board._indexes, town.board.copy()._indexes
     assert copy == ours
     for each in fields(ours):

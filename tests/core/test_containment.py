@@ -60,14 +60,14 @@ def test_of_what_was_merged_after_a_force_push_nothing_is_asked() -> None:
 def test_whether_what_is_in_a_stage_is_still_on_main_is_asked_when_somebody_stands_before_it() -> None:
     """S1x has overtaken S1a and is delivered; then main is forced to S1y, made on S1a: does that have S1x?"""
     town = Town(shop(acceptance=None))
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     town.merge("S1", "x")
     while "S1x" in town.live():
-        town.passes("S1x")
+        town.pass_build("S1x")
     town.force_push("S1", "y", onto="S1a")
-    town.answers()
+    town.answer_questions()
     town.quiet()
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert [(q.base, q.head) for q in town.did(Compare)] == [("S1x", "S1y")]
-    town.answers()
+    town.answer_questions()
     assert town.left("S1a") == ("superseded", "S1y")

@@ -52,10 +52,10 @@ def crowd(live: int, services: list[str], pre_production: int = 1) -> Town:
     """S1a runs in pre-production, S1z in acceptance; `live` runs of `services` wait or run around them."""
     names = ("S1", *(name for name in services if name != "S1"))
     town = Town(shop(acceptance=None, services=names, pre_production=pre_production))
-    town.arrives("S1", "a", before="pre-production")
-    town.starts("S1a")
-    town.arrives("S1", "z", before="acceptance")
-    town.starts("S1z")
+    town.merge_up_to("S1", "a", before="pre-production")
+    town.start_build("S1a")
+    town.merge_up_to("S1", "z", before="acceptance")
+    town.start_build("S1z")
     for number in range(live):
         _join(town, services[number % len(services)], number)
     town.board.put(replace(town.board.counters, next_queue_number=live + 1_000))
@@ -93,17 +93,17 @@ def merge(town: Town) -> None:
 
 def pre_production_ends(town: Town) -> None:
     """S1a passes pre-production."""
-    town.passes("S1a")
+    town.pass_build("S1a")
 
 
 def pre_production_breaks(town: Town) -> None:
     """S1a fails in pre-production."""
-    town.fails("S1a")
+    town.fail_build("S1a")
 
 
 def acceptance_ends(town: Town) -> None:
     """S1z passes acceptance."""
-    town.passes("S1z")
+    town.pass_build("S1z")
 
 
 def cost(event: Callable[[Town], None], live: int, services: list[str], *, locked: bool) -> int:
@@ -157,14 +157,14 @@ def test_to_wait_for_a_run_of_its_own_service_costs_the_same_however_many_wait()
 def fix_passes(live: int) -> int:
     """The cost of the event with which the fix opens the lock, while `live` runs of others stand around."""
     town = crowd(live, MANY_SERVICES)
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.merge("S1", "e")
     while town.run("S1e").step != Step("pre-production", Track.REAL):
-        town.passes("S1e")
-    town.starts("S1e")
+        town.pass_build("S1e")
+    town.start_build("S1e")
     count = Count()
     with count.counting():
-        town.passes("S1e")
+        town.pass_build("S1e")
     assert not town.locks()
     return count.steps
 
@@ -178,14 +178,14 @@ def removes(live: int) -> int:
     """The cost of the event with which a fix passes that contains `live` runs, of which so many go at once."""
     town = crowd(live, ["S1"])
     town.github.heads["S1"] = f"S1x{live - 1}"  # the fix is merged onto the last of them
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.merge("S1", "e")
     while town.run("S1e").step != Step("pre-production", Track.REAL):
-        town.passes("S1e")
-    town.starts("S1e")
+        town.pass_build("S1e")
+    town.start_build("S1e")
     count = Count()
     with count.counting():
-        town.passes("S1e")
+        town.pass_build("S1e")
     assert town.board.clean_ups, "there is more to remove than goes at once"
     return count.steps
 

@@ -28,7 +28,7 @@ def test_a_run_is_deployed_where_an_environment_is_named_and_nowhere_else() -> N
     town = Town(deployed_shop())
     town.merge("S1", "a")
     while "S1a" in town.live():
-        town.passes("S1a")
+        town.pass_build("S1a")
     assert states(town) == [
         (PRE, "in_progress"),
         (PRE, "success"),
@@ -41,17 +41,17 @@ def test_a_run_is_deployed_where_an_environment_is_named_and_nowhere_else() -> N
 
 def test_without_an_environment_there_are_no_deployments() -> None:
     town = Town()
-    town.arrives("S1", "a", "production")
+    town.merge_up_to("S1", "a", "production")
     assert states(town) == []
 
 
 def test_the_fast_lanes_own_jobs_deploy_nothing() -> None:
     town = Town(deployed_shop())
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
-    town.passes("S1e")
-    town.passes("S1e")
-    town.starts("S1e")
+    town.pass_build("S1e")
+    town.pass_build("S1e")
+    town.start_build("S1e")
     assert (town.at("S1e"), states(town, "S1e")) == ("fast pre-production", [])
 
 
@@ -65,45 +65,45 @@ def test_the_fast_lanes_own_jobs_deploy_nothing() -> None:
 )
 def test_a_roll_out_that_failed_says_so_and_a_retry_begins_it_anew(outcome: Outcome, state: str) -> None:
     town = Town(deployed_shop())
-    town.arrives("S1", "a", PRE)
-    town.ends("S1a", outcome)
+    town.merge_up_to("S1", "a", PRE)
+    town.end_build("S1a", outcome)
     assert states(town)[-1] == (PRE, state)
     town.retry("S1a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert states(town)[-2:] == [(PRE, "in_progress"), (PRE, "success")]
 
 
 def test_a_build_that_is_gone_leaves_an_error() -> None:
     town = Town(deployed_shop())
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
-    town.loses("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
+    town.lose_build("S1a")
     assert states(town)[-1] == (PRE, "error")
 
 
 def test_a_run_that_is_taken_out_while_it_rolls_out_ends_inactive() -> None:
     town = Town(deployed_shop())
-    town.arrives("S1", "a", "production")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "production")
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert states(town)[-1] == ("production", "inactive")
 
 
 def test_while_observing_nothing_is_deployed() -> None:
     town = Town(deployed_shop())
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.mode(Mode.OBSERVE)
     town.quiet()
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert states(town) == []
 
 
 def test_a_cancelled_roll_out_that_the_policy_only_reports_ends_as_an_error() -> None:
     made = deployed_shop(outcomes=((Outcome.ABORTED, Policy.REPORT),))
     town = Town(made)
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert states(town) == [(PRE, "in_progress"), (PRE, "error")]

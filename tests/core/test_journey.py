@@ -34,7 +34,7 @@ def test_each_stage_is_told_from_the_merge_to_production() -> None:
     town.pull("S1", "a")
     heads = [said(town).split("\n")[0]]
     while "S1a" in town.live():
-        town.passes("S1a")
+        town.pass_build("S1a")
         heads.append(said(town).split("\n")[0])
     assert heads == [
         "**S1 S1a is in build.**",
@@ -57,36 +57,36 @@ def test_all_that_is_told_of_a_pull_request_goes_into_one_comment() -> None:
     town = Town()
     town.pull("S1", "a")
     for _ in range(3):
-        town.passes("S1a")
+        town.pass_build("S1a")
     assert {each.slot for each in town.did(Comment)} == {"comment/shop/S1/7"}
 
 
 def test_a_run_that_waits_is_told_so_and_not_again_because_others_move() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.pull("S2", "a")
-    town.passes("S2a")
-    town.passes("S2a")
+    town.pass_build("S2a")
+    town.pass_build("S2a")
     assert "**S2 S2a waits for pre-production.**" in said(town)
     assert "is full" not in said(town), "that would not be true for long"
     town.quiet()
     town.merge("S3", "a")
-    town.passes("S3a")
-    town.passes("S3a")
+    town.pass_build("S3a")
+    town.pass_build("S3a")
     town.lock(PRE)
     town.unlock(PRE)
-    town.starts("S1a")
+    town.start_build("S1a")
     assert town.did(Comment) == []
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert [each.pull for each in town.did(Comment)] == [7], "its own turn has come"
 
 
 def test_a_run_that_joins_a_locked_queue_is_told_nothing_that_is_not_true_once_that_has_opened() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.pull("S2", "a")
-    town.passes("S2a")
-    town.passes("S2a")
+    town.pass_build("S2a")
+    town.pass_build("S2a")
     assert "**S2 S2a waits for pre-production.** The page below says why" in said(town)
     assert "locked" not in said(town)
     assert all("locked" not in text_of(each.description) for each in town.did(SetStatus) if each.run == "S2.1")
@@ -95,9 +95,9 @@ def test_a_run_that_joins_a_locked_queue_is_told_nothing_that_is_not_true_once_t
 def test_a_broken_run_says_which_tests_and_what_to_do() -> None:
     town = Town()
     town.pull("S1", "a")
-    town.passes("S1a")
-    town.passes("S1a")
-    town.fails("S1a", tests=("Cart.pays", "Login.works"))
+    town.pass_build("S1a")
+    town.pass_build("S1a")
+    town.fail_build("S1a", tests=("Cart.pays", "Login.works"))
     text = said(town)
     assert "**S1 S1a has failed in pre-production.**" in text
     assert "- `Cart.pays`\n- `Login.works`" in text
@@ -109,20 +109,20 @@ def test_a_broken_run_says_which_tests_and_what_to_do() -> None:
 def test_with_a_manual_fast_lane_the_fix_has_to_be_sent() -> None:
     town = Town(shop(start=FastLaneStart.MANUAL))
     town.pull("S1", "a")
-    town.passes("S1a")
-    town.passes("S1a")
-    town.fails("S1a")
+    town.pass_build("S1a")
+    town.pass_build("S1a")
+    town.fail_build("S1a")
     assert "merge the fix, then ask for the fast lane" in said(town)
 
 
 def test_a_run_that_the_fix_contains_is_told_who_carries_it_on() -> None:
     town = Town()
     town.pull("S1", "a")
-    town.passes("S1a")
-    town.passes("S1a")
-    town.fails("S1a")
+    town.pass_build("S1a")
+    town.pass_build("S1a")
+    town.fail_build("S1a")
     town.merge("S1", "e")
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     assert "**S1 S1a has been superseded in pre-production**: contained in S1e, superseded by S1.2." in said(town)
     assert "Nothing to do: S1.2 carries it on." in said(town)
 
@@ -131,13 +131,13 @@ def test_a_run_that_is_taken_out_or_dropped_is_told_so() -> None:
     town = Town()
     town.pull("S1", "a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert "cancelled by ann: not wanted" in said(town)
     town.merge("S2", "base")
     town.pull("S2", "a", number=8)
     town.force_push("S2", "b", onto="S2base")
-    town.answers()
-    town.aborts("S2a")
+    town.answer_questions()
+    town.abort_build("S2a")
     assert "was dropped from main by a force-push" in said(town, 8)
     assert "merge it again" in said(town, 8)
 
@@ -145,7 +145,7 @@ def test_a_run_that_is_taken_out_or_dropped_is_told_so() -> None:
 def test_a_pull_request_that_is_heard_of_later_is_told_everything() -> None:
     town = Town()
     town.merge("S1", "a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.did(Comment) == []
     town.pull("S1", "a")
     assert "passed build" in said(town)
@@ -154,7 +154,7 @@ def test_a_pull_request_that_is_heard_of_later_is_told_everything() -> None:
 def test_a_run_that_ends_before_its_pull_request_is_known_is_told_there_once_it_is() -> None:
     town = Town()
     town.merge("S1", "a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     asked = town.did(FindPull)[-1]
     assert asked.slot == town.did(FindPull)[0].slot, "it takes the place of the question that rests since the push"
     assert 0 < asked.debounce < 60
@@ -170,17 +170,17 @@ def test_github_is_asked_once_whether_the_run_ends_before_or_after_its_minute_is
 ) -> None:
     town = Town()
     town.merge("S1", "a")
-    town.starts("S1a")
+    town.start_build("S1a")
     town.quiet()
     town.now = town.run("S1a").created + after - 1
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert [search.debounce for search in town.did(FindPull)] == ([60.0 - after] if asked else [])
 
 
 def test_what_happened_to_a_run_last_is_kept_with_it_in_the_history() -> None:
     town = Town()
-    town.arrives("S1", "a", "production")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "production")
+    town.start_build("S1a")
     decision = town.send(town.jenkins.end(town.attempt("S1a"), Outcome.SUCCESS))
     (ended,) = decision.ended
     assert ended.run.story[-1].what == StepPassed(Step("production"))
@@ -188,55 +188,55 @@ def test_what_happened_to_a_run_last_is_kept_with_it_in_the_history() -> None:
 
 def test_a_fix_shows_which_jobs_it_has_passed_and_that_the_stage_itself_comes_after_its_fast_job() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.pull("S1", "e")
     for _ in range(3):
-        town.passes("S1e")
+        town.pass_build("S1e")
     way = "build ✓ → fast acceptance ✓ → fast pre-production ✓ → **pre-production** → production"
     assert way in said(town).replace("\\", "")
 
 
 def test_one_that_was_promoted_shows_that_the_stage_which_it_had_passed_counts() -> None:
     town = Town(shop(start=FastLaneStart.ON_FAILURE, pre_production=2))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.pull("S1", "b")
-    town.passes("S1b", "S1b")
-    town.fails("S1a")
-    town.gives_back("S1b")
+    town.pass_build("S1b", "S1b")
+    town.fail_build("S1a")
+    town.confirm_withdrawal("S1b")
     assert "build ✓ → fast acceptance ✓ → **fast pre-production** → pre-production" in said(town).replace("\\", "")
 
 
 def test_nobody_is_asked_twice_for_the_pull_request_of_a_run_that_took_longer() -> None:
     town = Town()
     town.merge("S1", "a")
-    town.starts("S1a")
-    town.waits(60)
-    town.fails("S1a")
+    town.start_build("S1a")
+    town.tick(60)
+    town.fail_build("S1a")
     assert len(town.did(FindPull)) == 1
 
 
 def test_a_build_that_jenkins_refuses_again_and_again_is_told_once() -> None:
     town = Town()
     town.pull("S1", "a")
-    town.refuses("S1a")
+    town.refuse_trigger("S1a")
     assert "UTC: Jenkins did not take the build for build: the job is disabled" in said(town)
     before = told(town)
     for _ in range(3):
-        town.waits(300)
-        town.refuses("S1a")
+        town.tick(300)
+        town.refuse_trigger("S1a")
     assert told(town) == before
-    town.waits(300)
-    town.accepts("S1a")
+    town.tick(300)
+    town.accept_trigger("S1a")
     assert "**S1 S1a is in build.**" in said(town)
 
 
 def test_the_story_is_bounded() -> None:
     town = Town()
     town.pull("S1", "a")
-    town.passes("S1a")
-    town.passes("S1a")
+    town.pass_build("S1a")
+    town.pass_build("S1a")
     for _ in range(30):
-        town.fails("S1a")
+        town.fail_build("S1a")
         town.retry("S1a")
     assert len(town.run("S1a").story) == STORY
     assert "(the last 15 things that happened)" in said(town)
@@ -276,10 +276,10 @@ def visible(markdown_text: str) -> str:
 def test_what_strangers_write_formats_nothing_and_calls_nobody(words: str) -> None:
     town = Town()
     town.pull("S1", "a")
-    town.passes("S1a")
-    town.passes("S1a")
+    town.pass_build("S1a")
+    town.pass_build("S1a")
     asked = town.attempt("S1a")
-    town.starts("S1a")
+    town.start_build("S1a")
     seen = asked.seen(Outcome.FAILURE, (words, f"Test.{words}"))
     town.send(BuildSeen(**{**{n: getattr(seen, n) for n in seen.__dataclass_fields__}, "failed_step": words}))
     town.retry("S1a")
@@ -322,7 +322,7 @@ def test_a_run_that_waits_nowhere_has_one_status_for_each_stage_and_one_that_it_
     town = Town()
     town.merge("S1", "a")
     for _ in range(4):
-        town.passes("S1a")
+        town.pass_build("S1a")
     assert written(town) == [
         ("production", "pending", "on its way to production"),
         ("build", "success", "passed build"),
@@ -334,9 +334,9 @@ def test_a_run_that_waits_nowhere_has_one_status_for_each_stage_and_one_that_it_
 
 def test_a_run_that_ends_on_its_way_says_so_in_its_stage_and_in_the_last() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     town.quiet()
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert [(stage, state) for stage, state, _ in stages(town)][-2:] == [
         ("production", "failure"),
         ("acceptance", "failure"),
@@ -345,10 +345,10 @@ def test_a_run_that_ends_on_its_way_says_so_in_its_stage_and_in_the_last() -> No
 
 def test_one_that_a_person_takes_out_leaves_no_status_that_is_not_over() -> None:
     town = Town()
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     town.quiet()
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     in_last, in_stage = town.did(SetStatus)[-2:]
     assert (in_last.context, in_last.state, in_last.corrects) == ("production", "error", False)
     assert (in_stage.context, in_stage.state, in_stage.corrects) == ("acceptance", "error", True)
@@ -356,7 +356,7 @@ def test_one_that_a_person_takes_out_leaves_no_status_that_is_not_over() -> None
 
 def test_the_status_of_a_failed_run_that_is_retried_says_that_it_waits() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.mode(Mode.PAUSE)
     town.quiet()
     town.retry("S1a")
@@ -374,9 +374,9 @@ def test_that_a_run_waits_is_not_written_where_it_enters_at_once() -> None:
 
 def test_status_and_check_run_of_a_stage_that_is_closed_say_that_the_run_waits_and_not_why() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
-    town.arrives("S2", "a", PRE)
+    town.merge_up_to("S2", "a", PRE)
     told = town.did(SetStatus, of="S2a", context=PRE)[-1]
     assert (told.state, told.description) == ("pending", WaitsFor(Step(PRE)))
     assert town.summary("S2a").startswith(f"**S2 S2a waits for {PRE}.** The page below says why")
@@ -384,14 +384,14 @@ def test_status_and_check_run_of_a_stage_that_is_closed_say_that_the_run_waits_a
 
 def test_the_run_that_locks_a_stage_asks_for_action_and_has_buttons() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     broken = town.did(SetStatus, of="S1a", state="failure")[-1]
     assert (broken.conclusion, town.buttons("S1a")) == ("action_required", (RETRY,))
     assert "**S1 S1a has failed in pre-production.**" in town.summary("S1a")
     town = Town(shop(start=FastLaneStart.MANUAL))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.merge("S1", "b")
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert town.buttons("S1a") == (RETRY, FAST_LANE)
     town.unlock(PRE)
     over = town.did(SetStatus, of="S1a", state="failure")[-1]
@@ -407,7 +407,7 @@ def test_a_run_that_is_taken_out_ends_its_check_run_without_blame(how: str, conc
         town.cancel("S1a")
     else:
         town.force_push("S1", "b", onto="S1base")
-        town.answers()
-    town.aborts("S1a")
+        town.answer_questions()
+    town.abort_build("S1a")
     last = town.did(SetStatus, of="S1a")[-1]
     assert (last.state, last.conclusion) == ("error", conclusion)

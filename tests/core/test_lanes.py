@@ -19,8 +19,8 @@ def broken(**how: Any) -> Town:
     """S1a has locked pre-production; S2a and S1b wait before it."""
     town = Town(shop(**how))
     for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        town.arrives(service, letter, before="pre-production")
-    town.fails("S1a")
+        town.merge_up_to(service, letter, before="pre-production")
+    town.fail_build("S1a")
     return town
 
 
@@ -29,7 +29,7 @@ def fixing(jobs: int, **how: Any) -> Town:
     town = broken(**how)
     town.merge("S1", "e")
     for _ in range(jobs):
-        town.passes("S1e")
+        town.pass_build("S1e")
     return town
 
 
@@ -37,7 +37,7 @@ def two_fixes(jobs: int) -> Town:
     """S1e as in `fixing`, and the newer fix S1f has passed its build."""
     town = fixing(jobs)
     town.merge("S1", "f")
-    town.passes("S1f")
+    town.pass_build("S1f")
     return town
 
 
@@ -52,27 +52,27 @@ def locked_by(*services: str) -> Town:
     """Each service has a failed run in pre-production."""
     town = Town(shop(pre_production=len(services)))
     for service in services:
-        town.arrives(service, "a", before="pre-production")
+        town.merge_up_to(service, "a", before="pre-production")
     for service in services:
-        town.fails(f"{service}a")
+        town.fail_build(f"{service}a")
     return town
 
 
 def moved_on(start: FastLaneStart) -> Town:
     """S1a fails in pre-production while S1b is in acceptance."""
     town = Town(shop(start=start))
-    town.arrives("S1", "a", before="pre-production")
-    town.arrives("S1", "b", before="acceptance")
-    town.fails("S1a")
+    town.merge_up_to("S1", "a", before="pre-production")
+    town.merge_up_to("S1", "b", before="acceptance")
+    town.fail_build("S1a")
     return town
 
 
 def rolling_out() -> Town:
     """S1x is in production when S1a fails in pre-production."""
     town = Town()
-    town.arrives("S1", "x", before="production")
-    town.starts("S1x")
-    town.breaks("S1", "a")
+    town.merge_up_to("S1", "x", before="production")
+    town.start_build("S1x")
+    town.break_stage("S1", "a")
     return town
 
 
@@ -81,18 +81,18 @@ def with_a_gap() -> Town:
     town = broken()
     town.push("S1", "lost")
     town.merge("S1", "f")
-    town.passes("S1f", "S1f", "S1f")
-    town.answers()
-    town.passes("S1f")
+    town.pass_build("S1f", "S1f", "S1f")
+    town.answer_questions()
+    town.pass_build("S1f")
     return town
 
 
 def overtaken_in_acceptance() -> Town:
     """S1b was faster in acceptance than S1a, and is in pre-production."""
     town = Town()
-    town.arrives("S1", "a", before="acceptance")
-    town.arrives("S1", "b", before="acceptance")
-    town.passes("S1b")
+    town.merge_up_to("S1", "a", before="acceptance")
+    town.merge_up_to("S1", "b", before="acceptance")
+    town.pass_build("S1b")
     return town
 
 
@@ -175,7 +175,7 @@ F2 = [
     row("F2", lambda: moved_on(FastLaneStart.ON_FAILURE), on_lane, ["S1b"], "on-failure: main has moved since"),
     row(
         "F2",
-        lambda: doing(Town(shop(start=FastLaneStart.ON_FAILURE)), lambda t: t.breaks("S1", "a")),
+        lambda: doing(Town(shop(start=FastLaneStart.ON_FAILURE)), lambda t: t.break_stage("S1", "a")),
         on_lane,
         [],
         "on-failure: main has not moved since",
@@ -196,7 +196,7 @@ F2 = [
     ),
     row(
         "F2",
-        lambda: doing(moved_on(FastLaneStart.MANUAL), lambda t: t.fails("S1b"), lambda t: t.fast_lane("S1")),
+        lambda: doing(moved_on(FastLaneStart.MANUAL), lambda t: t.fail_build("S1b"), lambda t: t.fast_lane("S1")),
         Town.refused,
         "S1b, the head of S1, has failed already: merge a fix, or retry it",
         "a head that has failed starts nothing",
@@ -206,11 +206,11 @@ F2 = [
         lambda: doing(
             Town(shop(start=FastLaneStart.ON_FAILURE)),
             lambda t: t.merge("S1", "a"),
-            lambda t: [t.passes("S1a") for _ in range(4)],
-            lambda t: t.arrives("S1", "b", "pre-production"),
-            lambda t: t.starts("S1b"),
+            lambda t: [t.pass_build("S1a") for _ in range(4)],
+            lambda t: t.merge_up_to("S1", "b", "pre-production"),
+            lambda t: t.start_build("S1b"),
             lambda t: t.force_push("S1", "a", onto=None),
-            lambda t: t.fails("S1b"),
+            lambda t: t.fail_build("S1b"),
         ),
         lambda t: (t.on_fast_lane(), t.locks()),
         (["S1a"], ["S1b"]),
@@ -225,7 +225,7 @@ F3 = [
     row("F3", lambda: fixing(1, fast=False), lambda t: t.at("S1e"), "acceptance", "no job of its own: the real one"),
     row(
         "F3",
-        lambda: doing(moved_on(FastLaneStart.ON_FAILURE), lambda t: t.passes("S1b")),
+        lambda: doing(moved_on(FastLaneStart.ON_FAILURE), lambda t: t.pass_build("S1b")),
         lambda t: t.at("S1b"),
         "fast pre-production",
         "the real acceptance it had passed counts for the fast one",
@@ -234,9 +234,9 @@ F3 = [
         "F3",
         lambda: doing(
             Town(shop(pre_production=2, start=FastLaneStart.ON_FAILURE)),
-            lambda t: [t.arrives("S1", letter, "pre-production") for letter in "ab"],
-            lambda t: t.fails("S1a"),
-            lambda t: t.gives_back("S1b"),
+            lambda t: [t.merge_up_to("S1", letter, "pre-production") for letter in "ab"],
+            lambda t: t.fail_build("S1a"),
+            lambda t: t.confirm_withdrawal("S1b"),
         ),
         lambda t: t.at("S1b"),
         "fast pre-production",
@@ -251,9 +251,9 @@ F4 = [
         lambda: doing(
             locked_by("S1", "S2"),
             lambda t: t.merge("S1", "e"),
-            lambda t: t.passes("S1e"),
+            lambda t: t.pass_build("S1e"),
             lambda t: t.merge("S2", "e"),
-            lambda t: t.passes("S2e"),
+            lambda t: t.pass_build("S2e"),
         ),
         lambda t: (t.runs_in("fast acceptance"), t.queue("fast acceptance"), t.says("S2e")),
         (["S1e"], ["S2e"], "fast acceptance is full (1 of 1): S1 S1e"),
@@ -264,10 +264,10 @@ F4 = [
         lambda: doing(
             locked_by("S1", "S2"),
             lambda t: t.merge("S1", "e"),
-            lambda t: t.passes("S1e"),
+            lambda t: t.pass_build("S1e"),
             lambda t: t.merge("S2", "e"),
-            lambda t: t.passes("S2e"),
-            lambda t: t.passes("S1e"),
+            lambda t: t.pass_build("S2e"),
+            lambda t: t.pass_build("S1e"),
         ),
         lambda t: (t.runs_in("fast acceptance"), t.runs_in("fast pre-production")),
         (["S2e"], ["S1e"]),
@@ -280,14 +280,14 @@ F5 = [
     ),
     row(
         "F5",
-        lambda: doing(fixing(2), lambda t: t.lock("pre-production"), lambda t: t.passes("S1e")),
+        lambda: doing(fixing(2), lambda t: t.lock("pre-production"), lambda t: t.pass_build("S1e")),
         lambda t: (t.runs_in("pre-production"), t.says("S1e")[:42]),
         ([], "pre-production is locked, for fixes too: S"),
         "a manual lock forbids it",
     ),
     row(
         "F5",
-        lambda: doing(fixing(2), lambda t: t.lock("pre-production", let_fixes_in=True), lambda t: t.passes("S1e")),
+        lambda: doing(fixing(2), lambda t: t.lock("pre-production", let_fixes_in=True), lambda t: t.pass_build("S1e")),
         lambda t: t.runs_in("pre-production"),
         ["S1e"],
         "a manual lock that lets fixes in",
@@ -297,7 +297,7 @@ F5 = [
         lambda: doing(
             broken(),
             lambda t: t.fast_lane("S2", "production"),
-            lambda t: t.passes("S2a"),
+            lambda t: t.pass_build("S2a"),
             lambda t: t.at("S2a"),
         ),
         lambda t: (t.queue("pre-production"), t.runs_in("pre-production")),
@@ -306,7 +306,7 @@ F5 = [
     ),
     row(
         "F5",
-        lambda: doing(broken(), lambda t: t.fast_lane("S2", "pre-production"), lambda t: t.passes("S2a")),
+        lambda: doing(broken(), lambda t: t.fast_lane("S2", "pre-production"), lambda t: t.pass_build("S2a")),
         lambda t: t.runs_in("pre-production"),
         ["S2a"],
         "an operator opened this stage for it",
@@ -322,14 +322,14 @@ F6 = [
     ),
     row(
         "F6",
-        lambda: doing(fixing(0), lambda t: t.merge("S1", "f"), lambda t: t.fails("S1f")),
+        lambda: doing(fixing(0), lambda t: t.merge("S1", "f"), lambda t: t.fail_build("S1f")),
         lambda t: (t.left("S1e"), t.at("S1e")),
         (None, "build"),
         "a fix that does not compile kills no good one",
     ),
     row(
         "F6",
-        lambda: doing(two_fixes(0), lambda t: t.gives_back("S1e")),
+        lambda: doing(two_fixes(0), lambda t: t.confirm_withdrawal("S1e")),
         lambda t: (t.left("S1e"), t.at("S1f")),
         (("superseded", "S1f"), "fast acceptance"),
         "built, and the older's first fast job has not started",
@@ -343,7 +343,7 @@ F6 = [
     ),
     row(
         "F6",
-        lambda: doing(two_fixes(1), lambda t: t.merge("S1", "g"), lambda t: t.passes("S1g")),
+        lambda: doing(two_fixes(1), lambda t: t.merge("S1", "g"), lambda t: t.pass_build("S1g")),
         lambda t: (t.left("S1f"), t.queue("fast acceptance")),
         (("superseded", "S1g"), ["S1g"]),
         "any between are superseded by the newest",
@@ -353,12 +353,12 @@ F6 = [
         lambda: doing(
             locked_by("S1", "S2"),
             lambda t: t.merge("S1", "e"),
-            lambda t: t.passes("S1e"),
-            lambda t: t.passes("S1e"),
+            lambda t: t.pass_build("S1e"),
+            lambda t: t.pass_build("S1e"),
             lambda t: t.merge("S1", "f"),
-            lambda t: t.passes("S1f"),
+            lambda t: t.pass_build("S1f"),
             lambda t: t.merge("S2", "e"),
-            lambda t: t.passes("S2e"),
+            lambda t: t.pass_build("S2e"),
         ),
         lambda t: (t.queue("fast acceptance"), t.runs_in("fast acceptance")),
         (["S1f"], ["S2e"]),
@@ -368,42 +368,44 @@ F6 = [
 F7 = [
     row(
         "F7",
-        lambda: doing(fixing(2), lambda t: t.quiet(), lambda t: t.fails("S1e")),
+        lambda: doing(fixing(2), lambda t: t.quiet(), lambda t: t.fail_build("S1e")),
         lambda t: (t.locks(), t.on_fast_lane(), [mail.topic for mail in t.did(Notify)]),
         (["S1a"], ["S1e"], ["fix-failed"]),
         "lock and lane stay, people are told",
     ),
     row(
         "F7",
-        lambda: doing(two_fixes(1), lambda t: t.fails("S1e")),
+        lambda: doing(two_fixes(1), lambda t: t.fail_build("S1e")),
         lambda t: t.runs_in("fast acceptance"),
         ["S1f"],
         "the waiting newer fix goes on at once",
     ),
     row(
         "F7",
-        lambda: doing(fixing(1), lambda t: t.fails("S1e"), lambda t: t.merge("S1", "f")),
+        lambda: doing(fixing(1), lambda t: t.fail_build("S1e"), lambda t: t.merge("S1", "f")),
         lambda t: (t.on_fast_lane(), t.at("S1f")),
         (["S1e", "S1f"], "build"),
         "the next merge starts another",
     ),
     row(
         "F7",
-        lambda: doing(fixing(1), lambda t: t.fails("S1e"), lambda t: t.retry("S1e")),
+        lambda: doing(fixing(1), lambda t: t.fail_build("S1e"), lambda t: t.retry("S1e")),
         lambda t: t.runs_in("fast acceptance"),
         ["S1e"],
         "a failed fix can be retried without a commit",
     ),
     row(
         "F7",
-        lambda: doing(fixing(3), lambda t: t.fails("S1e")),
+        lambda: doing(fixing(3), lambda t: t.fail_build("S1e")),
         lambda t: t.locks(),
         ["S1a", "S1e"],
         "failing in the real stage, it holds a lock of its own",
     ),
     row(
         "F7",
-        lambda: doing(fixing(3), lambda t: t.fails("S1e"), lambda t: t.merge("S1", "f"), lambda t: t.fix_passes("S1f")),
+        lambda: doing(
+            fixing(3), lambda t: t.fail_build("S1e"), lambda t: t.merge("S1", "f"), lambda t: t.pass_fix("S1f")
+        ),
         lambda t: (t.locks(), t.left("S1e"), t.left("S1a")),
         ([], ("superseded", "S1f"), ("superseded", "S1f")),
         "the fix of the fix opens both locks",
@@ -414,14 +416,14 @@ F8 = [
     row("F8", lambda: fixing(4), lambda t: t.left("S1b"), ("superseded", "S1e"), "contained: dropped from the queue"),
     row(
         "F8",
-        lambda: doing(fixing(3), lambda t: t.merge("S1", "later"), lambda t: t.passes("S1e")),
+        lambda: doing(fixing(3), lambda t: t.merge("S1", "later"), lambda t: t.pass_build("S1e")),
         lambda t: t.left("S1later"),
         None,
         "a later commit is not contained",
     ),
     row(
         "F8",
-        lambda: doing(rolling_out(), lambda t: t.merge("S1", "e"), lambda t: t.fix_passes("S1e")),
+        lambda: doing(rolling_out(), lambda t: t.merge("S1", "e"), lambda t: t.pass_fix("S1e")),
         lambda t: (str(t.status("S1x")), t.did(Withdraw)),
         ("running", []),
         "rolling out beyond: half a roll-out is worse than an old one",
@@ -435,7 +437,7 @@ F8 = [
     ),
     row(
         "F8",
-        lambda: doing(with_a_gap(), lambda t: t.answers()),
+        lambda: doing(with_a_gap(), lambda t: t.answer_questions()),
         lambda t: (t.left("S1b"), t.locks()),
         (("superseded", "S1f"), []),
         "GitHub has given the proof",
@@ -444,8 +446,8 @@ F8 = [
         "F8",
         lambda: doing(
             fixing(3),
-            lambda t: t.arrives("S1", "g", "acceptance"),
-            lambda t: t.starts("S1e"),
+            lambda t: t.merge_up_to("S1", "g", "acceptance"),
+            lambda t: t.start_build("S1e"),
         ),
         lambda t: t.on_fast_lane(),
         ["S1e", "S1g"],
@@ -462,7 +464,7 @@ F9 = [
     ),
     row(
         "F9",
-        lambda: doing(fixing(3), lambda t: t.lock("pre-production", let_fixes_in=True), lambda t: t.passes("S1e")),
+        lambda: doing(fixing(3), lambda t: t.lock("pre-production", let_fixes_in=True), lambda t: t.pass_build("S1e")),
         lambda t: (t.locks(), t.queue("pre-production")),
         (["ann"], ["S2a"]),
         "another lock keeps the stage closed",
@@ -480,9 +482,9 @@ F10 = [
         "F10",
         lambda: doing(
             broken(),
-            lambda t: t.arrives("S3", "a", "acceptance"),
+            lambda t: t.merge_up_to("S3", "a", "acceptance"),
             lambda t: t.merge("S1", "e"),
-            lambda t: t.fix_passes("S1e"),
+            lambda t: t.pass_fix("S1e"),
         ),
         lambda t: (t.at("S3a"), t.run("S3a").attempt.number, t.did(Withdraw, of="S3a")),
         ("acceptance", 2, []),
@@ -493,14 +495,14 @@ F10 = [
 F11 = [
     row(
         "F11",
-        lambda: doing(overtaken_in_acceptance(), lambda t: t.passes("S1b"), lambda t: t.passes("S1a")),
+        lambda: doing(overtaken_in_acceptance(), lambda t: t.pass_build("S1b"), lambda t: t.pass_build("S1a")),
         lambda t: t.left("S1a"),
         ("superseded", "S1b"),
         "a run that contains it has passed",
     ),
     row(
         "F11",
-        lambda: doing(overtaken_in_acceptance(), lambda t: t.passes("S1a")),
+        lambda: doing(overtaken_in_acceptance(), lambda t: t.pass_build("S1a")),
         lambda t: (t.left("S1a"), t.queue("pre-production")),
         (None, ["S1a"]),
         "the door is closed: nobody is looked at yet",
@@ -509,9 +511,9 @@ F11 = [
         "F11",
         lambda: doing(
             overtaken_in_acceptance(),
-            lambda t: t.fails("S1b"),
+            lambda t: t.fail_build("S1b"),
             lambda t: t.unlock("pre-production"),
-            lambda t: t.passes("S1a"),
+            lambda t: t.pass_build("S1a"),
         ),
         lambda t: (t.left("S1a"), t.runs_in("pre-production")),
         (("superseded", None), []),
@@ -521,13 +523,13 @@ F11 = [
         "F11",
         lambda: doing(
             Town(),
-            lambda t: t.arrives("S1", "a", "acceptance"),
+            lambda t: t.merge_up_to("S1", "a", "acceptance"),
             lambda t: t.push("S1", "lost"),
-            lambda t: t.arrives("S1", "c", "acceptance"),
-            lambda t: t.passes("S1c"),
-            lambda t: t.passes("S1c"),
-            lambda t: t.passes("S1a"),
-            lambda t: t.arrives("S2", "a", "pre-production"),
+            lambda t: t.merge_up_to("S1", "c", "acceptance"),
+            lambda t: t.pass_build("S1c"),
+            lambda t: t.pass_build("S1c"),
+            lambda t: t.pass_build("S1a"),
+            lambda t: t.merge_up_to("S2", "a", "pre-production"),
         ),
         lambda t: (t.says("S1a"), t.runs_in("pre-production")),
         ("GitHub is being asked whether S1c, already further, contains it", ["S2a"]),
@@ -537,14 +539,14 @@ F11 = [
 F12 = [
     row(
         "F12",
-        lambda: doing(two_fixes(1), lambda t: t.retry("S1a"), lambda t: t.passes("S1a")),
+        lambda: doing(two_fixes(1), lambda t: t.retry("S1a"), lambda t: t.pass_build("S1a")),
         lambda t: (t.on_fast_lane(), t.at("S1f")),
         ([], "acceptance"),
         "the last lock is open: not yet in a real stage, they join the main lane",
     ),
     row(
         "F12",
-        lambda: doing(fixing(2), lambda t: t.unlock("pre-production"), lambda t: t.passes("S1e")),
+        lambda: doing(fixing(2), lambda t: t.unlock("pre-production"), lambda t: t.pass_build("S1e")),
         lambda t: (t.queue("pre-production"), t.on_fast_lane()),
         (["S1e", "S1b"], []),
         "fast jobs passed count; it joins the tail of the real queue",
@@ -554,12 +556,12 @@ F12 = [
         "F12",
         lambda: doing(
             Town(shop(production_locks=True)),
-            lambda t: t.breaks("S1", "a"),
+            lambda t: t.break_stage("S1", "a"),
             lambda t: t.unlock("pre-production"),
-            lambda t: t.breaks("S2", "a", "production"),
-            lambda t: t.breaks("S1", "b"),
+            lambda t: t.break_stage("S2", "a", "production"),
+            lambda t: t.break_stage("S1", "b"),
             lambda t: t.merge("S1", "e"),
-            lambda t: t.fix_passes("S1e"),
+            lambda t: t.pass_fix("S1e"),
         ),
         lambda t: (t.on_fast_lane(), t.queue("production"), t.runs_in("production")),
         (["S1e"], ["S1e"], []),
@@ -567,14 +569,14 @@ F12 = [
     ),
     row(
         "F12",
-        lambda: doing(fixing(1), lambda t: t.unlock("pre-production"), lambda t: t.refuses("S1e")),
+        lambda: doing(fixing(1), lambda t: t.unlock("pre-production"), lambda t: t.refuse_trigger("S1e")),
         lambda t: (t.at("S1e"), t.queue("fast acceptance")),
         ("acceptance", []),
         "whose fast job did not start takes the real stage",
     ),
     row(
         "F12",
-        lambda: doing(fixing(1), lambda t: t.fails("S1e"), lambda t: t.unlock("pre-production")),
+        lambda: doing(fixing(1), lambda t: t.fail_build("S1e"), lambda t: t.unlock("pre-production")),
         lambda t: (t.left("S1e"), t.locks()),
         (("failed", None), []),
         "a failed fix waits for its retry only as long as the lane is open",
@@ -596,7 +598,7 @@ def test_the_fast_lane_triggers_nothing_while_paused() -> None:
     town = fixing(0)
     town.mode(Mode.PAUSE)
     town.quiet()
-    town.ends("S1e", Outcome.SUCCESS)
+    town.end_build("S1e", Outcome.SUCCESS)
     assert not town.did(Trigger)
     assert town.says("S1e") == "the pipeline is paused by ann: because"
 
@@ -605,7 +607,7 @@ def test_a_head_that_a_person_sends_on_the_fast_lane_anew_says_who_asked_and_why
     town = Town(shop())
     town.merge("S1", "a")
     town.cancel("S1a")
-    town.ends("S1a", Outcome.ABORTED)
+    town.end_build("S1a", Outcome.ABORTED)
     town.quiet()
     town.fast_lane("S1", "pre-production")
     assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == [

@@ -31,19 +31,19 @@ def told(town: Town) -> list[tuple[str, str, str]]:
 
 def test_the_holders_pull_requests_are_told_that_merging_enters_the_fast_lane() -> None:
     town = town_of(LockStatus.HOLDER)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     assert told(town) == [("shop/S1", "success", HOLDER)]
     town.quiet()
     town.merge("S1", "e")
-    town.arrives("S2", "a", PRE)
+    town.merge_up_to("S2", "a", PRE)
     assert told(town) == [], "others moved: that costs nothing"
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     assert told(town) == [("shop/S1", "success", "open")]
 
 
 def test_all_others_are_told_that_their_change_waits_if_that_is_wished() -> None:
     town = town_of(LockStatus.ALL)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     assert [(repository, state) for repository, state, _ in told(town)] == [
         ("shop/S1", "success"),
         ("shop/S2", "pending"),
@@ -76,7 +76,7 @@ def test_while_only_freezes_close_stages_all_are_told_until_when() -> None:
 
 def test_nobody_is_told_if_that_is_not_wished_or_while_observing() -> None:
     town = town_of(LockStatus.OFF)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     assert told(town) == []
     town = town_of(LockStatus.ALL)
     town.mode(Mode.OBSERVE)
@@ -98,7 +98,7 @@ def test_a_persons_lock_tells_only_the_others() -> None:
 
 def test_a_second_lock_changes_only_what_it_changes() -> None:
     town = town_of(LockStatus.HOLDER)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     town.lock(PRE)
     assert told(town) == []
@@ -110,13 +110,13 @@ def test_a_second_lock_changes_only_what_it_changes() -> None:
 
 def test_with_a_manual_fast_lane_the_words_say_to_ask_for_it() -> None:
     town = town_of(LockStatus.HOLDER, start=FastLaneStart.MANUAL)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     assert told(town)[0][2] == "pre-production is locked by S1: merge its fix, then ask for the fast lane"
 
 
 def test_what_is_told_follows_the_configuration() -> None:
     town = town_of(LockStatus.HOLDER)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     town.configure(replace(town.board.pipeline, lock_status=LockStatus.ALL))
     assert [repository for repository, _, _ in told(town)] == ["shop/S2", "shop/S3"]
@@ -130,7 +130,7 @@ def test_what_is_told_follows_the_configuration() -> None:
 
 def test_one_that_is_opened_or_pushed_to_meanwhile_is_told_by_itself_and_only_that_one() -> None:
     town = town_of(LockStatus.HOLDER)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     town.send(PullMoved("S1", 12, LATE, at=1.0))
     assert town.did(LockNotice) == [LATE_NOTICE]
@@ -153,7 +153,7 @@ def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
 
 def test_they_are_told_anew_when_the_configuration_changes_what_they_have_to_do() -> None:
     town = town_of(LockStatus.HOLDER)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     town.configure(replace(town.board.pipeline, fast_lane=FastLane(FastLaneStart.MANUAL)))
     (notice,) = town.did(LockNotice)

@@ -27,15 +27,15 @@ def story(*verbs: Callable[[Town], Any], **how: Any) -> Callable[[], Town]:
 
 
 def arrives(sha: str, before: str = PRE) -> Callable[[Town], Any]:
-    return lambda town: town.arrives(sha[:2], sha[2:], before)
+    return lambda town: town.merge_up_to(sha[:2], sha[2:], before)
 
 
 def breaks(sha: str, stage: str = PRE) -> Callable[[Town], Any]:
-    return lambda town: town.breaks(sha[:2], sha[2:], stage)
+    return lambda town: town.break_stage(sha[:2], sha[2:], stage)
 
 
 def ends(sha: str, result: Outcome) -> Callable[[Town], Any]:
-    return lambda town: town.ends(sha, result)
+    return lambda town: town.end_build(sha, result)
 
 
 def do(verb: Callable[..., Any], *words: Any, **more: Any) -> Callable[[Town], Any]:
@@ -43,7 +43,7 @@ def do(verb: Callable[..., Any], *words: Any, **more: Any) -> Callable[[Town], A
 
 
 lock, unlock, retry, cancel = Town.lock, Town.unlock, Town.retry, Town.cancel
-passes, fails, quiet, merge = Town.passes, Town.fails, Town.quiet, Town.merge
+passes, fails, quiet, merge = Town.pass_build, Town.fail_build, Town.quiet, Town.merge
 
 
 class Row(NamedTuple):
@@ -67,7 +67,9 @@ L1 = [
     ),
     row(
         "L1",
-        story(arrives("S1a"), do(Town.starts, "S1a"), do(Town.waits, 99), do(Town.aborts, "S1a"), timeout=60.0),
+        story(
+            arrives("S1a"), do(Town.start_build, "S1a"), do(Town.tick, 99), do(Town.abort_build, "S1a"), timeout=60.0
+        ),
         lambda t: (t.locks(), t.says("S1a")[:31]),
         (["S1a"], "S1 S1a ran too long in pre-prod"),
         "too long a build is aborted, and that is a failure",
@@ -123,7 +125,7 @@ L1 = [
     ),
     row(
         "L1",
-        story(arrives("S1a"), do(Town.starts, "S1a"), do(Town.loses, "S1a")),
+        story(arrives("S1a"), do(Town.start_build, "S1a"), do(Town.lose_build, "S1a")),
         Town.locks,
         ["S1a"],
         "a build that is gone left nobody knows what",
@@ -146,14 +148,14 @@ L2 = [
     ),
     row(
         "L2",
-        story(breaks("S1a"), lambda t: t.lock(PRE, until=t.now + 60), do(Town.waits, 90)),
+        story(breaks("S1a"), lambda t: t.lock(PRE, until=t.now + 60), do(Town.tick, 90)),
         Town.locks,
         ["S1a"],
         "the end time of a manual lock opens only that",
     ),
     row(
         "L2",
-        story(lambda t: t.lock(PRE, until=t.now + 60), arrives("S1a"), do(Town.waits, 90)),
+        story(lambda t: t.lock(PRE, until=t.now + 60), arrives("S1a"), do(Town.tick, 90)),
         lambda t: (t.locks(), t.runs_in(PRE)),
         ([], ["S1a"]),
         "the set is empty: open",
@@ -196,7 +198,7 @@ L3 = [
             arrives("S2a"),
             arrives("S3a"),
             do(fails, "S1a"),
-            do(Town.gives_back, "S2a"),
+            do(Town.confirm_withdrawal, "S2a"),
             pre_production=2,
         ),
         lambda t: t.queue(PRE),
@@ -205,21 +207,21 @@ L3 = [
     ),
     row(
         "L3",
-        story(arrives("S1a"), arrives("S2a"), do(Town.starts, "S2a"), do(fails, "S1a"), pre_production=2),
+        story(arrives("S1a"), arrives("S2a"), do(Town.start_build, "S2a"), do(fails, "S1a"), pre_production=2),
         lambda t: (str(t.status("S2a")), t.did(Withdraw)),
         ("running", []),
         "who has started finishes normally",
     ),
     row(
         "L3",
-        story(arrives("S1a"), arrives("S2a"), do(fails, "S1a"), do(Town.starts, "S2a"), pre_production=2),
+        story(arrives("S1a"), arrives("S2a"), do(fails, "S1a"), do(Town.start_build, "S2a"), pre_production=2),
         lambda t: str(t.status("S2a")),
         "running",
         "it had started before Jenkins could give it back",
     ),
     row(
         "L3",
-        story(arrives("S1a"), arrives("S2a"), do(lock, PRE), do(unlock, PRE), do(Town.gives_back, "S1a")),
+        story(arrives("S1a"), arrives("S2a"), do(lock, PRE), do(unlock, PRE), do(Town.confirm_withdrawal, "S1a")),
         lambda t: (t.runs_in(PRE), t.queue(PRE)),
         (["S1a"], ["S2a"]),
         "the order is kept through lock and unlock",
@@ -310,7 +312,7 @@ L4 = [
 L5 = [
     row(
         "L5",
-        story(arrives("S1a"), do(Town.starts, "S1a"), do(cancel, "S1a"), do(Town.aborts, "S1a")),
+        story(arrives("S1a"), do(Town.start_build, "S1a"), do(cancel, "S1a"), do(Town.abort_build, "S1a")),
         lambda t: (t.locks(), t.says("S1a")[:39]),
         (["S1a"], "S1 S1a was aborted by ann in pre-produc"),
         "the state of the environment is unknown: lock",
@@ -319,9 +321,9 @@ L5 = [
         "L5",
         story(
             arrives("S1a"),
-            do(Town.starts, "S1a"),
+            do(Town.start_build, "S1a"),
             do(cancel, "S1a"),
-            do(Town.aborts, "S1a"),
+            do(Town.abort_build, "S1a"),
             outcomes=((Outcome.ABORTED, Policy.REPORT),),
         ),
         lambda t: (t.locks(), t.left("S1a")),
@@ -330,7 +332,7 @@ L5 = [
     ),
     row(
         "L5",
-        story(arrives("S1a"), do(cancel, "S1a"), do(Town.gives_back, "S1a")),
+        story(arrives("S1a"), do(cancel, "S1a"), do(Town.confirm_withdrawal, "S1a")),
         lambda t: (t.locks(), t.left("S1a")),
         ([], ("cancelled", None)),
         "its build had not started: nothing was touched",
@@ -344,14 +346,16 @@ L5 = [
     ),
     row(
         "L5",
-        story(arrives("S1a", "acceptance"), do(Town.starts, "S1a"), do(cancel, "S1a"), do(Town.aborts, "S1a")),
+        story(
+            arrives("S1a", "acceptance"), do(Town.start_build, "S1a"), do(cancel, "S1a"), do(Town.abort_build, "S1a")
+        ),
         lambda t: (t.locks("acceptance"), t.left("S1a")),
         ([], ("cancelled", None)),
         "acceptance locks nothing",
     ),
     row(
         "L5",
-        story(arrives("S1a", "production"), do(Town.starts, "S1a"), do(cancel, "S1a"), do(passes, "S1a")),
+        story(arrives("S1a", "production"), do(Town.start_build, "S1a"), do(cancel, "S1a"), do(passes, "S1a")),
         lambda t: t.left("S1a"),
         ("delivered", None),
         "it was in production before it could be aborted, and that is said",
@@ -367,28 +371,28 @@ L5 = [
 L6 = [
     row(
         "L6",
-        story(arrives("S1a"), arrives("S2a"), do(Town.refuses, "S1a")),
+        story(arrives("S1a"), arrives("S2a"), do(Town.refuse_trigger, "S1a")),
         lambda t: (t.locks(), t.queue(PRE), t.runs_in(PRE)),
         ([], ["S2a", "S1a"], []),
         "certainly refused: no lock, back at the head",
     ),
     row(
         "L6",
-        story(arrives("S1a"), do(Town.refuses, "S1a")),
+        story(arrives("S1a"), do(Town.refuse_trigger, "S1a")),
         lambda t: t.says("S1a"),
         "Jenkins did not take the build for pre-production: the job is disabled; it is tried again",
         "it waits with that reason",
     ),
     row(
         "L6",
-        story(arrives("S1a"), do(Town.refuses, "S1a"), do(Town.waits, 6)),
+        story(arrives("S1a"), do(Town.refuse_trigger, "S1a"), do(Town.tick, 6)),
         lambda t: t.runs_in(PRE),
         ["S1a"],
         "it is tried again",
     ),
     row(
         "L6",
-        story(arrives("S1a"), *[do(Town.refuses, "S1a"), do(Town.waits, 6)] * 2),
+        story(arrives("S1a"), *[do(Town.refuse_trigger, "S1a"), do(Town.tick, 6)] * 2),
         lambda t: t.runs_in(PRE),
         [],
         "after a while that doubles",
@@ -397,8 +401,8 @@ L6 = [
         "L6",
         story(
             *[arrives(sha, "acceptance") for sha in ("S1a", "S2a", "S3a")],
-            *[do(Town.refuses, sha) for sha in ("S1a", "S2a", "S3a")],
-            do(Town.waits, 6),
+            *[do(Town.refuse_trigger, sha) for sha in ("S1a", "S2a", "S3a")],
+            do(Town.tick, 6),
         ),
         lambda t: t.runs_in("acceptance"),
         ["S3a", "S2a", "S1a"],
@@ -406,21 +410,25 @@ L6 = [
     ),
     row(
         "L6",
-        story(arrives("S1a"), arrives("S2a"), do(Town.waits, 9999)),
+        story(arrives("S1a"), arrives("S2a"), do(Town.tick, 9999)),
         lambda t: (t.runs_in(PRE), t.queue(PRE)),
         (["S1a"], ["S2a"]),
         "while in doubt it keeps its slot",
     ),
     row(
         "L6",
-        story(arrives("S1a"), do(Town.accepts, "S1a"), do(Town.gives_back, "S1a", "cancelled in Jenkins by hand")),
+        story(
+            arrives("S1a"),
+            do(Town.accept_trigger, "S1a"),
+            do(Town.confirm_withdrawal, "S1a", "cancelled in Jenkins by hand"),
+        ),
         lambda t: (t.locks(), t.queue(PRE)),
         ([], ["S1a"]),
         "cancelled by hand in Jenkins' queue: it never began",
     ),
     row(
         "L6",
-        story(breaks("S1a"), do(retry, "S1a"), do(Town.refuses, "S1a")),
+        story(breaks("S1a"), do(retry, "S1a"), do(Town.refuse_trigger, "S1a")),
         lambda t: (t.locks(), t.queue(PRE)),
         (["S1a"], ["S1a"]),
         "a refused retry leaves the lock as it is",
@@ -442,8 +450,8 @@ def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> Non
     town = Town()
     town.pull("S1", "a", number=12)
     for _ in range(2):
-        town.passes("S1a")
-    town.fails("S1a", tests=("A", "B", "C", "D", "E"))
+        town.pass_build("S1a")
+    town.fail_build("S1a", tests=("A", "B", "C", "D", "E"))
     assert [subject_of(mail) for mail in town.did(Notify)] == [
         "pre-production is locked: S1 S1a failed in pre-production (A, B, C and 2 more)"
     ]
@@ -455,7 +463,7 @@ def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> Non
 
 def test_the_banner_names_the_locks_that_are_left() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock("pre-production", by="bob")
     town.quiet()
     town.unlock("pre-production", lock="pre-production/S1.1")

@@ -51,7 +51,7 @@ def accepted(town: Town) -> list[str]:
 
 def test_a_merge_whose_webhook_was_lost_is_found_by_polling_and_called_no_force_push(town: Town) -> None:
     town.merge("S1", "a")
-    town.looks_at_main("S1", "b")
+    town.look_at_main("S1", "b")
     assert accepted(town) == ["S1a is on main of S1", "S1b is on main of S1, found by polling"]
 
 
@@ -61,8 +61,8 @@ def test_only_a_rewrite_that_was_shown_is_called_a_force_push(town: Town) -> Non
     town.force_push("S1", "c", onto="S1a")
     assert accepted(town)[-1] == "S1c is on main of S1, by a force-push"
     rewind(town, "S1b")
-    town.looks_at_main("S1")
-    town.answers()
+    town.look_at_main("S1")
+    town.answer_questions()
     assert accepted(town)[-1] == "S1b is on main of S1, by a force-push", "it lacks the head that was there"
 
 
@@ -74,11 +74,11 @@ def test_a_lost_force_push_back_to_an_older_commit_is_a_new_head_with_a_run(town
         town.merge("S1", letter)
     rewind(town, "S1a")
     town.quiet()
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert head(town) == "S1a"
     assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
     assert "dropped from main by a force-push" in " ".join(text_of(fact.why) for fact in town.facts)
-    town.gives_back("S1b")
+    town.confirm_withdrawal("S1b")
     assert town.left("S1b") == ("dropped", None)
     assert town.live() == ["S1a", "S1a"]
 
@@ -87,25 +87,25 @@ def test_it_is_found_once_however_often_main_is_looked_at_and_the_push_comes_aft
     for letter in "ab":
         town.merge("S1", letter)
     rewind(town, "S1a")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.quiet()
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.deliver(town.merged("S1", "S1b", "S1a", forced=True))
     assert town.told(FactKind.MERGE_ACCEPTED) == []
     assert town.live() == ["S1a", "S1a", "S1b"]
 
 
 def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_main(town: Town) -> None:
-    town.breaks("S1", "b")
+    town.break_stage("S1", "b")
     town.github.commit("S1", "S1c", onto="S1-")  # by force, and nobody was told
     town.merge("S1", "d")
-    town.passes("S1d", "S1d", "S1d")
-    while town.answers():
+    town.pass_build("S1d", "S1d", "S1d")
+    while town.answer_questions():
         pass
-    town.passes("S1d")
+    town.pass_build("S1d")
     assert town.locks() == ["S1b"]  # GitHub has not said where main stands
     told = state(town).history.count
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert town.locks() == []
     assert state(town).unconfirmed_head == ""
     assert state(town).history.count == told, "all that it lacks was told before it: it stays where it stands"
@@ -116,13 +116,13 @@ def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_
     forced = town.merged("S1", *town.github.commit("S1", "S1x", onto="S1-"), forced=True)
     town.merge("S1", "b")
     town.deliver(forced)
-    while town.answers():
+    while town.answer_questions():
         pass
     assert head(town) == "S1b"
     assert town.status("S1a") is Status.ENDING
     assert town.run("S1a").ending == dropped(town.run("S1a"))
     assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1b", "S1x"]
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert head(town) == "S1b"
 
 
@@ -130,7 +130,7 @@ def test_what_is_merged_onto_the_old_commit_goes_on_from_there(town: Town) -> No
     for letter in "ab":
         town.merge("S1", letter)
     rewind(town, "S1a")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.merge("S1", "c")
     assert head(town) == "S1c"
     assert town.did(Compare) == []  # the chain proves all of it
@@ -144,10 +144,10 @@ def test_a_head_that_was_told_before_ours_only_moves_on(town: Town) -> None:
     town.send(Merged("S1", "S1a", pull=1))
     assert head(town) == "S1a"
     town.quiet()
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert [(q.base, q.head) for q in town.github.questions] == [("S1a", "S1b")]
     assert town.told(FactKind.MERGE_ACCEPTED) == []  # nothing is believed before GitHub has answered
-    town.answers()
+    town.answer_questions()
     assert head(town) == "S1b"
     assert town.live() == ["S1a", "S1b"]
     assert town.told(FactKind.MERGE_ACCEPTED) == []
@@ -156,11 +156,11 @@ def test_a_head_that_was_told_before_ours_only_moves_on(town: Town) -> None:
 def test_a_head_that_does_not_contain_ours_comes_back_once_github_says_so(town: Town) -> None:
     town.merge("S1", "a")
     town.force_push("S1", "b", onto="S1-")
-    town.answers()
+    town.answer_questions()
     rewind(town, "S1a")
     town.quiet()
-    town.looks_at_main("S1")
-    town.answers()
+    town.look_at_main("S1")
+    town.answer_questions()
     assert head(town) == "S1a"
     assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
 
@@ -170,7 +170,7 @@ def test_a_doubt_that_is_settled_by_a_push_is_forgotten(town: Town) -> None:
     town.github.commit("S1", "S1b")
     town.send(Merged("S1", "S1b", pull=2))
     town.send(Merged("S1", "S1a", pull=1))
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert state(town).unconfirmed_head == "S1b"
     town.merge("S1", "c")
     assert state(town).unconfirmed_head == ""
@@ -185,7 +185,7 @@ def test_a_head_that_is_ours_again_is_no_doubt(town: Town) -> None:
     town.github.commit("S1", "S1b")
     town.send(Merged("S1", "S1b", pull=2))
     town.send(Merged("S1", "S1a", pull=1))
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.send(HeadSeen("S1", "S1a", state(town).moves))
     assert state(town).unconfirmed_head == ""
 
@@ -210,7 +210,7 @@ def test_pull_requests_that_land_in_one_push_are_carried_by_its_run_in_any_order
         town.send(deliveries[number])
     for sha in ("S1a", "S1b"):
         if sha in town.live():
-            town.gives_back(sha)
+            town.confirm_withdrawal(sha)
         assert town.left(sha) in (None, ("superseded", "S1c"))
     assert town.live() == ["S1c"]
     run = town.run("S1c")
@@ -226,7 +226,7 @@ def test_all_of_them_are_told_what_becomes_of_the_run(town: Town) -> None:
     for delivery in landed_together(town):
         town.send(delivery)
     town.quiet()
-    town.fails("S1c")
+    town.fail_build("S1c")
     assert sorted(comment.pull for comment in town.did(Comment)) == [1, 2, 3]
     assert ["has failed in" in comment.text for comment in town.comments[-3:]] == [True] * 3
     assert len({comment.slot for comment in town.did(Comment)}) == 3
@@ -235,7 +235,7 @@ def test_all_of_them_are_told_what_becomes_of_the_run(town: Town) -> None:
 def test_a_late_pull_request_does_not_set_main_back_even_if_its_run_is_over(town: Town) -> None:
     push, first, *_ = landed_together(town)
     town.send(push)
-    town.fails("S1c")
+    town.fail_build("S1c")
     town.quiet()
     town.send(first)
     assert (town.live(), head(town)) == ([], "S1c")
@@ -245,7 +245,7 @@ def test_a_late_pull_request_does_not_set_main_back_even_if_its_run_is_over(town
 def test_a_run_that_is_on_its_way_already_goes_on(town: Town) -> None:
     push, first, *_ = landed_together(town)
     town.send(first)
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.send(push)
     assert town.live() == ["S1a", "S1c"]
 
@@ -305,7 +305,7 @@ def test_who_came_back_to_main_unheard_is_not_dropped(town: Town) -> None:
     town.github.commit("S1", "S1d")
     before, after = town.github.commit("S1", "S1e")
     town.send(Merged("S1", after, before=before, push_id="onto d"))
-    assert town.answers()  # of the questions of before, and of those that the answers raise
+    assert town.answer_questions()  # of the questions of before, and of those that the answers raise
     assert town.told(FactKind.RUN_LEAVING) == []
     assert town.did(Compare, base=b, head=after)
 
@@ -317,13 +317,13 @@ def test_a_force_push_that_is_told_long_after_main_went_on_from_it_moves_nothing
     """S1b was on main, by force S1c came, then S1d onto it: of these only S1d was seen, by looking."""
     b = town.merge("S1", "b")
     town.github.commit("S1", "S1c", onto="S1-")
-    town.looks_at_main("S1", "d")
+    town.look_at_main("S1", "d")
     town.send(Merged("S1", "S1c", before=b, forced=True, push_id="late"))
     assert head(town) == "S1d"
     assert town.told(FactKind.FORCE_PUSH_UNPLACED) == ["S1c"]
-    while town.answers():
+    while town.answer_questions():
         pass
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1d"]
 
 
@@ -334,8 +334,8 @@ def test_a_force_push_that_began_elsewhere_than_we_think_is_taken_once_github_na
     rewind(town, "S1a")
     town.force_push("S1", "c", onto="S1-")
     assert head(town) == "S1b"
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
     assert head(town) == "S1c"
     assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1c"]
@@ -346,11 +346,11 @@ def test_who_stands_on_a_forced_head_is_asked_before_what_that_lacks_is_dropped(
     town.github.commit("S1", "S1z", onto="S1-")
     forced = town.merged("S1", *town.github.commit("S1", "S1f", onto="S1-"), forced=True)
     pushed = town.push("S1", "g")
-    town.looks_at_main("S1", "b")
+    town.look_at_main("S1", "b")
     town.deliver(forced)
     town.deliver(pushed)
-    town.looks_at_main("S1", "h")
-    while town.answers():
+    town.look_at_main("S1", "h")
+    while town.answer_questions():
         pass
     assert head(town) == "S1h"
     assert town.status("S1b") is not Status.ENDING
@@ -359,8 +359,8 @@ def test_who_stands_on_a_forced_head_is_asked_before_what_that_lacks_is_dropped(
 def all_pass(town: Town) -> None:
     """Every build that there is passes, and GitHub answers, until nothing goes on."""
     while going := [run.sha for run in town.board.runs.values() if run.holds_slot]:
-        town.passes(*going[:1])
-        town.answers()
+        town.pass_build(*going[:1])
+        town.answer_questions()
 
 
 def test_what_the_head_lacks_waits_until_github_says_where_main_stands(town: Town) -> None:
@@ -369,14 +369,14 @@ def test_what_the_head_lacks_waits_until_github_says_where_main_stands(town: Tow
     rewind(town, "S1-")
     town.merge("S1", "c")
     for _ in range(4):
-        town.passes("S1c")
-    town.passes("S1a", "S1a")
-    town.answers()
+        town.pass_build("S1c")
+    town.pass_build("S1a", "S1a")
+    town.answer_questions()
     assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1c, its head, lacks S1a"
     reason = run_blocked_by(town.board, town.run("S1a"))
     assert reason is not None
     assert (reason.why, reason.stops_queue) == (Why.PROOF, False)
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert town.left("S1a") == ("dropped", None)
 
 
@@ -390,10 +390,10 @@ def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_
     all_pass(town)
     town.deliver(before)
     town.deliver(after)
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     dropped = town.run("S1a").position
-    town.passes("S1a", "S1a")
-    town.answers()
+    town.pass_build("S1a", "S1a")
+    town.answer_questions()
     assert town.left("S1a") == ("dropped", None)
     all_pass(town)
     assert head(town) == "S1d"

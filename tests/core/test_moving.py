@@ -20,7 +20,7 @@ def waiting(*names: str, **how: int) -> Town:
     """A town in which pre-production is taken by S1a, and these wait for it, the first at the front."""
     town = Town(shop(acceptance=None, **how))
     for name in ("S1a", *names):
-        town.arrives(name[:2], name[2:], PRE)
+        town.merge_up_to(name[:2], name[2:], PRE)
     return town
 
 
@@ -28,7 +28,7 @@ def test_it_goes_before_all_who_wait_and_enters_next() -> None:
     town = waiting("S2a", "S3a", "S1b")
     town.move("S3a")
     assert town.queue(PRE) == ["S1b", "S2a", "S3a"]
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.runs_in(PRE) == ["S3a"]
 
 
@@ -47,7 +47,7 @@ def test_why_and_tile_say_who_has_moved_it_until_it_has_left_the_queue() -> None
     assert town.says("S3a").endswith("; moved to the front by ann: the fair is tomorrow")
     (tile, _) = town.view()["stages"][2]["queue"]["runs"]
     assert (tile["run"], tile["moved"]) == ("S3.1", {"by": "ann", "reason": "the fair is tomorrow"})
-    town.passes("S1a", "S3a")
+    town.pass_build("S1a", "S3a")
     assert town.at("S3a") == "production"
     assert town.run("S3a").moved is None
 
@@ -61,7 +61,7 @@ def test_who_is_moved_last_stands_first() -> None:
 
 def test_it_passes_no_lock() -> None:
     town = waiting("S2a", "S3a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.move("S3a")
     assert town.runs_in(PRE) == []
     assert town.says("S3a").startswith("pre-production is locked")
@@ -71,12 +71,12 @@ def test_it_passes_no_lock() -> None:
 
 def test_it_passes_no_fix() -> None:
     town = waiting("S2a", "S3a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     fix = town.merge("S1", "b")
     while town.at(fix) != "fast pre-production":
-        town.passes(fix)
+        town.pass_build(fix)
     town.mode(Mode.PAUSE)
-    town.passes(fix)
+    town.pass_build(fix)
     town.move("S3a")
     assert town.queue(PRE) == ["S2a", "S3a", fix]
     town.mode(Mode.RUN)
@@ -86,7 +86,7 @@ def test_it_passes_no_fix() -> None:
 def test_it_enters_at_once_where_only_the_order_kept_it_out() -> None:
     town = waiting("S2a", "S3a")
     town.mode(Mode.PAUSE)
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.move("S3a")
     assert town.runs_in(PRE) == []
     town.mode(Mode.RUN)
@@ -96,9 +96,9 @@ def test_it_enters_at_once_where_only_the_order_kept_it_out() -> None:
 def test_who_is_called_back_keeps_the_front() -> None:
     town = waiting("S2a", "S3a")
     town.move("S3a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.lock(PRE)
-    town.gives_back("S3a")
+    town.confirm_withdrawal("S3a")
     assert town.queue(PRE) == ["S2a", "S3a"]
     assert town.run("S3a").moved is not None
 
@@ -113,7 +113,7 @@ def test_it_counts_for_the_main_lane_alone() -> None:
 def test_an_admitted_run_that_changes_lane_takes_no_front_along() -> None:
     town = waiting("S2a", "S3a")
     town.move("S3a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.runs_in(PRE) == ["S3a"]
     town.fast_lane("S3", PRE)
     assert "S3a" in town.on_fast_lane()
@@ -122,12 +122,12 @@ def test_an_admitted_run_that_changes_lane_takes_no_front_along() -> None:
 
 def test_who_stands_behind_fixes_alone_is_at_the_front_already() -> None:
     town = waiting("S2a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     fix = town.merge("S1", "b")
     while town.at(fix) != "fast pre-production":
-        town.passes(fix)
+        town.pass_build(fix)
     town.mode(Mode.PAUSE)
-    town.passes(fix)
+    town.pass_build(fix)
     assert town.queue(PRE) == ["S2a", fix]
     town.move("S2a")
     assert town.refused() == "S2 S2a is at the front of the queue for pre-production already"
@@ -165,7 +165,7 @@ REFUSED = [
 @pytest.mark.parametrize(("sha", "why"), REFUSED)
 def test_it_is_refused(sha: str, why: str) -> None:
     town = waiting("S2a", "S3a", "S2b")
-    town.starts("S1a")
+    town.start_build("S1a")
     before = town.queue(PRE)
     town.move(sha)
     assert town.refused() == why
@@ -175,7 +175,7 @@ def test_it_is_refused(sha: str, why: str) -> None:
 def test_an_older_commit_is_passed_where_nothing_is_rolled_out() -> None:
     town = Town(shop(acceptance=1))
     for name in ("S1a", "S2a", "S2b"):
-        town.arrives(name[:2], name[2:], "acceptance")
+        town.merge_up_to(name[:2], name[2:], "acceptance")
     town.move("S2b")
     assert town.queue("acceptance") == ["S2a", "S2b"]
 
@@ -183,14 +183,14 @@ def test_an_older_commit_is_passed_where_nothing_is_rolled_out() -> None:
 def test_an_older_commit_that_may_be_contained_is_not_passed() -> None:
     town = waiting("S2a", "S3a")
     town.push("S2", "b")  # nobody tells of it
-    after_a_gap = town.arrives("S2", "c", PRE)
+    after_a_gap = town.merge_up_to("S2", "c", PRE)
     town.move(after_a_gap)
     assert "is older and waits" in town.refused()
 
 
 def test_a_fix_is_not_moved_and_neither_is_a_retry() -> None:
     town = waiting("S2a", "S3a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.lock(PRE)
     town.retry("S1a")
     town.move("S1a")
@@ -198,7 +198,7 @@ def test_a_fix_is_not_moved_and_neither_is_a_retry() -> None:
     town.unlock(PRE, lock="pre-production/1")
     fix = town.merge("S1", "b")
     town.mode(Mode.PAUSE)
-    town.passes(fix)
+    town.pass_build(fix)
     town.move(fix)
     assert "goes before the main lane already" in town.refused()
 

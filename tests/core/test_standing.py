@@ -29,7 +29,7 @@ def forced() -> Town:
     town.merge("S1", "-")
     town.merge("S1", "a")
     town.force_push("S1", "y", onto="S1-")
-    town.answers()
+    town.answer_questions()
     return town
 
 
@@ -40,8 +40,8 @@ def test_what_a_forced_head_lacks_is_off_main_while_main_stands_on_it() -> None:
     assert off_main(town, "S1a") is True, "what is pushed onto a head that lacks it brings nothing back"
     town.pull("S1", "z")
     assert off_main(town, "S1a") is None, "of a head that nobody knows the way to, GitHub has to tell"
-    town.looks_at_main("S1")
-    town.answers()
+    town.look_at_main("S1")
+    town.answer_questions()
     assert off_main(town, "S1a") is True
 
 
@@ -62,7 +62,7 @@ def test_what_came_back_to_main_is_on_it() -> None:
 
 def test_a_force_push_from_before_a_commit_has_not_dropped_it() -> None:
     town = forced()
-    town.breaks("S1", "b")
+    town.break_stage("S1", "b")
     town.pull("S1", "z")  # whether main has S1b still is not known
     version = Version(position(town, "S1y"), "S1.3", Lane.MAIN, town.now)
     assert [opening.opens for opening in fast_lane.opened_by(town.board, version, PRE, "S1")] == [False]
@@ -70,20 +70,20 @@ def test_a_force_push_from_before_a_commit_has_not_dropped_it() -> None:
 
 def test_a_fix_that_has_failed_is_not_on_its_way() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
-    town.passes("S1e")
+    town.pass_build("S1e")
     assert [run.sha for run in fast_lane.fixes(town.board, "S1")] == ["S1e"]
-    town.fails("S1e")
+    town.fail_build("S1e")
     assert fast_lane.fixes(town.board, "S1") == []
 
 
 def test_without_jobs_of_the_fast_lane_a_newer_fix_replaces_one_that_waits_before_the_stage_where_it_rejoins() -> None:
     town = Town(shop(fast=False))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock(PRE)
     for letter in "ef":
         town.merge("S1", letter)
-        town.passes(f"S1{letter}", f"S1{letter}")
+        town.pass_build(f"S1{letter}", f"S1{letter}")
     assert town.queue(PRE) == ["S1f"]
     assert town.left("S1e") == ("superseded", "S1f")

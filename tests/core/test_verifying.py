@@ -86,10 +86,10 @@ def test_a_pull_request_is_verified_by_one_build_and_the_commit_is_told() -> Non
     (trigger,) = town.did(Trigger)
     assert (trigger.run, trigger.attempt, trigger.stage, trigger.track) == ("S1.pr12-1", 1, "verify", Track.VERIFY)
     assert (trigger.job, trigger.sha, trigger.pull, trigger.repository) == (JOB, A, 12, "shop/S1")
-    town.accepts(A)
-    town.starts(A)
+    town.accept_trigger(A)
+    town.start_build(A)
     assert town.verifying() == {"a": "running"}
-    town.passes(A)
+    town.pass_build(A)
     assert town.statuses() == [
         ("a", "pending", "waits for its build"),
         ("a", "pending", "build #1 runs in verify"),
@@ -111,7 +111,7 @@ def test_a_pull_request_is_verified_by_one_build_and_the_commit_is_told() -> Non
 def test_what_a_build_says_of_a_commit(result: Outcome, state: str, said: str) -> None:
     town = Pulls()
     town.moves(A)
-    town.ends(A, result, ("CheckoutTest.pays",))
+    town.end_build(A, result, ("CheckoutTest.pays",))
     assert town.statuses()[-1] == ("a", state, said)
     assert (town.board.locks, town.did(Notify), town.verifying()) == ({}, [], {})
 
@@ -119,7 +119,7 @@ def test_what_a_build_says_of_a_commit(result: Outcome, state: str, said: str) -
 def test_the_step_that_went_wrong_is_named() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.send(replace(town.attempt(A).seen(Outcome.FAILURE), failed_step="Compile: exit code 2"))
     assert town.statuses()[-1] == ("a", "failure", "build #1 failed: step Compile: exit code 2")
 
@@ -127,7 +127,7 @@ def test_the_step_that_went_wrong_is_named() -> None:
 def test_a_newer_push_aborts_the_older_build_and_starts_at_once() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.quiet()
     town.moves(B, before=A)
     assert town.verifying() == {"a": "ending", "b": "starting"}
@@ -138,19 +138,19 @@ def test_a_newer_push_aborts_the_older_build_and_starts_at_once() -> None:
         ("b", "pending", "waits for its build"),
     ]
     town.quiet()
-    town.ends(A, Outcome.SUCCESS)
+    town.end_build(A, Outcome.SUCCESS)
     assert (town.statuses(), town.verifying()) == ([], {"b": "starting"})
-    town.passes(B)
+    town.pass_build(B)
     assert town.statuses()[-1][:2] == ("b", "success")
 
 
 def test_a_build_that_starts_after_a_newer_push_is_aborted() -> None:
     town = Pulls()
     town.moves(A)
-    town.accepts(A)
+    town.accept_trigger(A)
     town.moves(B)
     town.quiet()
-    town.starts(A)
+    town.start_build(A)
     (withdraw,) = town.did(Withdraw)
     assert (withdraw.build, withdraw.abort) == (1, True)
 
@@ -159,21 +159,21 @@ def test_what_was_called_back_before_it_started_leaves_nothing() -> None:
     town = Pulls()
     town.moves(A)
     town.moves(B)
-    town.gives_back(A)
+    town.confirm_withdrawal(A)
     assert town.verifying() == {"b": "starting"}
 
 
 def test_an_older_build_that_does_not_end_is_asked_more_firmly_and_keeps_its_slot() -> None:
     town = Pulls(capacity=1)
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.moves(B)
     assert town.verifying() == {"a": "ending", "b": "waiting"}
     for _ in range(2):
-        town.takes_aborts()
-        town.waits(61)
+        town.take_aborts()
+        town.tick(61)
     assert [w.level for w in town.did(Withdraw)] == [AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL]
-    town.ends(A, Outcome.ABORTED)
+    town.end_build(A, Outcome.ABORTED)
     assert town.verifying() == {"b": "starting"}
 
 
@@ -184,7 +184,7 @@ def test_pull_requests_wait_for_a_slot_in_the_order_in_which_they_came() -> None
     assert town.verifying() == {"a": "starting", "b": "waiting", "c": "waiting"}
     reason = why_of_verification(town.board, town.verification(B), town.now)
     assert reason.sentence == "verify is full (1 of 1): S1 #0 aaaaaaa"
-    town.passes(A)
+    town.pass_build(A)
     assert town.verifying() == {"b": "starting", "c": "waiting"}
 
 
@@ -194,7 +194,7 @@ def test_a_newer_push_keeps_the_place_in_line() -> None:
     town.moves(B, pull=2)
     town.moves(C, pull=3)
     town.moves("d" * 40, pull=2, before=B)
-    town.passes(A)
+    town.pass_build(A)
     assert town.verifying() == {"d": "starting", "c": "waiting"}
     assert not [e for e in town.did(Trigger) if e.sha == B]
 
@@ -202,13 +202,13 @@ def test_a_newer_push_keeps_the_place_in_line() -> None:
 def test_a_build_that_runs_too_long_is_aborted_and_is_an_error() -> None:
     town = Pulls(timeout=600.0)
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     assert town.board.next_due(town.now) == town.now + 600
-    town.waits(601)
+    town.tick(601)
     (withdraw,) = town.did(Withdraw)
     assert withdraw.abort
     assert "it has run too long" in why_of_verification(town.board, town.verification(A), town.now).sentence
-    town.ends(A, Outcome.ABORTED)
+    town.end_build(A, Outcome.ABORTED)
     assert town.statuses()[-1] == ("a", "error", "build #1 ran too long")
 
 
@@ -216,7 +216,7 @@ def test_a_pull_request_moves_no_run_and_takes_no_place_of_one() -> None:
     town = Pulls()
     town.moves(A)
     town.merge("S1", "a")
-    town.passes(A)
+    town.pass_build(A)
     assert (town.board.runs["S1.1"].status, len(town.board.runs)) == (Status.STARTING, 1)
     assert town.ended == {}
 
@@ -227,11 +227,11 @@ def test_a_pull_request_moves_no_run_and_takes_no_place_of_one() -> None:
 def test_a_closed_pull_request_is_verified_no_longer() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.closes(A)
     assert town.verifying() == {"a": "ending"}
     assert town.statuses()[-1] == ("a", "error", "the pull request is closed")
-    town.ends(A, Outcome.SUCCESS)
+    town.end_build(A, Outcome.SUCCESS)
     assert town.statuses()[-1][1] == "error"
     assert town.verifying() == {}
 
@@ -240,9 +240,9 @@ def test_one_that_is_opened_again_is_verified_again_unless_its_result_is_known()
     town = Pulls()
     town.moves(A)
     town.closes(A)
-    town.gives_back(A)
+    town.confirm_withdrawal(A)
     town.moves(A)
-    town.passes(A)
+    town.pass_build(A)
     town.closes(A)
     town.quiet()
     town.moves(A)
@@ -322,7 +322,7 @@ def test_where_forks_are_never_verified_nobody_can_ask_for_it() -> None:
 def test_asking_repeats_a_verification_and_a_second_time_at_once_is_refused() -> None:
     town = Pulls()
     town.moves(A)
-    town.fails(A)
+    town.fail_build(A)
     town.asks(A)
     assert town.verification(A).key == "S1.pr12-2"
     town.asks(A)
@@ -348,7 +348,7 @@ def test_what_cannot_be_verified_is_refused(event: VerifyAsked, refusal: str) ->
 def test_another_pull_request_with_the_same_head_cannot_undo_what_was_said_of_it() -> None:
     town = Pulls()
     town.moves(A)
-    town.passes(A)
+    town.pass_build(A)
     town.quiet()
     town.moves(A, pull=13, fork=True)
     town.closes(A, pull=13)
@@ -367,7 +367,7 @@ def test_permission_to_build_the_head_of_a_fork_ends_when_the_pull_request_is_cl
     town.moves(A, fork=True)
     town.asks(A)
     town.closes(A)
-    town.gives_back(A)
+    town.confirm_withdrawal(A)
     town.quiet()
     town.moves(A, fork=True)
     assert town.did(Trigger) == []
@@ -385,7 +385,7 @@ def test_whoever_asks_does_not_make_a_fork_forgotten_and_may_tell_of_one() -> No
 def test_a_pull_request_that_is_known_to_be_none_of_a_fork_can_be_asked_for_where_forks_are_never_verified() -> None:
     town = Pulls(forks=Forks.NEVER)
     town.moves(A)
-    town.fails(A)
+    town.fail_build(A)
     town.asks(A)
     assert town.verifying() == {"a": "starting"}
 
@@ -455,7 +455,7 @@ def test_the_head_is_none_of_the_earlier_ones() -> None:
 def test_a_head_that_comes_back_by_force_is_built_anew() -> None:
     town = Pulls()
     town.moves(A)
-    town.passes(A)
+    town.pass_build(A)
     town.moves(B, before=A)
     town.moves(A, before=B)
     assert town.verifying() == {"b": "ending", "a": "starting"}
@@ -504,22 +504,22 @@ def test_a_refused_trigger_is_tried_again_after_a_pause_as_another_attempt() -> 
         in why_of_verification(town.board, town.verification(A), town.now).sentence
     )
     assert town.board.next_due(town.now) == town.now + 5
-    town.waits(6)
+    town.tick(6)
     assert (town.verification(A).attempt.number, town.verification(A).status) == (2, Status.STARTING)
-    town.accepts(A)
+    town.accept_trigger(A)
     assert town.board.backoffs == {}
 
 
 def test_a_build_that_is_given_back_is_asked_for_and_timed_as_if_it_were_the_first() -> None:
     town = Pulls(timeout=600.0)
     town.moves(A)
-    town.accepts(A)
+    town.accept_trigger(A)
     assert town.verification(A).attempt.queue_item is not None
-    town.gives_back(A, "it was cancelled in Jenkins' queue")
+    town.confirm_withdrawal(A, "it was cancelled in Jenkins' queue")
     assert (town.verification(A).attempt.queue_item, town.verification(A).status) == (None, Status.WAITING)
-    town.waits(6)
-    town.starts(A)
-    town.waits(600)
+    town.tick(6)
+    town.start_build(A)
+    town.tick(600)
     assert town.told(FactKind.BUILD_TIMED_OUT) == [A]
 
 
@@ -529,23 +529,23 @@ def test_the_result_of_a_pull_request_that_nobody_remembers_any_more_is_told_all
     for number in range(100, 100 + PULLS):
         town.moves(B, pull=number)
     assert town.board.pull("S1", 12) is None
-    town.passes(A)
+    town.pass_build(A)
     assert town.statuses()[-1][:2] == ("a", "success")
 
 
 def test_an_item_that_somebody_cancels_in_jenkins_is_asked_for_again() -> None:
     town = Pulls()
     town.moves(A)
-    town.accepts(A)
-    town.gives_back(A, "it was cancelled in Jenkins' queue")
-    town.waits(6)
+    town.accept_trigger(A)
+    town.confirm_withdrawal(A, "it was cancelled in Jenkins' queue")
+    town.tick(6)
     assert town.verification(A).attempt.number == 2
 
 
 def test_a_build_that_is_lost_is_an_error_and_can_be_asked_for_again() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.send(BuildLost("S1.pr12-1", 1, "build #1 is no longer there"))
     assert town.statuses()[-1] == ("a", "error", "build #1 is no longer there")
     town.asks(A)
@@ -556,7 +556,7 @@ def test_news_of_another_attempt_move_nothing() -> None:
     town = Pulls()
     town.moves(A)
     town.send(TriggerRefused("S1.pr12-1", 1, "503"))
-    town.waits(6)
+    town.tick(6)
     before = town.verification(A)
     for event in (TriggerAccepted("S1.pr12-1", 1, 9), Withdrawn("S1.pr12-1", 1), BuildLost("S1.pr12-1", 1, "gone")):
         town.send(event)
@@ -566,7 +566,7 @@ def test_news_of_another_attempt_move_nothing() -> None:
 def test_a_second_build_of_an_attempt_is_stopped() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.send(BuildSeen("build", "verify", 77, None, "S1.pr12-1", 1))
     (stop,) = town.did(AbortDuplicate)
     assert (stop.job, stop.number) == (JOB, 77)
@@ -594,7 +594,7 @@ def test_a_callback_about_the_verify_job_asks_for_a_look() -> None:
 def test_paused_nothing_is_started_and_what_is_superseded_is_taken_back() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.mode(Mode.PAUSE)
     town.quiet()
     town.moves(B)
@@ -610,7 +610,7 @@ def test_paused_nothing_is_started_and_what_is_superseded_is_taken_back() -> Non
 def test_observing_sends_nothing_and_makes_up_for_it_later() -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.mode(Mode.OBSERVE)
     town.quiet()
     town.moves(B)
@@ -643,12 +643,12 @@ def test_without_verify_in_the_configuration_pull_requests_are_not_heard() -> No
 def test_what_the_configuration_no_longer_verifies_is_taken_back_where_it_runs(without: Pipeline) -> None:
     town = Pulls()
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.moves(B, pull=13)
     town.configure(without)
     assert {(e.run, e.job, e.abort) for e in town.did(Withdraw)} == {("S1.pr12-1", JOB, True), ("S1.pr13-2", JOB, True)}
-    town.ends(A, Outcome.ABORTED)
-    town.gives_back(B)
+    town.end_build(A, Outcome.ABORTED)
+    town.confirm_withdrawal(B)
     assert town.verifying() == {}
     town.configure(verified())
     town.moves(C)
@@ -667,7 +667,7 @@ def test_a_new_policy_counts_for_what_is_known() -> None:
 def test_the_page_shows_what_is_verified_and_what_waits_for_permission() -> None:
     town = Pulls(capacity=1)
     town.moves(A)
-    town.starts(A)
+    town.start_build(A)
     town.moves(B, pull=13)
     town.moves(C, pull=14, fork=True)
     seen = town.view()["verifications"]
@@ -701,7 +701,7 @@ def test_a_build_is_asked_for_and_taken_back_in_the_job_that_is_configured_when_
     town.moves(B, pull=13)
     other = Job("build", "verify-2")
     town.configure(replace(shop(), verify=Verify(other, capacity=1)))
-    town.passes(A)
+    town.pass_build(A)
     assert [trigger.job for trigger in town.did(Trigger)] == [JOB, other]
     town.closes(B, pull=13)
     assert [withdraw.job for withdraw in town.did(Withdraw)] == [other]

@@ -128,78 +128,78 @@ class Town(BuildingWorld):
         self.send(merged)
         return merged.sha
 
-    def looks_at_main(self, service: str, letter: str | None = None) -> None:
+    def look_at_main(self, service: str, letter: str | None = None) -> None:
         """GitHub is asked for the head of main; with a letter: a commit that nobody told us of."""
         if letter is not None:
             self.github.commit(service, f"{service}{letter}")
         self.send(HeadSeen(service, self.github.heads[service], self.board.service(service).moves))
 
-    def accepts(self, *shas: str) -> None:
+    def accept_trigger(self, *shas: str) -> None:
         """Jenkins takes the triggers into its queue."""
         for sha in shas:
             asked = self.attempt(sha)
             self.send(TriggerAccepted(asked.trigger.run, asked.trigger.attempt, self.jenkins.queue(asked)))
 
-    def refuses(self, sha: str, why: str = "the job is disabled") -> None:
+    def refuse_trigger(self, sha: str, why: str = "the job is disabled") -> None:
         """Jenkins certainly did not take the trigger."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(TriggerRefused(asked.trigger.run, asked.trigger.attempt, why))
 
-    def starts(self, *shas: str) -> None:
+    def start_build(self, *shas: str) -> None:
         """The builds start."""
         for sha in shas:
             self.send(self.jenkins.start(self.attempt(sha)))
 
-    def passes(self, *names: str) -> None:
+    def pass_build(self, *names: str) -> None:
         """The builds start, if they have not, and succeed."""
         for name in names:
-            self.ends(name, Outcome.SUCCESS)
+            self.end_build(name, Outcome.SUCCESS)
 
-    def fails(self, name: str, tests: tuple[str, ...] = ()) -> None:
+    def fail_build(self, name: str, tests: tuple[str, ...] = ()) -> None:
         """The build starts, if it has not, and fails."""
-        self.ends(name, Outcome.FAILURE, tests)
+        self.end_build(name, Outcome.FAILURE, tests)
 
-    def withdrawn_end(self) -> None:
+    def end_withdrawn(self) -> None:
         """Jenkins has ended every build that it was asked to end, and says so."""
         for run in [run for run in self.board.runs.values() if run.status is Status.ENDING]:
-            self.gives_back(run.position.sha)
+            self.confirm_withdrawal(run.position.sha)
 
-    def ends(self, sha: str, result: Outcome, tests: tuple[str, ...] = ()) -> None:
+    def end_build(self, sha: str, result: Outcome, tests: tuple[str, ...] = ()) -> None:
         """The build starts, if it has not, and ends."""
         asked = self.attempt(sha)
         if asked.number is None:
             self.send(self.jenkins.start(asked))
         self.send(self.jenkins.end(asked, result, tests))
 
-    def loses(self, sha: str) -> None:
+    def lose_build(self, sha: str) -> None:
         """The build is gone from Jenkins."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(BuildLost(asked.trigger.run, asked.trigger.attempt, "it was deleted"))
 
-    def gives_back(self, sha: str, why: str = "") -> None:
+    def confirm_withdrawal(self, sha: str, why: str = "") -> None:
         """Jenkins confirms that the attempt has no build; with `why`, nobody of ours had asked."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(Withdrawn(asked.trigger.run, asked.trigger.attempt, why))
 
-    def aborts(self, sha: str) -> None:
+    def abort_build(self, sha: str) -> None:
         """The running build ends as aborted."""
-        self.ends(sha, Outcome.ABORTED)
+        self.end_build(sha, Outcome.ABORTED)
 
-    def takes_aborts(self) -> None:
+    def take_aborts(self) -> None:
         """Jenkins takes every request to end a build, in this very second."""
         while self.jenkins.aborts:
             job, number, level = self.jenkins.aborts.pop(0)
             self.now -= 1
             self.send(AbortTaken(job.controller, job.name, number, level))
 
-    def unmanaged(self, job: str, result: Outcome | None = None, number: int = 900) -> None:
+    def see_unmanaged(self, job: str, result: Outcome | None = None, number: int = 900) -> None:
         """A build that somebody started by hand is seen."""
         self.send(BuildSeen("cdp", job, number, result))
 
-    def answers(self) -> int:
+    def answer_questions(self) -> int:
         """GitHub answers, truthfully, all that it is asked; how many questions there were."""
         answered = 0
         while self.github.questions:
@@ -208,7 +208,7 @@ class Town(BuildingWorld):
             answered += 1
         return answered
 
-    def waits(self, seconds: float) -> None:
+    def tick(self, seconds: float) -> None:
         """Time passes."""
         self.now += seconds - 1
         self.send(TimePassed())

@@ -108,13 +108,13 @@ def story() -> Iterator[Fact]:
     """The four pictures, as the rules decide them: a lock, its fix, and a production that is reached."""
     town = Town(PIPELINE)
     for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        town.arrives(service, letter, before="pre-production")
-    town.fails("S1a", tests=("CheckoutTest",))
+        town.merge_up_to(service, letter, before="pre-production")
+    town.fail_build("S1a", tests=("CheckoutTest",))
     town.merge("S1", "e")
     for _ in range(4):
-        town.passes("S1e")
-    town.passes("S1e")
-    town.arrives("S3", "x", before="acceptance")
+        town.pass_build("S1e")
+    town.pass_build("S1e")
+    town.merge_up_to("S3", "x", before="acceptance")
     town.cancel("S3x")
     yield from town.facts
 

@@ -35,8 +35,8 @@ def test_a_test_that_often_passes_on_a_retry_is_called_flaky() -> None:
 
 def test_an_estimate_that_stays_says_when_it_was_said() -> None:
     town = ForeseenTown()
-    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
-    town.starts(s1a)
+    s1a, s2a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.start_build(s1a)
     run = town.run(s2a)
     said = said_at(town.foresees(s2a), run, town.now)
     assert re.fullmatch(
@@ -52,9 +52,9 @@ def test_an_estimate_that_stays_says_when_it_was_said() -> None:
 
 def test_a_notice_says_when_the_lock_is_expected_to_open_once_a_fix_is_on_its_way() -> None:
     town = ForeseenTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
-    town.fails(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
+    town.fail_build(s1a)
 
     def clauses() -> list[str]:
         (lock,) = town.board.locks.values()

@@ -52,11 +52,11 @@ def brief(found: list[PastAttempt]) -> list[tuple[str, str, int | None]]:
 
 def test_each_build_is_an_attempt_with_its_begin_its_end_and_what_broke() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
     began = town.now
     town.now += 300
-    town.fails(s1a, ("CheckoutTest.pays",))
+    town.fail_build(s1a, ("CheckoutTest.pays",))
     *_, last = town.attempts("S1.1")
     assert (str(last.step), last.outcome, last.failed, last.goes_on) == ("pre-production", "failure", True, False)
     assert (last.started, last.seconds, last.tests) == (began, town.now - began, ("CheckoutTest.pays",))
@@ -67,13 +67,13 @@ def test_each_build_is_an_attempt_with_its_begin_its_end_and_what_broke() -> Non
 
 def test_a_retry_is_an_attempt_of_its_own_and_follows_l4() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a)
     town.retry(s1a)
-    town.starts(s1a)
+    town.start_build(s1a)
     found = town.attempts("S1.1")
     assert [each.outcome for each in found][-2:] == ["failure", "running"]
-    town.passes(s1a)
+    town.pass_build(s1a)
     assert [each.outcome for each in town.attempts("S1.1")][-2:] == ["passed", "starting"]
     assert town.decided("S1.1")[-9:] == [
         "- build-failed", "L1 stage-locked", "L4 run-retried", "L4 run-admitted", "- build-started", "- build-passed",
@@ -83,26 +83,26 @@ def test_a_retry_is_an_attempt_of_its_own_and_follows_l4() -> None:
 
 def test_what_was_called_back_or_refused_was_no_failure() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "acceptance")
-    town.refuses(s1a, "the job is disabled")
+    s1a = town.merge_up_to("S1", "a", "acceptance")
+    town.refuse_trigger(s1a, "the job is disabled")
     assert brief(town.attempts("S1.1"))[-1][:2] == ("acceptance", "refused")
     assert not town.attempts("S1.1")[-1].failed
     assert town.decided("S1.1")[-2:] == ["L6 trigger-refused", "L6 run-returned"]
     town = RecordedTown()
-    s2a = town.arrives("S2", "a", "pre-production")
+    s2a = town.merge_up_to("S2", "a", "pre-production")
     town.lock("pre-production")
     assert town.attempts("S2.1")[-1].outcome == "recalled"
-    town.gives_back(s2a)
+    town.confirm_withdrawal(s2a)
     assert brief(town.attempts("S2.1"))[-1] == ("pre-production", "called-back", None)
     assert town.decided("S2.1")[-2:] == ["L3 run-recalled", "L3 run-returned"]
 
 
 def test_the_story_of_a_fix_names_the_rules_of_the_fast_lane() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "pre-production")
+    s1a = town.merge_up_to("S1", "a", "pre-production")
     town.merge("S1", "b")
-    town.fails(s1a)
-    town.fix_passes(town.merge("S1", "c"))
+    town.fail_build(s1a)
+    town.pass_fix(town.merge("S1", "c"))
     assert town.decided("S1.1")[-3:] == ["L1 stage-locked", "F8 run-superseded", "F9 stage-unlocked"]
     assert town.decided("S1.2")[-1] == "F8 run-leaving"  # its build ends first
     assert town.attempts("S1.2")[-1].outcome == "ending"
@@ -126,27 +126,27 @@ def test_who_opens_the_lock_of_a_freeze_lifts_it() -> None:
 
 def test_a_run_that_ends_because_its_lock_is_opened_follows_l1() -> None:
     town = RecordedTown()
-    town.fails(town.arrives("S1", "a", "pre-production"))
+    town.fail_build(town.merge_up_to("S1", "a", "pre-production"))
     town.unlock("pre-production")
     assert town.decided("S1.1")[-3:] == ["L1 stage-locked", "L2 stage-unlocked", "L1 run-failed"]
 
 
 def test_a_run_that_is_cancelled_was_stopped_and_not_broken() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "acceptance")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "acceptance")
+    town.start_build(s1a)
     town.cancel(s1a)
     assert town.attempts("S1.1")[-1].outcome == "ending"
-    town.aborts(s1a)
+    town.abort_build(s1a)
     assert (town.attempts("S1.1")[-1].outcome, town.attempts("S1.1")[-1].failed) == ("stopped", False)
     assert town.decided("S1.1")[-2:] == ["L5 run-leaving", "L5 run-cancelled"]
 
 
 def test_a_lost_build_and_a_build_that_nobody_saw_begin_are_told_as_such() -> None:
     town = RecordedTown()
-    s1a = town.arrives("S1", "a", "acceptance")
-    town.starts(s1a)
-    town.loses(s1a)
+    s1a = town.merge_up_to("S1", "a", "acceptance")
+    town.start_build(s1a)
+    town.lose_build(s1a)
     lost = town.attempts("S1.1")[-1]
     assert (lost.outcome, lost.why, lost.failed) == ("lost", "it was deleted", True)
     ended = Fact(FactKind.BUILD_FAILED, Verbatim("S1 failed"), "S1.1", "S1", "a", Step("build"), build=7)

@@ -26,24 +26,24 @@ def town_of_two_weeks() -> MeasuredTown:
     s1a = town.merge("S1", "a")
     while s1a in town.live():
         town.pause(600)
-        town.passes(s1a)
+        town.pass_build(s1a)
     town.now = begin_of(WEEK) + DAY
-    s1b, s1c = town.arrives("S1", "b", "pre-production"), town.arrives("S1", "c", "acceptance")
-    town.starts(s1c)
+    s1b, s1c = town.merge_up_to("S1", "b", "pre-production"), town.merge_up_to("S1", "c", "acceptance")
+    town.start_build(s1c)
     for service in ("S2", "S3"):
-        town.arrives(service, "a", "pre-production")
-    town.fails(s1b, ("cart.RoundingTest",))
+        town.merge_up_to(service, "a", "pre-production")
+    town.fail_build(s1b, ("cart.RoundingTest",))
     town.pause(3_600)
     change = ConfigurationChange("pipelines.shop.stages.acceptance.capacity", "3", "5")
     told = PipelineConfigured("shop", ("build",), 3, Mode.RUN, "digest", (change,))
     fold(town.statistics, town.now, Fact(FactKind.CONFIGURED, told, by="kim"))
     s1d = town.merge("S1", "d")
-    town.fix_passes(s1d)
-    town.aborts(s1c)
+    town.pass_fix(s1d)
+    town.abort_build(s1c)
     for sha in (s1d, "S2a", "S3a"):
         while sha in town.live():
             town.pause(900)
-            town.passes(sha)
+            town.pass_build(sha)
     town.lock("production", by="ann")
     return town
 

@@ -23,15 +23,15 @@ def town() -> Town:
     """S1a holds the lock; S1b to S1f wait behind it and S2a behind those; the fix S1g is in pre-production."""
     opened = Town(shop(acceptance=1), DecisionLimits(removed_at_once=2))
     for service, letter in ("S1", "a"), ("S1", "b"), ("S1", "c"), ("S2", "a"):
-        opened.arrives(service, letter, PRE)
+        opened.merge_up_to(service, letter, PRE)
     for letter in "de":
         opened.merge("S1", letter)
-        opened.passes(f"S1{letter}")
-    opened.fails("S1a")
+        opened.pass_build(f"S1{letter}")
+    opened.fail_build("S1a")
     opened.merge("S1", "g")
     while opened.at("S1g") != PRE:
-        opened.passes("S1g")
-    opened.starts("S1g")
+        opened.pass_build("S1g")
+    opened.start_build("S1g")
     assert (opened.queue(PRE), opened.queue(ACC), opened.runs_in(ACC)) == (["S2a", "S1c", "S1b"], ["S1e"], ["S1d"])
     opened.quiet()
     return opened
@@ -44,20 +44,20 @@ def stored(board: Board) -> Board:
 
 
 def test_a_part_goes_in_each_decision_and_the_next_is_due_at_once(town: Town) -> None:
-    town.passes("S1g")
+    town.pass_build("S1g")
     assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b"]
     assert town.board.next_due(town.now) == town.now
     assert town.locks() == ["S1a"], "the lock stays until the last is gone"
     assert town.queue(PRE) == ["S2a", "S1c"]
-    town.waits(0)
+    town.tick(0)
     assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c"]
-    town.waits(0)
+    town.tick(0)
     assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c", "S1e"]
     assert town.board.next_due(town.now) is None
 
 
 def test_what_the_next_parts_do_is_foreseen(town: Town) -> None:
-    town.passes("S1g")
+    town.pass_build("S1g")
     found = foresee(town.board, ModeAsked(Mode.PAUSE, "ann", "why"), town.now, town.limits)
     assert [each.who.sha for each in found.ends] == ["S1c", "S1e"]
     assert [lock.run for lock in found.opens] == [town.key("S1a")]
@@ -65,41 +65,41 @@ def test_what_the_next_parts_do_is_foreseen(town: Town) -> None:
 
 
 def test_with_the_last_part_the_lock_opens_and_the_next_run_enters_in_one_decision(town: Town) -> None:
-    town.passes("S1g")
-    town.waits(0)
+    town.pass_build("S1g")
+    town.tick(0)
     assert town.runs_in(PRE) == []
     town.quiet()
-    town.waits(0)
+    town.tick(0)
     assert town.told(FactKind.STAGE_UNLOCKED)
     assert town.runs_in(PRE) == ["S2a"]
     assert town.board.locks == {}
 
 
 def test_what_is_about_to_go_enters_nowhere_meanwhile(town: Town) -> None:
-    town.passes("S1g")
-    town.starts("S1d")
+    town.pass_build("S1g")
+    town.start_build("S1d")
     assert town.says("S1e").startswith("older runs of S1 that its fix contains are being removed")
-    town.passes("S1d")
+    town.pass_build("S1d")
     assert not town.did(Trigger, of="S1e")
     assert town.left("S1e") == ("superseded", "S1g")
 
 
 def test_a_worker_that_dies_between_two_parts_leaves_the_rest_to_the_next(town: Town) -> None:
-    town.passes("S1g")
+    town.pass_build("S1g")
     town.board = stored(town.board)
-    town.waits(0)
+    town.tick(0)
     town.board = stored(town.board)
-    town.waits(0)
+    town.tick(0)
     assert (town.board.locks, town.board.clean_ups) == ({}, {})
     assert town.runs_in(PRE) == ["S2a"]
     assert town.left("S1e") == ("superseded", "S1g")
 
 
 def test_a_person_may_unlock_meanwhile_and_nothing_is_left(town: Town) -> None:
-    town.passes("S1g")
+    town.pass_build("S1g")
     town.unlock(PRE)
     for _ in range(3):
-        town.waits(0)
+        town.tick(0)
     assert town.board.clean_ups == {}
     assert town.live() == ["S1d", "S1g", "S2a"], "S1d keeps its slot until its build has ended"
     assert town.runs_in(PRE) == ["S2a"]

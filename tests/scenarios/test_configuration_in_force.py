@@ -47,8 +47,8 @@ def test_the_freezes_of_an_earlier_configuration_are_not_taken() -> None:
 
 def test_a_configuration_that_is_put_in_force_again_moves_nobody() -> None:
     town = Town(shop())
-    town.breaks("S1", "a")
-    town.arrives("S2", "a", PRE)
+    town.break_stage("S1", "a")
+    town.merge_up_to("S2", "a", PRE)
     before = (dict(town.board.runs), dict(town.board.locks))
     town.send(Configured(shop(), revision=EARLIER))
     town.send(Configured(shop(), revision=LATER))
@@ -73,16 +73,16 @@ def test_a_fact_lists_a_bounded_number_of_changes() -> None:
 
 def test_a_raised_capacity_is_foreseen_to_let_in_whoever_waits() -> None:
     town = Town(shop(acceptance=1))
-    town.arrives("S1", "a", ACC)
-    town.arrives("S2", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
+    town.merge_up_to("S2", "a", ACC)
     assert foreseen(town, shop(acceptance=2)) == ["S2.1 enters acceptance"]
     assert foreseen(town, shop(acceptance=1)) == ["nothing changes"]
 
 
 def test_it_is_foreseen_who_ends_and_which_locks_open() -> None:
     town = Town(shop())
-    town.breaks("S1", "a")
-    town.arrives("S2", "a", PRE)
+    town.break_stage("S1", "a")
+    town.merge_up_to("S2", "a", PRE)
     without = replace(shop(), services=tuple(each for each in shop().services if each.name != "S1"))
     assert foreseen(town, without) == [
         "opens the lock of pre-production",

@@ -31,7 +31,7 @@ def test_a_stage_that_is_removed_and_put_back_is_not_skipped_by_those_who_waited
     town.lock(PRE)
     for service in "S1", "S2", "S3":
         town.merge(service, "a")
-        town.passes(f"{service}a")
+        town.pass_build(f"{service}a")
     assert town.queue(ACC) == ["S3a", "S2a"]
     town.configure(shop(without=(ACC,)))
     assert town.queue(PRE) == ["S3a", "S2a"]
@@ -42,7 +42,7 @@ def test_a_stage_that_is_removed_and_put_back_is_not_skipped_by_those_who_waited
 
 def test_the_lock_of_a_service_that_goes_is_opened_and_that_of_a_person_stays() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock(PRE, by="ann")
     town.quiet()
     pipeline = shop()
@@ -54,7 +54,7 @@ def test_the_lock_of_a_service_that_goes_is_opened_and_that_of_a_person_stays() 
 
 def test_of_a_lock_whose_stage_goes_with_its_service_the_stage_is_named() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock(PRE, by="ann")
     town.quiet()
     pipeline = shop(without=(PRE,))
@@ -66,7 +66,7 @@ def test_of_a_lock_whose_stage_goes_with_its_service_the_stage_is_named() -> Non
 def test_whoever_has_passed_it_does_not_go_back() -> None:
     town = Town()
     town.lock(PRE)
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.configure(shop(without=(ACC,)))
     town.configure(shop())
     assert town.queue(PRE) == ["S1a"]
@@ -74,35 +74,35 @@ def test_whoever_has_passed_it_does_not_go_back() -> None:
 
 def test_runs_whose_builds_have_not_ended_in_a_removed_stage_are_on_a_tile() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.start_build("S1a")
     town.configure(shop(without=(ACC,)))
     (removed,) = town.view()["removed"]
     assert (removed["name"], removed["count"]) == (ACC, 1)
     assert [tile["run"] for tile in removed["runs"]] == ["S1.1"]
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.view()["removed"] == []
     assert town.at("S1a") == PRE
 
 
 def test_a_job_that_is_renamed_while_its_build_is_aborted_is_asked_more_firmly_all_the_same() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.start_build("S1a")
     town.cancel("S1a")
     run = town.run("S1a")
     town.configure(renamed(shop(), ACC, "acceptance-2"))
     town.send(AbortTaken("cdp", ACC, run.attempt.build or 0, AbortLevel.STOP, run=run.key, attempt=run.attempt.number))
     town.quiet()
-    town.waits(60)
+    town.tick(60)
     assert [effect.level for effect in town.did(Withdraw, of="S1a")] == [AbortLevel.TERM]
 
 
 def test_a_build_of_nobody_in_a_job_that_is_no_longer_ours_takes_no_slot() -> None:
     town = Town(shop(acceptance=1))
-    town.unmanaged(ACC)
+    town.see_unmanaged(ACC)
     town.configure(renamed(shop(acceptance=1), ACC, "acceptance-2"))
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     assert town.runs_in(ACC) == ["S1a"]
 
 
@@ -121,13 +121,13 @@ def test_the_head_of_a_service_that_returns_is_run_if_main_has_moved_meanwhile(m
 def test_a_run_that_a_newer_one_replaces_while_all_find_their_place_is_not_placed_again() -> None:
     """S1e was told after S1f, which contains it: it goes where S1f finds its fast job."""
     town = Town(shop(fast=False, acceptance=1))
-    town.breaks("S1", "a")
-    town.arrives("S3", "a", ACC)
+    town.break_stage("S1", "a")
+    town.merge_up_to("S3", "a", ACC)
     town.push("S1", "e")
     town.pull("S1", "f")
-    town.passes("S1f")
+    town.pass_build("S1f")
     town.pull("S1", "e")
-    town.passes("S1e")
+    town.pass_build("S1e")
     town.send(ContainmentKnown("S1", "S1e", "S1f", contains=True))
     assert (town.queue(ACC), town.on_fast_lane()) == (["S1e", "S1f"], ["S1e", "S1f"])
     town.configure(shop())
@@ -159,10 +159,10 @@ def test_a_configuration_that_names_no_mode_leaves_that_of_a_person_and_what_was
 
 def test_a_fix_that_has_failed_in_a_job_which_is_gone_ends_as_failed() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
-    town.passes("S1e")
-    town.fails("S1e")
+    town.pass_build("S1e")
+    town.fail_build("S1e")
     assert town.at("S1e") == "fast acceptance"
     town.configure(shop(fast=False))
     assert town.left("S1e") == ("failed", None)
@@ -182,7 +182,7 @@ def test_a_board_is_born_when_it_is_configured_first_and_each_new_configuration_
 )
 def test_a_lock_that_ends_with_its_stage_or_service_says_which_is_gone(pipeline: Pipeline, gone: str) -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.configure(pipeline)
     (opened,) = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
     assert f"{gone} is no longer configured" in opened
@@ -190,8 +190,8 @@ def test_a_lock_that_ends_with_its_stage_or_service_says_which_is_gone(pipeline:
 
 def test_that_jenkins_refuses_builds_of_a_stage_is_known_after_a_change_elsewhere() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.refuses("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.refuse_trigger("S1a")
     town.configure(shop(pre_production=2))
     assert list(town.board.backoffs) == [ACC]
     assert town.runs_in(ACC) == []
@@ -206,9 +206,9 @@ def test_a_pause_that_the_configuration_sets_calls_back_what_is_not_posted_yet()
 
 def test_a_configuration_that_lets_the_pipeline_only_observe_aborts_nothing_of_what_it_takes_out() -> None:
     town = Town()
-    town.arrives("S1", "b", PRE)
-    town.arrives("S1", "a", ACC)
-    town.starts("S1a")
+    town.merge_up_to("S1", "b", PRE)
+    town.merge_up_to("S1", "a", ACC)
+    town.start_build("S1a")
     town.quiet()
     town.send(Configured(shop(services=("S2", "S3")), Mode.OBSERVE))
     assert [(effect.kind, effect.run, effect.abort) for effect in town.effects] == [
@@ -218,7 +218,7 @@ def test_a_configuration_that_lets_the_pipeline_only_observe_aborts_nothing_of_w
 
 def test_a_retry_that_waits_before_its_stage_stays_there_though_a_stage_is_put_before_it() -> None:
     town = Town(shop(without=(ACC,)))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock(PRE)
     town.retry("S1a")
     town.configure(shop())
@@ -230,7 +230,7 @@ def test_a_run_that_waits_elsewhere_since_its_stage_was_removed_tells_its_pull_r
     town.lock(ACC)
     town.lock(PRE)
     town.pull("S1", "a", 7)
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.quiet()
     town.configure(shop(without=(ACC,)))
     assert town.queue(PRE) == ["S1a"]

@@ -41,7 +41,7 @@ def told(town: Town) -> list[tuple[str, tuple[str, ...]]]:
 def broken(plan: NoticePlan = PLAN) -> Town:
     """S1a has broken the stage; whoever hears of that at once has heard."""
     town = planned(plan)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.quiet()
     return town
 
@@ -81,7 +81,7 @@ def test_what_is_due_together_is_one_notice() -> None:
 def test_nobody_is_told_of_a_lock_that_has_opened() -> None:
     town = broken()
     town.merge("S1", "e")
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     told(town)
     wait(town, DAY)
     assert told(town) == []
@@ -101,7 +101,7 @@ def test_the_next_failure_escalates_from_the_beginning() -> None:
     town = broken()
     wait(town, HOUR)
     town.unlock(PRE)
-    town.breaks("S2", "b")
+    town.break_stage("S2", "b")
     told(town)
     wait(town, 11 * MINUTE)
     assert told(town) == [("escalation", ("team",))]
@@ -186,7 +186,7 @@ def test_while_the_pipeline_observes_nothing_counts_as_told() -> None:
 
 def test_a_stage_that_no_level_names_is_left_out() -> None:
     town = planned(replace(PLAN, escalation=PLAN.escalation[1:2]), production_locks=True)
-    town.breaks("S1", "a", "production")
+    town.break_stage("S1", "a", "production")
     told(town)
     wait(town, DAY)
     assert told(town) == []
@@ -194,9 +194,9 @@ def test_a_stage_that_no_level_names_is_left_out() -> None:
 
 def test_the_authors_of_what_failed_are_named_on_its_pull_request() -> None:
     town = planned()
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.pull("S1", "a", 7)
-    town.fails("S1a")
+    town.fail_build("S1a")
     (named,) = town.did(Mention)
     assert (named.repository, named.pull, named.people) == ("shop/S1", 7, ("ann",))
     assert subject_of(named) == f"{PRE} is locked: S1 S1a failed in {PRE}"
@@ -217,10 +217,10 @@ def test_of_a_run_that_carries_several_changes_each_author_is_named_once() -> No
     run = town.run(c)
     assert run.merge.pulls == (9, 8)
     while run.step.stage != PRE:
-        town.passes(c)
+        town.pass_build(c)
         run = town.run(c)
     town.quiet()
-    town.fails(c)
+    town.fail_build(c)
     assert [(each.pull, each.people) for each in town.did(Mention)] == [(9, ("cleo", "dan")), (8, ("bob",))]
 
 
@@ -228,9 +228,9 @@ def test_nobody_is_named_on_two_pull_requests_of_one_notice_whatever_the_case() 
     merge = Merge(7, (7, 8), "", "Ann").with_authors(PullAuthor(8, "ann"), PullAuthor(0, "Ann"), PullAuthor(8, ""))
     assert merge.authors == (PullAuthor(8, "ann"), PullAuthor(0, "Ann"))
     town = planned()
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.board.put(replace(town.run("S1a"), merge=merge))
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert [(each.pull, each.people) for each in town.did(Mention)] == [(7, ("Ann",)), (8, ())]
 
 
@@ -242,18 +242,18 @@ def test_of_many_authors_a_bounded_number_is_kept() -> None:
 
 def test_a_run_that_fails_and_locks_nothing_is_told_to_whoever_wants_to_know() -> None:
     town = planned(NoticePlan((Route((AUTHORS,), ("failed",)), Route(("s2",), ("failed",), services=("S2",)))))
-    town.arrives("S1", "a", "acceptance")
+    town.merge_up_to("S1", "a", "acceptance")
     town.pull("S1", "a", 7)
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert [named.pull for named in town.did(Mention)] == [7]
     assert told(town) == []
-    town.arrives("S2", "a", "acceptance")
-    town.fails("S2a")
+    town.merge_up_to("S2", "a", "acceptance")
+    town.fail_build("S2a")
     assert told(town) == [("failed", ("s2",))]
 
 
 def test_a_route_may_be_for_one_stage() -> None:
     plan = NoticePlan((Route(("pre",), ("locked",), (PRE,)), Route(("prod",), ("locked",), ("production",))))
     town = planned(plan, production_locks=True)
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     assert told(town)[-1] == ("locked", ("pre",))

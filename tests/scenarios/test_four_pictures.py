@@ -48,7 +48,7 @@ def three(two: Town) -> Town:
 @pytest.fixture
 def four(three: Town) -> Town:
     """Picture 4: S1e has passed pre-production."""
-    three.accepts("S1c")
+    three.accept_trigger("S1c")
     three.quiet()
     fourth_picture(three)
     return three
@@ -104,7 +104,7 @@ def test_picture_2_those_who_wait_read_what_to_do(two: Town) -> None:
 
 
 def test_picture_2_acceptance_goes_on_as_before(two: Town) -> None:
-    two.passes("S3a")
+    two.pass_build("S3a")
     assert stations(two) == [([], ["S1d", "S2b", "S1c"]), (["S3a", "S1b", "S2a"], []), ([], [])]
 
 
@@ -112,7 +112,7 @@ def test_picture_3_the_fix_takes_the_fast_lane(two: Town) -> None:
     two.merge("S1", "e")
     path = [two.at("S1e")]
     for _ in range(3):
-        two.passes("S1e")
+        two.pass_build("S1e")
         path.append(two.at("S1e"))
     assert path == ["build", "fast acceptance", "fast pre-production", "pre-production"]
     assert two.on_fast_lane() == ["S1e"]
@@ -142,7 +142,7 @@ def test_picture_4_a_build_that_runs_keeps_its_slot_until_jenkins_has_ended_it(f
     assert four.status("S1c") is Status.ENDING
     (withdraw,) = four.did(Withdraw)
     assert (withdraw.run, withdraw.abort, withdraw.queue_item is not None) == (four.key("S1c"), True, True)
-    four.gives_back("S1c")
+    four.confirm_withdrawal("S1c")
     assert stations(four) == [([], ["S2b", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
     assert four.left("S1c") == ("superseded", "S1e")
 
@@ -155,7 +155,7 @@ def test_picture_4_the_banner_goes_and_people_are_told(four: Town) -> None:
 
 
 def test_picture_4_clean_up_unlock_and_the_next_entry_are_one_decision(three: Town) -> None:
-    three.starts("S1e")
+    three.start_build("S1e")
     decision = three.send(three.jenkins.end(three.attempt("S1e"), Outcome.SUCCESS))
     kinds = [fact.kind for fact in decision.facts]
     assert kinds.index(FactKind.RUN_SUPERSEDED) < kinds.index(FactKind.STAGE_UNLOCKED)
@@ -170,7 +170,7 @@ def test_picture_4_runs_of_others_neither_restart_nor_lose_their_place(four: Tow
 
 
 def test_at_the_end_everything_is_delivered(four: Town) -> None:
-    four.gives_back("S1c")
+    four.confirm_withdrawal("S1c")
     everybody_else_passes(four)
     assert four.live() == []
     assert [four.left(sha) for sha in ("S1e", "S2a", "S3a", "S2b")] == [("delivered", None)] * 4
@@ -178,12 +178,12 @@ def test_at_the_end_everything_is_delivered(four: Town) -> None:
 
 def test_the_waiting_are_told_on_their_pull_request_that_a_fix_has_passed_them() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.pull("S2", "a")
-    town.passes("S2a")
-    town.passes("S2a")
+    town.pass_build("S2a")
+    town.pass_build("S2a")
     town.merge("S1", "e")
     for _ in range(3):
-        town.passes("S1e")
+        town.pass_build("S1e")
     told = [each.text for each in town.comments if each.run == town.key("S2a")][-1]
     assert "S1 S1e, the fix for pre-production, has passed it on the fast lane: it keeps its place" in told

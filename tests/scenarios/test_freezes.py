@@ -23,7 +23,7 @@ WEEKEND = Freeze("weekend", (PRODUCTION,), (FreezeWindow(BEGINS, ENDS), NEXT), "
 
 def until(town: Town, at: float) -> None:
     """The clock reaches `at`."""
-    town.waits(at - town.now)
+    town.tick(at - town.now)
 
 
 def frozen(freeze: Freeze = WEEKEND) -> Town:
@@ -31,10 +31,10 @@ def frozen(freeze: Freeze = WEEKEND) -> Town:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((freeze,)))
     for service in ("S1", "S2", "S3"):
-        town.arrives(service, "a", PRE)
+        town.merge_up_to(service, "a", PRE)
     until(town, BEGINS)
     for sha in ("S1a", "S2a", "S3a"):
-        town.passes(sha)
+        town.pass_build(sha)
     return town
 
 
@@ -73,22 +73,22 @@ def test_the_clock_is_looked_at_when_a_window_begins_and_when_it_ends() -> None:
 def test_what_runs_in_the_stage_when_it_closes_finishes() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRODUCTION)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRODUCTION)
+    town.start_build("S1a")
     until(town, BEGINS)
     assert town.status("S1a") is Status.RUNNING
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.left("S1a") == ("delivered", None)
 
 
 def test_a_build_that_has_not_started_is_called_back_and_is_first_afterwards() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRODUCTION)
-    town.arrives("S2", "a", PRODUCTION)
+    town.merge_up_to("S1", "a", PRODUCTION)
+    town.merge_up_to("S2", "a", PRODUCTION)
     until(town, BEGINS)
     assert town.status("S1a") is Status.RECALLED
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert town.queue(PRODUCTION) == ["S2a", "S1a"]
     until(town, ENDS)
     assert town.runs_in(PRODUCTION) == ["S1a"]
@@ -97,10 +97,10 @@ def test_a_build_that_has_not_started_is_called_back_and_is_first_afterwards() -
 def test_a_trigger_says_until_when_it_may_go_out_and_a_late_one_is_called_back() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRODUCTION)
+    town.merge_up_to("S1", "a", PRODUCTION)
     assert town.attempt("S1a").trigger.not_after == BEGINS
     town.now = BEGINS + 500  # all processes were down: nothing was posted, and nobody saw the beginning
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION), town.board.backoffs) == ([], ["S1a"], {})
     assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_RECALLED] == [
         "production is locked: S1 S1a is called back from production before its build started"
@@ -113,26 +113,26 @@ def test_a_trigger_says_until_when_it_may_go_out_and_a_late_one_is_called_back()
 def test_who_may_enter_a_freeze_is_asked_anew_of_a_late_trigger() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)),)))
-    town.arrives("S1", "a", PRODUCTION)
+    town.merge_up_to("S1", "a", PRODUCTION)
     first = town.run("S1a").attempt.number
     town.now = BEGINS + 500
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert (town.runs_in(PRODUCTION), town.run("S1a").attempt.number) == (["S1a"], first + 1)
 
 
 def test_a_trigger_of_a_stage_without_freezes_may_go_out_at_any_time() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     assert town.attempt("S1a").trigger.not_after is None
 
 
 def test_a_begin_that_nobody_saw_is_made_up_for() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.now = BEGINS + 500  # all processes were down meanwhile
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert (town.locks(PRODUCTION), town.queue(PRODUCTION)) == (["Interlock"], ["S1a"])
 
 
@@ -149,7 +149,7 @@ def test_an_end_that_nobody_saw_is_made_up_for_and_a_window_that_nobody_saw_leav
 def test_only_the_stages_of_the_freeze_close() -> None:
     town = frozen()
     assert town.locks(PRE) == []
-    town.arrives("S1", "b", PRE)
+    town.merge_up_to("S1", "b", PRE)
     assert town.runs_in(PRE) == ["S1b"]
 
 
@@ -171,15 +171,15 @@ def test_two_freezes_of_a_stage_are_two_locks() -> None:
 def test_a_fix_does_not_pass_a_freeze_and_a_retry_does_not_either() -> None:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((WEEKEND,)))
-    town.arrives("S1", "a", PRODUCTION)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRODUCTION)
+    town.start_build("S1a")
     until(town, BEGINS)
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert town.locks(PRODUCTION) == ["Interlock", "S1a"]
     town.retry("S1a")
     assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S1a"])
     assert "locked, for fixes too: frozen until Thu 1970-01-01 01:50 CET (freeze weekend); " in town.says("S1a")
-    town.arrives("S1", "b", PRODUCTION)
+    town.merge_up_to("S1", "b", PRODUCTION)
     assert (town.on_fast_lane(), town.runs_in(PRODUCTION)) == (["S1b"], [])
     assert "locked, for fixes too: frozen until Thu 1970-01-01 01:50 CET (freeze weekend); " in town.says("S1b")
     until(town, ENDS)
@@ -199,9 +199,9 @@ def frozen_with_labels() -> Town:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
     for service in ("S1", "S2"):
-        town.arrives(service, "a", PRE)
+        town.merge_up_to(service, "a", PRE)
     until(town, BEGINS)
-    town.passes("S1a", "S2a")
+    town.pass_build("S1a", "S2a")
     assert town.queue(PRODUCTION) == ["S2a", "S1a"]
     return town
 
@@ -231,8 +231,8 @@ def test_the_labels_of_a_merge_come_with_it() -> None:
     town.github.commit("S1", "S1a")
     town.send(Merged("S1", "S1a", pull=7, labels=PullLabels(7, ("hotfix",))))
     for _ in range(3):
-        town.passes("S1a")
-    town.starts("S1a")
+        town.pass_build("S1a")
+    town.start_build("S1a")
     until(town, BEGINS)
     assert town.run("S1a").merge.labels == (PullLabels(7, ("hotfix",)),)
 
@@ -262,7 +262,7 @@ def test_nobody_is_let_through_who_is_not_there_or_leaves() -> None:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((replace(WEEKEND, role="operator"),)))
     town.merge("S1", "a")
-    town.starts("S1a")
+    town.start_build("S1a")
     town.cancel("S1a")
     town.send(LetThroughAsked(town.key("S1a"), "kim", "the shop is down"))
     assert town.refused() == f"{town.key('S1a')} is not on the board"
@@ -297,9 +297,9 @@ def test_an_exception_of_one_freeze_is_none_of_another() -> None:
     christmas = Freeze("christmas", (PRODUCTION,), (FreezeWindow(BEGINS, ENDS),))
     town = Town(shop())
     town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)), christmas)))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     until(town, BEGINS)
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.queue(PRODUCTION) == ["S1a"]
 
 
@@ -315,12 +315,12 @@ def test_an_excepted_run_is_kept_out_by_every_other_lock() -> None:
 def test_an_excepted_fix_passes_the_freeze_and_opens_the_lock() -> None:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)),)))
-    town.arrives("S1", "a", PRODUCTION)
+    town.merge_up_to("S1", "a", PRODUCTION)
     until(town, BEGINS)
     assert town.status("S1a") is Status.STARTING, "excepted: it is not called back"
-    town.fails("S1a")
-    town.arrives("S1", "b", PRODUCTION)
-    town.passes("S1b")
+    town.fail_build("S1a")
+    town.merge_up_to("S1", "b", PRODUCTION)
+    town.pass_build("S1b")
     assert town.locks(PRODUCTION) == ["Interlock"]
 
 
@@ -331,7 +331,7 @@ def test_to_unlock_a_freeze_lifts_the_rest_of_its_window_and_the_next_one_comes(
     town = frozen()
     town.unlock(PRODUCTION)
     assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
-    town.waits(100)
+    town.tick(100)
     assert town.locks(PRODUCTION) == []
     until(town, NEXT.begins)
     assert (town.locks(PRODUCTION), town.board.header.lifted) == (["Interlock"], ())
@@ -343,7 +343,7 @@ def test_a_lift_concerns_one_stage() -> None:
     town.send(FreezesPlanned((both,)))
     until(town, BEGINS)
     town.unlock(PRE)
-    town.waits(10)
+    town.tick(10)
     assert (town.locks(PRE), town.locks(PRODUCTION)) == ([], ["Interlock"])
 
 

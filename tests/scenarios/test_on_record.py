@@ -27,7 +27,7 @@ def story(town: Town, sha: str) -> list[str]:
 def rejoined() -> Town:
     """S1 has locked pre-production; its fix S1b is on the fast lane when a person opens the lock."""
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "b")
     town.quiet()
     town.unlock(PRE)
@@ -37,17 +37,17 @@ def rejoined() -> Town:
 def recalled() -> Town:
     """S2a has entered pre-production and has not started when S1a locks it."""
     town = Town(shop(pre_production=2))
-    town.arrives("S1", "a", PRE)
-    town.arrives("S2", "a", PRE)
-    town.fails("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.merge_up_to("S2", "a", PRE)
+    town.fail_build("S1a")
     return town
 
 
 def taken_out() -> Town:
     """S1a runs in acceptance when a person cancels it."""
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.start_build("S1a")
     town.cancel("S1a")
     return town
 
@@ -55,16 +55,16 @@ def taken_out() -> Town:
 def refused() -> Town:
     """Jenkins does not take the build of S1a for acceptance."""
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.refuses("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.refuse_trigger("S1a")
     return town
 
 
 def aborted_firmly() -> Town:
     """S1a runs in acceptance, is cancelled, and does not end."""
     town = taken_out()
-    town.takes_aborts()
-    town.waits(60)
+    town.take_aborts()
+    town.tick(60)
     return town
 
 
@@ -106,13 +106,13 @@ def test_it_is_a_fact(happens: Callable[[], Town], kind: FactKind) -> None:
 
 def test_a_second_build_that_does_not_end_is_aborted_firmly_in_the_name_of_the_run_that_it_repeats() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.start_build("S1a")
     town.send(BuildSeen("cdp", ACC, 99, None, town.key("S1a"), town.run("S1a").attempt.number))
     assert town.told(FactKind.BUILD_DUPLICATED) == ["S1a"]
-    town.takes_aborts()
+    town.take_aborts()
     town.quiet()
-    town.waits(60)
+    town.tick(60)
     assert [(effect.number, effect.level) for effect in town.did(AbortDuplicate, of="S1a")] == [(99, AbortLevel.TERM)]
     assert [fact.build for fact in town.facts if fact.kind is FactKind.BUILD_ABORTED_FIRMLY] == [99]
 
@@ -129,25 +129,25 @@ def test_a_build_of_nobody_is_said_to_be_started_by_hand_only_if_it_names_no_run
 
 def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     town.quiet()
-    town.starts("S1a")
+    town.start_build("S1a")
     assert [text_of(fact.why) for fact in town.facts] == ["build #2 of S1 S1a runs in acceptance"]
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.told(FactKind.BUILD_PASSED) == ["S1a"]
 
 
 def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was_given_back() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.gives_back("S1a", "it is gone from the queue")
+    town.merge_up_to("S1", "a", ACC)
+    town.confirm_withdrawal("S1a", "it is gone from the queue")
     assert explain.refused(town.board.backoffs[ACC]) == "it is gone from the queue"
 
 
 def test_what_we_have_not_posted_was_called_back_and_is_no_trouble_of_the_stage() -> None:
     town = Town()
-    town.arrives("S1", "a", ACC)
-    town.gives_back("S1a")
+    town.merge_up_to("S1", "a", ACC)
+    town.confirm_withdrawal("S1a")
     assert town.board.backoffs == {}
     assert [fact.kind for fact in town.facts if fact.run == "S1.1"][-3:-1] == [
         FactKind.RUN_RECALLED,
@@ -158,8 +158,8 @@ def test_what_we_have_not_posted_was_called_back_and_is_no_trouble_of_the_stage(
 @pytest.mark.parametrize(("contains", "said"), [(True, "S1e contains S1a"), (False, "S1e does not contain S1a")])
 def test_what_github_says_of_two_commits_is_a_fact(contains: bool, said: str) -> None:
     town = Town()
-    town.breaks("S1", "a")
-    town.looks_at_main("S1", "e")
+    town.break_stage("S1", "a")
+    town.look_at_main("S1", "e")
     town.quiet()
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=contains))
     assert said in [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.CONTAINMENT_KNOWN]
@@ -177,7 +177,7 @@ def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a
 
 def test_the_story_of_a_run_does_not_name_the_run_and_its_facts_do() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.retry("S1a")
     assert "ann retried its build in pre-production: flaky" in story(town, "S1a")
     assert "ann retried S1 S1a in pre-production: flaky" in [text_of(fact.why) for fact in town.facts]
@@ -185,10 +185,10 @@ def test_the_story_of_a_run_does_not_name_the_run_and_its_facts_do() -> None:
 
 def test_only_the_fix_that_enters_a_stage_which_keeps_others_out_is_said_to() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "b")
     while town.at("S1b") != PRE:
-        town.passes("S1b")
+        town.pass_build("S1b")
     admitted = [fact for fact in town.facts if fact.kind is FactKind.RUN_ADMITTED]
     locked = [(fact.sha, fact.step) for fact in admitted if isinstance(fact.why, Entered) and fact.why.locked]
     assert locked == [("S1b", Step(PRE))]

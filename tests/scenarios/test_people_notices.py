@@ -18,9 +18,9 @@ def thrice_locked() -> Town:
     """S1a and S2a have broken the stage, and ann has closed it."""
     town = Town(shop(pre_production=2))
     for service in "S1", "S2":
-        town.arrives(service, "a", PRE)
+        town.merge_up_to(service, "a", PRE)
     for service in "S1", "S2":
-        town.fails(f"{service}a")
+        town.fail_build(f"{service}a")
     town.lock(PRE)
     town.quiet()
     return town
@@ -45,12 +45,12 @@ def test_one_lock_of_three_says_which_ones_are_left() -> None:
 
 def test_a_fix_that_fails_and_holds_a_lock_itself_is_one_notice_for_whoever_hears_of_either() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
     while town.at("S1e") != PRE:
-        town.passes("S1e")
+        town.pass_build("S1e")
     town.quiet()
-    town.fails("S1e")
+    town.fail_build("S1e")
     (mail,) = mails(town)
     assert (mail.topic, mail.also) == ("fix-failed", ("locked",))
     assert subject_of(mail) == "fix failed: S1 S1e failed in pre-production"
@@ -61,11 +61,11 @@ def test_a_fix_that_fails_and_holds_a_lock_itself_is_one_notice_for_whoever_hear
 
 def test_a_fix_that_fails_in_a_job_of_the_fast_lane_leaves_the_lock_as_it_is() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
-    town.passes("S1e")
+    town.pass_build("S1e")
     town.quiet()
-    town.fails("S1e")
+    town.fail_build("S1e")
     (mail,) = mails(town)
     assert (mail.topic, mail.also) == ("fix-failed", ())
     assert "The lock stays." in body_of(mail)
@@ -82,10 +82,10 @@ def test_the_notice_of_a_lock_that_ends_by_itself_says_when() -> None:
 
 def test_a_passing_fix_that_opens_the_stage_is_one_notice() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
     town.quiet()
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     assert [subject_of(mail) for mail in mails(town)] == ["pre-production is open"]
 
 
@@ -103,8 +103,8 @@ def test_later_notices_have_greater_keys_whatever_they_are_about() -> None:
 def test_each_stage_hears_of_what_happened_in_it_and_of_nothing_else() -> None:
     """A change of the configuration opens both locks at once, and a lock that came and went in between is not told."""
     town = Town(shop(production_locks=True))
-    town.breaks("S2", "a", "production")
-    town.breaks("S1", "a")
+    town.break_stage("S2", "a", "production")
+    town.break_stage("S1", "a")
     town.quiet()
     town.configure(shop(production_locks=True, services=("S3",)))
     assert sorted((mail.topic, mail.stage, mail.also) for mail in mails(town)) == [
@@ -116,10 +116,10 @@ def test_each_stage_hears_of_what_happened_in_it_and_of_nothing_else() -> None:
 def at_the_end_of_a_lock() -> Town:
     """A fix is in its fast acceptance; the lock of production ends by itself with the next thing that happens."""
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "e")
-    town.passes("S1e")
-    town.starts("S1e")
+    town.pass_build("S1e")
+    town.start_build("S1e")
     town.lock("production", until=town.now + 60)
     town.now += 59
     town.quiet()
@@ -134,7 +134,7 @@ def test_what_happens_at_once_in_two_stages_is_told_of_each_by_itself() -> None:
         ("unlocked", "production", ()),
     ]
     town = at_the_end_of_a_lock()
-    town.fails("S1e")
+    town.fail_build("S1e")
     assert [(mail.topic, mail.stage, mail.also) for mail in mails(town)] == [
         ("fix-failed", "acceptance", ()),
         ("unlocked", "production", ()),

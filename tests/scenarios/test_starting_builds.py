@@ -26,8 +26,8 @@ PRE, ACC = "pre-production", "acceptance"
 def patient() -> Town:
     """Pre-production repeats a failed build once by itself; S1a runs in it."""
     town = Town(shop(retries=1, pre_production=2))
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.quiet()
     return town
 
@@ -36,20 +36,20 @@ def patient() -> Town:
 
 
 def test_the_repeat_enters_in_the_decision_that_saw_the_failure(patient: Town) -> None:
-    patient.arrives("S2", "a", PRE)
-    patient.arrives("S3", "a", PRE)
+    patient.merge_up_to("S2", "a", PRE)
+    patient.merge_up_to("S3", "a", PRE)
     patient.quiet()
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert patient.told(FactKind.BUILD_REPEATED) == ["S1a"]
     assert len(patient.did(Trigger, of="S1a")) == 1
     assert (patient.queue(PRE), patient.runs_in(PRE)) == (["S3a"], ["S2a", "S1a"])
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert patient.locks() == ["S1a"]
 
 
 def test_a_stage_that_a_person_closed_is_not_entered_by_a_repeat(patient: Town) -> None:
     patient.lock(PRE)
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert not patient.did(Trigger)
     assert patient.says("S1a") == f"{PRE} is locked: maintenance (locked by ann)"
     patient.unlock(PRE)
@@ -57,54 +57,54 @@ def test_a_stage_that_a_person_closed_is_not_entered_by_a_repeat(patient: Town) 
 
 
 def test_nor_one_that_another_service_has_locked(patient: Town) -> None:
-    patient.arrives("S2", "a", PRE)
-    patient.fails("S2a")
-    patient.fails("S2a")
+    patient.merge_up_to("S2", "a", PRE)
+    patient.fail_build("S2a")
+    patient.fail_build("S2a")
     assert patient.locks() == ["S2a"]
     patient.quiet()
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert not patient.did(Trigger)
     assert patient.queue(PRE) == ["S1a"]
     patient.unlock(PRE)
     assert patient.runs_in(PRE) == ["S1a"], "it stood first in line, and that is its one repeat"
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert patient.locks() == ["S1a"]
 
 
 def test_nor_one_that_jenkins_refuses_builds_for(patient: Town) -> None:
-    patient.arrives("S2", "a", PRE)
-    patient.refuses("S2a")
+    patient.merge_up_to("S2", "a", PRE)
+    patient.refuse_trigger("S2a")
     patient.quiet()
-    patient.fails("S1a")
+    patient.fail_build("S1a")
     assert not patient.did(Trigger)
-    patient.waits(5)
+    patient.tick(5)
     assert patient.runs_in(PRE) == ["S2a", "S1a"]
 
 
 def test_nor_one_that_builds_started_by_hand_have_filled(patient: Town) -> None:
     for number in 900, 901:
-        patient.unmanaged(PRE, number=number)
-    patient.fails("S1a")
+        patient.see_unmanaged(PRE, number=number)
+    patient.fail_build("S1a")
     assert not patient.did(Trigger)
-    patient.unmanaged(PRE, Outcome.SUCCESS, number=900)
+    patient.see_unmanaged(PRE, Outcome.SUCCESS, number=900)
     assert patient.runs_in(PRE) == ["S1a"]
 
 
 def test_a_newer_commit_is_not_rolled_out_beside_a_repeat(patient: Town) -> None:
-    patient.arrives("S1", "b", PRE)
-    patient.fails("S1a")
+    patient.merge_up_to("S1", "b", PRE)
+    patient.fail_build("S1a")
     assert (patient.runs_in(PRE), patient.queue(PRE)) == (["S1a"], ["S1b"])
-    patient.passes("S1a")
+    patient.pass_build("S1a")
     assert patient.runs_in(PRE) == ["S1b"]
 
 
 def test_a_repeated_build_is_not_shown_the_end_of_the_one_that_failed() -> None:
     town = Town(shop(retries=1))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     asked = town.attempt("S1a")
     town.send(replace(town.jenkins.start(asked), expected=town.now + 600))
     assert town.run("S1a").attempt.expected is not None
-    town.fails("S1a")
+    town.fail_build("S1a")
     assert (town.status("S1a"), town.run("S1a").attempt.expected) == (Status.STARTING, None)
 
 
@@ -118,17 +118,17 @@ def with_timeouts(pipeline: Pipeline) -> Pipeline:
 def test_a_run_that_goes_on_in_the_instant_in_which_it_started_is_timed_out_once_in_its_own_stage() -> None:
     town = Town(with_timeouts(shop()))
     town.merge("S2", "a")
-    town.starts("S2a")
+    town.start_build("S2a")
     town.merge("S1", "a")
-    town.starts("S1a")
+    town.start_build("S1a")
     at = town.now
     for event in "end", "start":
         town.now = at - 1
         asked = town.attempt("S1a")
         town.send(town.jenkins.start(asked) if event == "start" else town.jenkins.end(asked, Outcome.SUCCESS))
-    town.passes("S2a")  # what ran longest in build has left: S1a did so before
+    town.pass_build("S2a")  # what ran longest in build has left: S1a did so before
     town.quiet()
-    town.waits(100)
+    town.tick(100)
     assert town.told(FactKind.BUILD_TIMED_OUT) == ["S1a"]
     assert [effect.build for effect in town.did(Withdraw, of="S1a")] == [town.run("S1a").attempt.build]
 
@@ -136,9 +136,9 @@ def test_a_run_that_goes_on_in_the_instant_in_which_it_started_is_timed_out_once
 def test_a_build_that_starts_shows_that_jenkins_works_again() -> None:
     town = Town()
     town.merge("S1", "a")
-    town.refuses("S1a")
-    town.waits(5)
-    town.starts("S1a")  # the answer to its trigger was lost
+    town.refuse_trigger("S1a")
+    town.tick(5)
+    town.start_build("S1a")  # the answer to its trigger was lost
     assert not town.board.backoffs
     town.merge("S2", "a")
     assert town.runs_in("build") == ["S2a", "S1a"]
@@ -149,10 +149,10 @@ def test_a_build_that_starts_shows_that_jenkins_works_again() -> None:
 
 def test_a_run_that_failed_because_it_was_cancelled_can_be_cancelled() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert town.status("S1a") is Status.FAILED
     assert "S1 S1a was aborted by ann in pre-production; it holds the lock" in town.says("S1a")
     town.cancel("S1a")
@@ -162,26 +162,26 @@ def test_a_run_that_failed_because_it_was_cancelled_can_be_cancelled() -> None:
 
 def test_the_next_build_of_a_run_that_was_cancelled_is_not_called_cancelled() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     town.retry("S1a")
-    town.aborts("S1a")  # by hand, in Jenkins
+    town.abort_build("S1a")  # by hand, in Jenkins
     assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a was aborted in pre-production"
 
 
 def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.fails("S1a", tests=("Cart.pays",))
+    town.merge_up_to("S1", "a", PRE)
+    town.fail_build("S1a", tests=("Cart.pays",))
     town.retry("S1a")
-    town.starts("S1a")
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a failed in pre-production (Cart.pays)"
     town.retry("S1a")
-    town.fails("S1a", tests=("Login.works",))
+    town.fail_build("S1a", tests=("Login.works",))
     assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a failed in pre-production (Login.works)"
 
 
@@ -193,13 +193,13 @@ def test_a_trigger_that_was_not_posted_yet_is_taken_back(mode: Mode) -> None:
     town = Town(shop(acceptance=1))
     for service in "S1", "S2", "S3":
         town.merge(service, "a")
-    town.accepts("S1a")
-    town.starts("S2a")
+    town.accept_trigger("S1a")
+    town.start_build("S2a")
     town.quiet()
     town.mode(mode)
     assert [(effect.run, effect.abort) for effect in town.did(Withdraw)] == [(town.key("S3a"), False)]
     assert town.status("S3a") is Status.RECALLED
-    town.gives_back("S3a")
+    town.confirm_withdrawal("S3a")
     assert town.queue("build") == ["S3a"]
     town.mode(Mode.RUN)
     assert town.runs_in("build") == ["S3a", "S2a", "S1a"]
@@ -209,7 +209,7 @@ def test_one_that_was_posted_after_all_goes_on() -> None:
     town = Town()
     town.merge("S1", "a")
     town.mode(Mode.PAUSE)
-    town.starts("S1a")
+    town.start_build("S1a")
     assert town.status("S1a") is Status.RUNNING
 
 
@@ -231,15 +231,15 @@ def test_so_it_is_with_the_verification_of_a_pull_request() -> None:
 
 def test_after_observing_nothing_is_started_in_a_stage_that_is_full() -> None:
     town = Town(shop(pre_production=1))
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     town.mode(Mode.OBSERVE)
-    town.unmanaged(PRE)
+    town.see_unmanaged(PRE)
     town.quiet()
     town.mode(Mode.RUN)
     assert not town.did(Trigger)
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert town.says("S1a") == f"{PRE} is full (1 of 1): 1 build started by hand"
-    town.unmanaged(PRE, Outcome.SUCCESS)
+    town.see_unmanaged(PRE, Outcome.SUCCESS)
     assert town.runs_in(PRE) == ["S1a"]
 
 
@@ -259,7 +259,7 @@ def test_while_observing_nobody_enters_and_afterwards_all_doors_count() -> None:
 def entered_acceptance() -> Town:
     """S1a has been let into acceptance; whether Jenkins has its trigger is not known yet."""
     town = Town()
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     return town
 
 
@@ -283,19 +283,19 @@ def test_whoever_was_taken_out_while_observing_from_a_stage_that_is_gone_leaves_
 
 def test_but_not_before_its_build_has_ended_if_one_runs() -> None:
     town = entered_acceptance()
-    town.starts("S1a")
+    town.start_build("S1a")
     town.mode(Mode.OBSERVE)
     town.cancel("S1a")
     town.configure(shop(without=(ACC,)))
     town.mode(Mode.RUN)
     assert town.status("S1a") is Status.ENDING
-    town.aborts("S1a")
+    town.abort_build("S1a")
     assert town.left("S1a") == ("cancelled", None)
 
 
 def test_what_a_lock_called_back_while_observing_is_not_aborted_if_it_runs_by_now() -> None:
     town = entered_acceptance()
-    town.accepts("S1a")
+    town.accept_trigger("S1a")
     town.mode(Mode.OBSERVE)
     town.quiet()
     town.lock(ACC)
@@ -310,8 +310,8 @@ def test_what_a_new_configuration_took_out_while_observing_is_aborted_unless_it_
     stage: str, *, aborted: bool
 ) -> None:
     town = Town()
-    town.arrives("S1", "a", stage)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", stage)
+    town.start_build("S1a")
     town.mode(Mode.OBSERVE)
     town.configure(shop(services=("S2", "S3")))
     assert town.status("S1a") is Status.ENDING

@@ -40,12 +40,12 @@ def before() -> Town:
     pipeline = shop()
     *early, production = pipeline.stages
     town = Town(replace(pipeline, stages=(*early, replace(production, on_failure=Policy.LOCK))))
-    town.arrives("S3", "a", before="production")
-    town.passes("S3a")
+    town.merge_up_to("S3", "a", before="production")
+    town.pass_build("S3a")
     for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        town.arrives(service, letter, before="pre-production")
-    town.arrives("S1", "c", before="acceptance")
-    town.fails("S1a", tests=("CheckoutTest",))
+        town.merge_up_to(service, letter, before="pre-production")
+    town.merge_up_to("S1", "c", before="acceptance")
+    town.fail_build("S1a", tests=("CheckoutTest",))
     return town
 
 
@@ -173,7 +173,7 @@ def test_what_was_accepted_after_the_loss_is_decided(before: Town) -> None:
 def test_a_run_waits_until_a_person_has_unlocked(before: Town) -> None:
     after = emptied(before)
     for _ in range(2):
-        after.passes("S2a")
+        after.pass_build("S2a")
     after.send(UnlockAsked("pre-production", "alex", "looked", lock=lock_key("pre-production")))
     assert after.says("S2a").startswith("pre-production is locked: S1 S1a failed in pre-production (CheckoutTest)")
     after.send(UnlockAsked("pre-production", "alex", "looked"))
@@ -209,7 +209,7 @@ def test_a_second_loss_does_not_tell_of_the_locks_that_the_first_has_put_up(befo
 
 
 def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
-    before.starts("S1c")
+    before.start_build("S1c")
     before.cancel("S1c")
     before.cancel("S2a")
     assert {run.sha for run in emptied(before).board.runs.values() if run.status != "failed"} == {"S1b"}
@@ -217,8 +217,8 @@ def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
 
 def test_nor_does_one_whose_roll_out_a_person_has_cancelled() -> None:
     town = Town()
-    town.arrives("S1", "a", "pre-production")
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", "pre-production")
+    town.start_build("S1a")
     town.cancel("S1a")
     assert remembered(town.board, "x").runs == ()
 
@@ -230,7 +230,7 @@ def test_what_is_remembered_does_not_depend_on_the_order_in_which_a_board_was_re
 
 
 def test_what_github_was_asked_before_is_asked_again(before: Town) -> None:
-    before.looks_at_main("S1", "z")
+    before.look_at_main("S1", "z")
     assert before.board.service("S1").asked
     assert not any(state.asked for state in remembered(before.board, "x").services)
 

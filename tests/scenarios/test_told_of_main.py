@@ -53,14 +53,14 @@ def told_early() -> Town:
 def test_a_run_that_has_only_begun_is_given_over_to_that_of_the_head() -> None:
     town = told_early()
     landed_together(town)
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     assert town.left("S1a") == ("superseded", "S1b")
     assert town.run("S1b").merge.pulls == (7,)
 
 
 def test_one_that_has_passed_a_stage_goes_on() -> None:
     town = told_early()
-    town.passes("S1a")
+    town.pass_build("S1a")
     landed_together(town)
     assert town.runs_in(ACC) == ["S1a"]
     assert town.run("S1a").ending is None
@@ -79,11 +79,11 @@ def far_behind(town: Town, sha: str) -> None:
     for number in range(60):
         town.merge("S1", f"m{number}")
         town.cancel(f"S1m{number}")
-        town.gives_back(f"S1m{number}")
+        town.confirm_withdrawal(f"S1m{number}")
     assert town.board.service("S1").history.find(sha) is None
     for version in list(town.board.versions_of("S1")):  # as on a board from before it was kept what is in a stage
         town.board.drop(version)
-    town.looks_at_main("S1", "e")
+    town.look_at_main("S1", "e")
 
 
 def contains(town: Town, position: Position) -> bool | None:
@@ -96,7 +96,7 @@ def contains(town: Town, position: Position) -> bool | None:
 @pytest.mark.parametrize("answer", [True, False])
 def test_of_a_lock_whose_commit_stands_far_behind_github_can_tell(*, answer: bool) -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.cancel("S1a")
     far_behind(town, "S1a")
     (lock,) = town.board.locks_of(PRE)
@@ -132,7 +132,7 @@ def test_a_merge_of_a_service_that_is_not_configured_is_refused() -> None:
 def test_of_a_run_whose_commit_stands_far_behind_github_can_tell() -> None:
     town = Town()
     town.lock(ACC)
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     far_behind(town, "S1a")
     assert contains(town, town.run("S1a").position) is None
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
@@ -165,7 +165,7 @@ def test_of_several_pull_requests_the_run_is_called_by_that_of_its_head_and_else
 def test_runs_are_not_given_over_to_one_that_is_on_its_way_out() -> None:
     town = told_early()
     town.send(Merged("S1", "S1b", pull=8))
-    town.starts("S1b")
+    town.start_build("S1b")
     town.cancel("S1b")
     assert town.run("S1b").taken_out
     landed_together(town)
@@ -194,7 +194,7 @@ def test_a_pull_request_is_commented_on_after_the_end_of_its_run_only_if_there_i
 
 def test_each_time_that_main_moves_counts_once_and_a_baseline_is_on_record() -> None:
     town = Town()
-    town.looks_at_main("S1", "-")
+    town.look_at_main("S1", "-")
     assert [fact.sha for fact in town.facts if fact.kind is FactKind.BASELINE_TAKEN] == ["S1-"]
     moves = town.board.service("S1").moves
     for count, letter in enumerate("abc", start=1):
@@ -220,22 +220,22 @@ def test_that_the_default_branch_has_changed_is_told_to_those_of_the_first_stage
 
 def test_a_push_that_is_told_after_the_fix_on_top_of_it_has_passed_starts_a_run_that_is_superseded_at_once() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     late = town.push("S1", "b")
     town.merge("S1", "e")
-    town.answers()
+    town.answer_questions()
     while "S1e" in town.live():
-        town.passes("S1e")
-        town.answers()
+        town.pass_build("S1e")
+        town.answer_questions()
     town.deliver(late)
     assert town.left("S1b") == ("superseded", "S1e")
 
 
 def test_what_github_has_answered_is_asked_no_more_and_the_rest_still_is() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     for letter in "ef":
-        town.looks_at_main("S1", letter)
+        town.look_at_main("S1", letter)
     open_now = town.board.service("S1").asked
     assert len(open_now) > 1
     base, head = open_now[0]
@@ -266,8 +266,8 @@ def test_runs_are_not_given_over_to_one_whose_roll_out_a_person_has_cancelled() 
         town.github.commit("S1", f"S1{letter}")
     town.send(Merged("S1", "S1b", pull=8))
     while town.at("S1b") != PRE:
-        town.passes("S1b")
-    town.starts("S1b")
+        town.pass_build("S1b")
+    town.start_build("S1b")
     town.cancel("S1b")
     town.send(Merged("S1", "S1a", pull=7))
     landed_together(town)
@@ -308,11 +308,11 @@ def test_what_a_forced_head_dropped_that_was_found_by_polling_may_be_pushed_agai
         town.github.commit("S1", f"S1{letter}")
     town.deliver(town.merged("S1", "S1-", "S1b"))
     town.github.commit("S1", "S1x")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     if told:
         town.deliver(town.merged("S1", "S1b", "S1x", forced=True))
-    town.answers()
-    town.gives_back("S1b")
+    town.answer_questions()
+    town.confirm_withdrawal("S1b")
     assert town.left("S1b") == ("dropped", None)
     town.quiet()
     town.merge("S1", "b")
@@ -345,7 +345,7 @@ def in_doubt() -> Town:
         town.github.commit("S1", f"S1{letter}")
     for letter in "ba":
         town.send(Merged("S1", f"S1{letter}", pull=1))
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     assert town.board.service("S1").unconfirmed_head == "S1b"
     return town
 
@@ -369,7 +369,7 @@ def test_an_answer_that_main_lacks_a_commit_raises_no_question_where_that_was_dr
     town.merge("S1", "-")
     town.merge("S1", "a")
     town.force_push("S1", "y", onto="S1-")
-    town.answers()
+    town.answer_questions()
     assert town.board.service("S1").unconfirmed_head == "", "S1a was dropped: that is known"
     town.send(Merged("S1", "S1z", pull=7))
     town.send(ContainmentKnown("S1", base="S1z", head="S1y", contains=False))
@@ -389,8 +389,8 @@ def test_a_known_head_that_came_right_after_a_force_push_is_no_news_if_it_contai
     town.send(Merged("S1", "S1z", pull=1))
     assert head(town) == "S1z"
     town.quiet()
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
     assert (head(town), town.told(FactKind.MERGE_ACCEPTED)) == ("S1w", [])
 
@@ -413,13 +413,13 @@ def test_a_push_that_is_told_after_the_force_push_that_dropped_it_is_dropped_as_
     late = town.push("S1", "b")
     town.merge("S1", "c")
     town.force_push("S1", "x", onto="S1a")
-    town.answers()
+    town.answer_questions()
     town.deliver(late)
     town.merge("S1", "y")
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
-    town.gives_back("S1b")
+    town.confirm_withdrawal("S1b")
     assert town.left("S1b") == ("dropped", None)
     assert head(town) == "S1y"
     assert "S1y" in town.live()
@@ -435,11 +435,11 @@ def test_the_head_that_a_force_push_took_main_from_is_dropped_when_its_push_is_t
     for push in pushes:
         town.deliver(push)
     town.merge("S1", "y")
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
-    town.gives_back("S1b")
-    town.gives_back("S1c")
+    town.confirm_withdrawal("S1b")
+    town.confirm_withdrawal("S1c")
     assert [town.left(f"S1{letter}") for letter in "bc"] == [("dropped", None), ("dropped", None)]
     assert head(town) == "S1y"
     assert "S1y" in town.live()
@@ -452,8 +452,8 @@ def test_a_head_that_a_force_push_took_main_from_and_that_was_pushed_again_since
     town.force_push("S1", "a", onto=None)
     town.deliver(town.merged("S1", "S1a", "S1b"))
     town.deliver(late)
-    town.looks_at_main("S1", "b")
-    while town.answers():
+    town.look_at_main("S1", "b")
+    while town.answer_questions():
         pass
     assert head(town) == "S1b"
     assert "S1b" in town.live()
@@ -462,25 +462,25 @@ def test_a_head_that_a_force_push_took_main_from_and_that_was_pushed_again_since
 def test_a_push_that_is_told_after_an_unreported_force_push_dropped_it_is_not_rolled_out_over_the_head() -> None:
     """S1b failed, S1c was pushed onto it; main was put back to S1a, and S1d and S1e were pushed. S1c is told last."""
     town = Town()
-    town.arrives("S1", "a", before="production")
-    town.passes("S1a")
-    town.breaks("S1", "b")
+    town.merge_up_to("S1", "a", before="production")
+    town.pass_build("S1a")
+    town.break_stage("S1", "b")
     late = [town.push("S1", "c")]
     town.github.commit("S1", "S1a", onto="S1a")
     late.append(town.push("S1", "d"))
     town.merge("S1", "e")
     for push in late:
         town.deliver(push)
-    town.looks_at_main("S1")
-    town.passes("S1e")
-    while town.answers():  # GitHub says that S1e lacks S1b: one of the two was taken off main
+    town.look_at_main("S1")
+    town.pass_build("S1e")
+    while town.answer_questions():  # GitHub says that S1e lacks S1b: one of the two was taken off main
         pass
-    town.looks_at_main("S1")
-    town.gives_back("S1c")
+    town.look_at_main("S1")
+    town.confirm_withdrawal("S1c")
     assert town.left("S1c") == ("dropped", None)
-    town.fix_passes("S1e")
-    town.passes("S1e")
-    town.gives_back("S1d")
+    town.pass_fix("S1e")
+    town.pass_build("S1e")
+    town.confirm_withdrawal("S1d")
     assert town.left("S1e") == ("delivered", None)
     assert town.left("S1d") == ("superseded", "S1e")
     assert not town.live()
@@ -500,10 +500,10 @@ def test_a_commit_that_came_back_by_force_is_not_dropped_for_a_push_that_is_told
     town.force_push("S1", "a", onto=None)
     town.force_push("S1", "d", onto=None)
     town.deliver(late)
-    while town.answers():
+    while town.answer_questions():
         pass
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
     assert head(town) == "S1d"
     assert "S1d" in town.live()
@@ -515,22 +515,22 @@ def test_what_was_pushed_again_after_the_head_as_it_seems_but_is_not_in_it_is_no
     town = Town()
     town.merge("S1", "a")
     for _ in range(4):
-        town.passes("S1a")
-    town.breaks("S1", "b")
+        town.pass_build("S1a")
+    town.break_stage("S1", "b")
     late = [town.push("S1", "c"), town.push("S1", "d")]
-    town.looks_at_main("S1", "d")
+    town.look_at_main("S1", "d")
     town.force_push("S1", "a", onto=None)
     late.append(town.push("S1", "e"))
     town.merge("S1", "f")
     for push in late:
         town.deliver(push)
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
     for _ in range(8):
         for sha in [run.sha for run in town.board.runs.values() if run.holds_slot and run.status is not Status.ENDING]:
-            town.passes(sha)
-        while town.answers():
+            town.pass_build(sha)
+        while town.answer_questions():
             pass
     assert town.left("S1f") == ("delivered", None)
     assert "S1d" not in [sha for sha, ending in town.ended.values() if str(ending.end) == "delivered"]
@@ -541,22 +541,22 @@ def test_a_commit_that_main_was_put_back_to_is_delivered_though_a_late_push_hide
     town = Town()
     town.merge("S1", "a")
     for _ in range(4):
-        town.passes("S1a")
+        town.pass_build("S1a")
     late = town.push("S1", "b")
     town.github.commit("S1", "S1c")
     town.github.commit("S1", "S1d")
     for letter in "dc":
         town.send(Merged("S1", f"S1{letter}", pull=7))
     town.deliver(replace(town.merged("S1", "S1b", "S1d"), commits=("S1c",)))
-    town.looks_at_main("S1", "e")
+    town.look_at_main("S1", "e")
     town.github.commit("S1", "S1a", onto="S1a")
     town.force_push("S1", "c", onto=None)
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     town.deliver(late)
-    while town.answers():
+    while town.answer_questions():
         pass
-    town.looks_at_main("S1")
-    while town.answers():
+    town.look_at_main("S1")
+    while town.answer_questions():
         pass
     assert head(town) == "S1c"
     assert town.status("S1c") is not Status.ENDING
@@ -566,27 +566,27 @@ def test_a_commit_that_main_was_put_back_to_is_delivered_though_a_late_push_hide
 def test_what_came_back_with_the_head_is_not_overwritten_by_what_main_was_put_back_to_meanwhile() -> None:
     """S1a failed; main was put back to S1-, went on to S1b, and was forced to S1c, on S1a. The first is told last."""
     town = Town()
-    town.looks_at_main("S1", "-")
-    town.breaks("S1", "a")
+    town.look_at_main("S1", "-")
+    town.break_stage("S1", "a")
     town.github.commit("S1", "S1-", onto="S1-")
     late = replace(town.merged("S1", "S1a", "S1-"), forced=True)
     town.merge("S1", "b")
     town.force_push("S1", "c", onto="S1a")
     town.deliver(late)
     for _ in range(2):
-        while town.answers():
+        while town.answer_questions():
             pass
-        town.looks_at_main("S1")
+        town.look_at_main("S1")
     for _ in range(3):  # build, and the jobs of the fast lane; S1c is slower
         if town.left("S1-") is None and town.run("S1-").holds_slot:
-            town.passes("S1-")
-    while town.answers():
+            town.pass_build("S1-")
+    while town.answer_questions():
         pass
     assert town.left("S1-") is not None or town.at("S1-") != PRE or not town.run("S1-").holds_slot
     for _ in range(8):
         for sha in [run.sha for run in town.board.runs.values() if run.holds_slot and run.status is not Status.ENDING]:
-            town.passes(sha)
-        while town.answers():
+            town.pass_build(sha)
+        while town.answer_questions():
             pass
     assert town.left("S1c") == ("delivered", None)
     assert town.left("S1-") == ("superseded", "S1a"), "it is in the stage, on main, and contains S1-"

@@ -94,7 +94,7 @@ def test_the_lock_of_a_failure_that_jenkins_confirms_stands_again_and_its_fix_op
     town.send(Merged("S1", "S1e", "S1a"))
     assert town.run("S1e").lane is Lane.FAST
     for _ in range(4):
-        town.passes("S1e")
+        town.pass_build("S1e")
     assert town.board.locks_of(PRE) == []
 
 
@@ -272,7 +272,7 @@ def test_an_older_head_does_not_get_on_top_of_a_newer_commit_until_github_has_sa
     town.send(HeadSeen("S1", "S1a", moves=town.board.service("S1").moves))
     town.quiet()
     for _ in range(2):
-        town.passes("S1a")
+        town.pass_build("S1a")
     assert not [trigger for trigger in town.did(Trigger) if trigger.stage == PRE]
     assert {(ask.base, ask.head) for ask in town.did(Compare)} & {("S1a", "S1b"), ("S1b", "S1a")}
 

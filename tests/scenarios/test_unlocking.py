@@ -16,7 +16,7 @@ BOTH = (
 def locked_twice() -> Town:
     """S1a has broken the stage, and a person has locked it as well."""
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.lock(PRE)
     town.merge("S1", "e")
     return town
@@ -24,7 +24,7 @@ def locked_twice() -> Town:
 
 def test_the_only_lock_is_opened_without_being_named() -> None:
     town = Town()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.unlock(PRE)
     assert town.locks() == []
 

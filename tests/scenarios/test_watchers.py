@@ -24,7 +24,7 @@ PLAN = NoticePlan(people=(("dana", "dana-mail"), ("github:kim", "kim-mail")))
 def town() -> Town:
     """S1a has broken the stage."""
     found = Town(replace(shop(production_locks=True), notices=PLAN))
-    found.breaks("S1", "a")
+    found.break_stage("S1", "a")
     found.quiet()
     return found
 
@@ -42,7 +42,7 @@ def test_they_are_named_once_on_the_pull_request_where_they_asked(town: Town) ->
     assert told == [(7, ("kim", "mona")), (8, ("kim",))]
     assert subject_of(town.did(Mention)[0]) == f"{PRE} is open"
     town.quiet()
-    town.breaks("S2", "b")
+    town.break_stage("S2", "b")
     town.unlock(PRE)
     assert town.did(Mention) == [], "they are forgotten"
 

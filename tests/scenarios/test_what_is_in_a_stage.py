@@ -24,7 +24,7 @@ PRE = "pre-production"
 def delivers(town: Town, sha: str) -> None:
     """A run passes everything that is left."""
     while sha in town.live():
-        town.passes(sha)
+        town.pass_build(sha)
 
 
 def delivered(town: Town) -> list[str]:
@@ -44,10 +44,10 @@ def test_a_head_that_comes_back_by_force_is_the_fix_of_what_was_dropped_and_open
     town = Town()
     town.merge("S1", "a")
     delivers(town, "S1a")
-    town.breaks("S1", "b")
-    town.arrives("S2", "a", PRE)
+    town.break_stage("S1", "b")
+    town.merge_up_to("S2", "a", PRE)
     drops_from_main(town, "S1", "a")
-    town.fix_passes("S1a")
+    town.pass_fix("S1a")
     assert town.locks() == []
     assert town.runs_in(PRE) == ["S2a"]
     assert town.at("S1a") == "production"
@@ -67,9 +67,9 @@ def test_a_commit_that_comes_back_is_not_taken_out_by_the_fix_that_was_dropped()
     town = Town()
     town.merge("S1", "a")
     delivers(town, "S1a")
-    town.breaks("S1", "b")
+    town.break_stage("S1", "b")
     town.merge("S1", "e")
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     delivers(town, "S1e")
     drops_from_main(town, "S1", "a")
     delivers(town, "S1a")
@@ -83,9 +83,9 @@ def test_a_commit_that_is_on_main_again_keeps_older_ones_out() -> None:
         town.merge("S1", letter)
         delivers(town, f"S1{letter}")
     drops_from_main(town, "S1", "a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     drops_from_main(town, "S1", "b")
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert "S1a" not in town.live()
     delivers(town, "S1b")
     assert delivered(town)[-1] == "S1b"
@@ -93,12 +93,12 @@ def test_a_commit_that_is_on_main_again_keeps_older_ones_out() -> None:
 
 def test_an_older_commit_does_not_enter_after_what_was_dropped_but_is_carried_by_the_new_head() -> None:
     town = Town(shop(acceptance=None))
-    town.arrives("S1", "z", "acceptance")
+    town.merge_up_to("S1", "z", "acceptance")
     for letter in "ab":
         town.merge("S1", letter)
         delivers(town, f"S1{letter}")
     drops_from_main(town, "S1", "a")
-    town.passes("S1z")
+    town.pass_build("S1z")
     assert town.left("S1z") == ("superseded", "S1a")
     delivers(town, "S1a")
     assert delivered(town)[-1] == "S1a"
@@ -111,7 +111,7 @@ def test_an_older_commit_does_not_enter_after_what_was_dropped_but_is_carried_by
 def main_known() -> Town:
     town = Town()
     town.github.commit("S1", "S1-")
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     return town
 
 
@@ -147,7 +147,7 @@ def test_on_a_fresh_board_a_push_that_came_first_makes_the_first_answer_old() ->
     town.merge("S1", "b")
     town.send(HeadSeen("S1", "S1a", 0))
     assert town.live() == ["S1b"]
-    town.passes("S1b")
+    town.pass_build("S1b")
     assert town.left("S1b") is None
 
 
@@ -156,10 +156,10 @@ def test_what_was_dropped_and_pushed_again_has_a_run_though_that_push_was_lost(m
     for letter in "ab":
         town.merge("S1", letter)
     drops_from_main(town, "S1", "a")
-    town.gives_back("S1b")
+    town.confirm_withdrawal("S1b")
     assert town.left("S1b") == ("dropped", None)
     town.github.commit("S1", "S1b")  # pushed again, and nobody told us
-    town.looks_at_main("S1")
+    town.look_at_main("S1")
     delivers(town, "S1b")
     assert delivered(town)[-1] == "S1b"
 
@@ -169,10 +169,10 @@ def test_what_was_dropped_and_pushed_again_has_a_run_though_that_push_was_lost(m
 
 def test_a_head_that_has_passed_another_stage_that_locks_starts_on_failure() -> None:
     town = Town(shop(start=FastLaneStart.ON_FAILURE, production_locks=True))
-    town.arrives("S1", "a", "production")
-    town.starts("S1a")
-    town.arrives("S1", "b", "production")
-    town.fails("S1a")
+    town.merge_up_to("S1", "a", "production")
+    town.start_build("S1a")
+    town.merge_up_to("S1", "b", "production")
+    town.fail_build("S1a")
     assert town.locks("production") == ["S1a"]
     assert town.on_fast_lane() == ["S1b"]
     assert town.runs_in("production") == ["S1b"]
@@ -180,11 +180,11 @@ def test_a_head_that_has_passed_another_stage_that_locks_starts_on_failure() -> 
 
 def test_a_head_that_failed_was_retried_and_passed_has_not_failed() -> None:
     town = Town(shop(start=FastLaneStart.MANUAL, production_locks=True))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.retry("S1a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.cancel("S1a")
-    town.gives_back("S1a")
+    town.confirm_withdrawal("S1a")
     town.fast_lane("S1", "production")
     assert town.on_fast_lane() == ["S1a"]
 
@@ -195,13 +195,13 @@ def test_a_head_that_failed_was_retried_and_passed_has_not_failed() -> None:
 def with_a_failed_fix() -> Town:
     """S1a has locked pre-production, S1b waits; the fix S1e was rolled out there and failed, too."""
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", PRE)
-    town.fails("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.merge_up_to("S1", "b", PRE)
+    town.fail_build("S1a")
     town.merge("S1", "e")
     for _ in range(3):
-        town.passes("S1e")
-    town.fails("S1e")
+        town.pass_build("S1e")
+    town.fail_build("S1e")
     return town
 
 
@@ -216,12 +216,12 @@ def test_a_retry_does_not_roll_an_older_commit_over_the_fix_that_failed() -> Non
 def test_a_newer_fix_that_failed_by_chance_is_retried_though_an_older_one_has_passed_there() -> None:
     """It contains the older one, which failed further on: nothing goes backwards."""
     town = Town(shop(production_locks=True))
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     for fix, passes in ("e", 4), ("f", 3):
         town.merge("S1", fix)
         for _ in range(passes):
-            town.passes(f"S1{fix}")
-        town.fails(f"S1{fix}")
+            town.pass_build(f"S1{fix}")
+        town.fail_build(f"S1{fix}")
     assert (town.run("S1e").step.stage, town.run("S1f").step.stage) == ("production", PRE)
     town.retry("S1f")
     assert town.told(FactKind.RUN_RETRIED) == ["S1f"]
@@ -238,9 +238,9 @@ def test_an_unlock_does_not_roll_an_older_commit_over_the_fix_that_failed() -> N
 
 def test_a_commit_that_is_off_main_is_not_retried() -> None:
     town = Town()
-    town.breaks("S1", "b")
+    town.break_stage("S1", "b")
     town.force_push("S1", "c", onto="S1-")
-    town.answers()
+    town.answer_questions()
     town.retry("S1b")
     assert town.refused() == "S1 S1b is not on main any more: it cannot be repeated"
 
@@ -250,21 +250,21 @@ def test_a_commit_that_is_off_main_is_not_retried() -> None:
 
 def test_production_that_only_reports_does_not_go_backwards() -> None:
     town = Town(shop(production=2, pre_production=2))
-    town.arrives("S1", "a", "production")
-    town.starts("S1a")
-    town.arrives("S1", "b", "production")
+    town.merge_up_to("S1", "a", "production")
+    town.start_build("S1a")
+    town.merge_up_to("S1", "b", "production")
     assert town.runs_in("production") == ["S1a"]
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.runs_in("production") == ["S1b"]
 
 
 def test_production_does_not_go_backwards_where_no_stage_locks() -> None:
     """The last stage rolls out, whatever the stages before it are: S1a was overtaken in acceptance."""
     town = Town(shop(production=2, acceptance=None, without=(PRE,)))
-    town.arrives("S1", "a", "acceptance")
-    town.arrives("S1", "b", "production")
-    town.starts("S1b")
-    town.passes("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.merge_up_to("S1", "b", "production")
+    town.start_build("S1b")
+    town.pass_build("S1a")
     assert town.left("S1a") == ("superseded", "S1b")
     assert town.runs_in("production") == ["S1b"]
 
@@ -272,22 +272,22 @@ def test_production_does_not_go_backwards_where_no_stage_locks() -> None:
 def test_a_service_is_rolled_out_by_one_run_at_a_time_and_others_pass_it() -> None:
     town = Town(shop(pre_production=3))
     for service, letter in ("S1", "a"), ("S1", "b"), ("S2", "a"):
-        town.arrives(service, letter, PRE)
+        town.merge_up_to(service, letter, PRE)
     assert town.runs_in(PRE) == ["S2a", "S1a"]
     assert town.says("S1b") == "S1 S1a is in pre-production: one run of S1 at a time"
     reason = run_blocked_by(town.board, town.run("S1b"))
     assert reason is not None
     assert (reason.why, reason.stops_queue) == (Why.ONE_AT_A_TIME, False)
-    town.passes("S1a")
+    town.pass_build("S1a")
     assert town.runs_in(PRE) == ["S2a", "S1b"]
 
 
 def test_what_has_failed_in_production_keeps_older_commits_out_of_it() -> None:
     town = Town(shop(pre_production=2, production=2, acceptance=None))
-    town.arrives("S1", "a", "acceptance")
-    town.arrives("S1", "b", "production")
-    town.fails("S1b")
-    town.passes("S1a")
+    town.merge_up_to("S1", "a", "acceptance")
+    town.merge_up_to("S1", "b", "production")
+    town.fail_build("S1b")
+    town.pass_build("S1a")
     assert town.left("S1a") == ("superseded", "S1b")  # S1b has passed pre-production
 
 
@@ -302,21 +302,21 @@ def ended_at(town: Town, sha: str, ended: float | None) -> BuildSeen:
 
 def test_a_fix_that_was_merged_after_the_failure_and_before_its_news_is_the_fix() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     failed = town.now + 5
-    town.waits(10)
+    town.tick(10)
     town.merge("S1", "e")
     town.send(ended_at(town, "S1a", failed))
     assert town.on_fast_lane() == ["S1e"]
-    town.fix_passes("S1e")
+    town.pass_fix("S1e")
     assert town.locks() == []
 
 
 def test_nor_is_one_that_was_merged_in_the_very_instant_of_the_failure() -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.merge("S1", "b")
     merged = town.run("S1b").created
     town.send(ended_at(town, "S1a", merged))
@@ -326,20 +326,20 @@ def test_nor_is_one_that_was_merged_in_the_very_instant_of_the_failure() -> None
 @pytest.mark.parametrize("known", [True, False])
 def test_a_head_that_was_merged_before_the_failure_or_nobody_knows_is_not(*, known: bool) -> None:
     town = Town()
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     town.merge("S1", "b")
-    town.waits(10)
+    town.tick(10)
     town.send(ended_at(town, "S1a", town.now if known else None))
     assert town.on_fast_lane() == []
 
 
 def test_where_only_a_person_starts_the_fast_lane_it_is_left_to_them() -> None:
     town = Town(shop(start=FastLaneStart.MANUAL))
-    town.arrives("S1", "a", PRE)
-    town.starts("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.start_build("S1a")
     failed = town.now + 1
-    town.waits(10)
+    town.tick(10)
     town.merge("S1", "e")
     town.send(ended_at(town, "S1a", failed))
     assert town.on_fast_lane() == []
@@ -351,21 +351,21 @@ def test_where_only_a_person_starts_the_fast_lane_it_is_left_to_them() -> None:
 def test_a_newer_run_that_has_not_started_supersedes_nobody() -> None:
     town = Town(shop(pre_production=2, acceptance=None))
     for letter in "ab":
-        town.arrives("S1", letter, "acceptance")
-    town.passes("S1b")
-    town.passes("S1a")
+        town.merge_up_to("S1", letter, "acceptance")
+    town.pass_build("S1b")
+    town.pass_build("S1a")
     assert town.status("S1b") is Status.STARTING
     assert town.queue(PRE) == ["S1a"]
     town.cancel("S1b")
-    town.gives_back("S1b")
+    town.confirm_withdrawal("S1b")
     assert town.runs_in(PRE) == ["S1a"]
 
 
 def test_once_it_runs_the_older_one_is_superseded() -> None:
     town = Town(shop(pre_production=2, acceptance=None))
     for letter in "ab":
-        town.arrives("S1", letter, "acceptance")
-    town.passes("S1b")
-    town.passes("S1a")
-    town.starts("S1b")
+        town.merge_up_to("S1", letter, "acceptance")
+    town.pass_build("S1b")
+    town.pass_build("S1a")
+    town.start_build("S1b")
     assert town.left("S1a") == ("superseded", "S1b")

@@ -32,10 +32,10 @@ class TimedTown(Town):
 
 def test_the_lead_time_of_a_run_is_from_its_merge_to_the_end_of_its_last_stage() -> None:
     town = TimedTown()
-    town.arrives("S1", "a", "production")
-    town.starts("S1a")
-    town.waits(100)
-    town.passes("S1a")
+    town.merge_up_to("S1", "a", "production")
+    town.start_build("S1a")
+    town.tick(100)
+    town.pass_build("S1a")
     found = town.figures()
     (run,) = found.runs
     assert (run.service, run.sha, run.turn, run.end) == ("S1", "S1a", 1, End.DELIVERED)
@@ -47,9 +47,9 @@ def test_the_lead_time_of_a_run_is_from_its_merge_to_the_end_of_its_last_stage()
 
 def test_a_commit_that_a_newer_run_carries_on_is_in_production_with_that() -> None:
     town = TimedTown()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     town.merge("S1", "b")
-    town.fix_passes("S1b", "production")
+    town.pass_fix("S1b", "production")
     found = {run.sha: run for run in town.figures().runs}
     assert found["S1a"].end is End.SUPERSEDED
     assert found["S1b"].end is End.DELIVERED
@@ -61,27 +61,27 @@ def test_a_commit_that_a_newer_run_carries_on_is_in_production_with_that() -> No
 
 def test_a_stage_is_locked_for_as_long_as_any_lock_stands() -> None:
     town = TimedTown()
-    town.waits(10)
+    town.tick(10)
     town.lock("acceptance")
     begin = town.now
-    town.waits(100)
+    town.tick(100)
     town.lock("acceptance", by="ben")
-    town.waits(50)
+    town.tick(50)
     town.unlock("acceptance", every=True)
     assert town.figures().locked == {"acceptance": town.now - begin}
     assert town.figures(since=begin + 60).locked == {"acceptance": town.now - begin - 60}
     town.lock("acceptance")
     again = town.now
-    town.waits(30)
+    town.tick(30)
     assert town.figures(since=again).locked == {"acceptance": town.now - again}, "the lock stands still"
 
 
 def test_a_run_that_waits_still_has_waited_until_now() -> None:
     town = TimedTown(pre_production=1)
-    town.arrives("S1", "a", "pre-production")
-    town.arrives("S2", "a", "pre-production")
+    town.merge_up_to("S1", "a", "pre-production")
+    town.merge_up_to("S2", "a", "pre-production")
     since = town.now
-    town.waits(200)
+    town.tick(200)
     found = town.figures()
     assert found.ended(None) == 2
     (waiting,) = (run for run in found.runs if run.sha == "S2a")
@@ -92,12 +92,12 @@ def test_a_run_that_waits_still_has_waited_until_now() -> None:
 def test_builds_that_nobody_wants_any_more_and_those_that_are_cut_off_are_aborted() -> None:
     town = TimedTown(acceptance=None)
     town.merge("S1", "a")
-    town.passes("S1a")
-    town.starts("S1a")
+    town.pass_build("S1a")
+    town.start_build("S1a")
     town.cancel("S1a")
-    town.aborts("S1a")
-    town.arrives("S2", "a", "acceptance")
-    town.ends("S2a", Outcome.ABORTED)
+    town.abort_build("S1a")
+    town.merge_up_to("S2", "a", "acceptance")
+    town.end_build("S2a", Outcome.ABORTED)
     found = town.figures()
     assert (found.aborted, found.builds["acceptance"]) == (2, 2)
     assert (found.ended(End.CANCELLED), found.ended(End.FAILED)) == (1, 1)
@@ -106,11 +106,11 @@ def test_builds_that_nobody_wants_any_more_and_those_that_are_cut_off_are_aborte
 def test_what_began_before_is_left_out() -> None:
     town = TimedTown()
     town.merge("S1", "a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     since = town.now + 0.5
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.merge("S2", "a")
-    town.passes("S2a")
+    town.pass_build("S2a")
     found = town.figures(since)
     assert [run.sha for run in found.runs] == ["S2a"]
     assert found.builds == {"acceptance": 1, "build": 1}

@@ -25,9 +25,9 @@ def test_a_build_is_as_long_as_from_its_start_to_its_end() -> None:
     town = MeasuredTown()
     s1a = town.merge("S1", "a")
     town.pause(29)
-    town.starts(s1a)
+    town.start_build(s1a)
     town.pause(99)
-    town.passes(s1a)
+    town.pass_build(s1a)
     found = town.statistics.durations("build", "S1")
     assert (found.passed, found.failed, found.lags) == ([100.0], [], [30.0])
     assert town.statistics.durations("build").passed == [100.0]  # of all services together
@@ -36,15 +36,15 @@ def test_a_build_is_as_long_as_from_its_start_to_its_end() -> None:
 
 def test_waiting_is_split_by_what_the_run_waited_for() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
-    s2a = town.arrives("S2", "a", "pre-production")  # the stage is full
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
+    s2a = town.merge_up_to("S2", "a", "pre-production")  # the stage is full
     town.pause(100)
-    town.fails(s1a)  # and now it is locked
+    town.fail_build(s1a)  # and now it is locked
     locked = town.now
     town.pause(500)
     s1b = town.merge("S1", "b")
-    town.fix_passes(s1b)
+    town.pass_fix(s1b)
     opened = town.now
     assert town.at(s2a) == "pre-production"
     run = town.statistics.run(town.key(s2a))
@@ -52,24 +52,24 @@ def test_waiting_is_split_by_what_the_run_waited_for() -> None:
     assert run.waits[Cause.LOCK] == pytest.approx(opened - locked)
     assert run.waits[Cause.CAPACITY] == pytest.approx(102, abs=2)
     town.pause(60)
-    town.starts(s2a)
+    town.start_build(s2a)
     assert run.waits[Cause.JENKINS] == pytest.approx(61, abs=8)  # of all its builds so far
 
 
 def test_a_lock_costs_the_runs_that_wait_times_how_long() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
     for service in ("S2", "S3"):
-        town.arrives(service, "a", "pre-production")
-    town.fails(s1a)
+        town.merge_up_to(service, "a", "pre-production")
+    town.fail_build(s1a)
     began = town.now
     clock = town.statistics.clock("pre-production")
     assert clock is not None
     assert cost_so_far(clock, clock.locks[0], began + 60) == pytest.approx(2 * 60)
     town.pause(600)
     s1b = town.merge("S1", "b")
-    town.fix_passes(s1b)
+    town.pass_fix(s1b)
     week = town.week("S1")
     assert week.locked["pre-production"] == pytest.approx(town.now - began)
     assert week.cost["pre-production"] == pytest.approx(2 * (town.now - began))
@@ -80,11 +80,11 @@ def test_a_lock_costs_the_runs_that_wait_times_how_long() -> None:
 
 def test_two_locks_of_one_stage_share_its_cost() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
-    town.arrives("S2", "a", "pre-production")
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
+    town.merge_up_to("S2", "a", "pre-production")
     town.lock("pre-production")
-    town.fails(s1a)
+    town.fail_build(s1a)
     began = town.now
     clock = town.statistics.clock("pre-production")
     assert clock is not None and len(clock.locks) == 2
@@ -99,7 +99,7 @@ def test_a_run_that_is_delivered_is_counted_with_its_lead_time() -> None:
     began = town.now
     while s1a in town.live():
         town.pause(40)
-        town.passes(s1a)
+        town.pass_build(s1a)
     week = town.week("S1")
     assert week.ends == {"delivered": 1}
     assert week.leads == [pytest.approx(town.now - began)]
@@ -112,28 +112,28 @@ def test_a_run_that_is_delivered_is_counted_with_its_lead_time() -> None:
 
 def test_a_test_that_passes_on_retry_without_a_commit_is_counted() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a, ("cart.RoundingTest",))
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a, ("cart.RoundingTest",))
     town.retry(s1a)
-    town.passes(s1a)
+    town.pass_build(s1a)
     found = town.statistics.failing_test("S1", "cart.RoundingTest")
     assert (len(found.failed), len(found.passed)) == (1, 1)
 
 
 def test_a_test_that_passes_after_a_fix_is_not_flaky() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a, ("cart.RoundingTest",))
-    town.fix_passes(town.merge("S1", "b"))
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a, ("cart.RoundingTest",))
+    town.pass_fix(town.merge("S1", "b"))
     found = town.statistics.failing_test("S1", "cart.RoundingTest")
     assert (len(found.failed), len(found.passed)) == (1, 0)
 
 
 def test_an_automatic_retry_counts_as_one_too() -> None:
     town = MeasuredTown(shop(retries=1))
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a, ("cart.RoundingTest",))
-    town.passes(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a, ("cart.RoundingTest",))
+    town.pass_build(s1a)
     found = town.statistics.failing_test("S1", "cart.RoundingTest")
     assert (len(found.failed), len(found.passed)) == (1, 1)
     assert len(town.statistics.durations("pre-production", "S1").failed) == 1
@@ -141,8 +141,8 @@ def test_an_automatic_retry_counts_as_one_too() -> None:
 
 def test_a_failed_run_waits_for_a_person() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a)
     town.pause(300)
     town.retry(s1a)
     run = town.statistics.run(town.key(s1a))
@@ -151,24 +151,24 @@ def test_a_failed_run_waits_for_a_person() -> None:
 
 def test_a_pause_is_time_that_waits_for_a_person() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
-    s2a = town.arrives("S2", "a", "pre-production")
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
+    s2a = town.merge_up_to("S2", "a", "pre-production")
     town.mode(Mode.PAUSE)
     town.pause(200)
     town.mode(Mode.RUN)
-    town.passes(s1a)
+    town.pass_build(s1a)
     run = town.statistics.run(town.key(s2a))
     assert run is not None and run.waits[Cause.PERSON] == pytest.approx(201)
 
 
 def test_a_refused_trigger_is_time_that_waits_for_jenkins() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "acceptance")
-    town.refuses(s1a)
+    s1a = town.merge_up_to("S1", "a", "acceptance")
+    town.refuse_trigger(s1a)
     town.pause(120)
-    town.waits(1)
-    town.starts(s1a)
+    town.tick(1)
+    town.start_build(s1a)
     run = town.statistics.run(town.key(s1a))
     assert run is not None and run.waits[Cause.JENKINS] >= 120
 
@@ -183,7 +183,7 @@ def test_a_lock_that_is_not_known_from_its_start_changes_nothing() -> None:
 def test_what_is_kept_is_bounded() -> None:
     town = MeasuredTown(replace(shop(), stages=shop().stages[:1]))
     for number in range(60):
-        town.passes(town.merge("S1", f"-{number}"))
+        town.pass_build(town.merge("S1", f"-{number}"))
     assert len(town.statistics.durations("build", "S1").passed) == 30
     assert len(list(town.statistics.of("run"))) == 60
     assert len(town.statistics.parts) < 70
@@ -207,10 +207,10 @@ def test_a_run_of_which_nobody_knows_how_it_ended_is_forgotten_with_the_weeks() 
 
 def test_an_account_is_whole_at_any_moment_and_changes_nothing() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    s2a = town.arrives("S2", "a", "pre-production")
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    s2a = town.merge_up_to("S2", "a", "pre-production")
     town.pause(30)
-    town.fails(s1a)
+    town.fail_build(s1a)
     town.pause(500)
     before = deepcopy(town.statistics.parts)
     account = account_of(town.statistics, town.now, town.key(s2a))
@@ -230,8 +230,8 @@ def test_a_run_that_has_the_name_of_one_that_ended_begins_anew() -> None:
 
 def test_old_weeks_and_tests_go() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.ends(s1a, Outcome.FAILURE, ("t",))
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.end_build(s1a, Outcome.FAILURE, ("t",))
     assert {part for part in town.statistics.parts if part.startswith(("week", "test"))}
     town.statistics.forget_old(town.now + 27 * 7 * 86_400)
     assert not {part for part in town.statistics.parts if part.startswith(("week", "test"))}
@@ -253,10 +253,10 @@ def frozen(freeze: Freeze = FREEZE) -> tuple[MeasuredTown, dict[str, MeasuredRun
     """S1a, S2a and S3a have come before production, which the freeze has closed meanwhile."""
     town = MeasuredTown(shop(production_locks=True))
     town.send(FreezesPlanned((freeze,)))
-    commits = [town.arrives(service, "a", "pre-production") for service in ("S1", "S2", "S3")]
-    town.waits(50_000.0 - town.now)
+    commits = [town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2", "S3")]
+    town.tick(50_000.0 - town.now)
     for sha in commits:
-        town.passes(sha)
+        town.pass_build(sha)
     found = {sha: town.statistics.run(town.key(sha)) for sha in commits}
     return town, {sha: run for sha, run in found.items() if run is not None}
 
@@ -264,7 +264,7 @@ def frozen(freeze: Freeze = FREEZE) -> tuple[MeasuredTown, dict[str, MeasuredRun
 def test_who_waits_for_a_freeze_to_end_waits_for_that_cause() -> None:
     town, runs = frozen(NOBODY_EXCEPTED)
     since = town.now
-    town.waits(ENDS - town.now)
+    town.tick(ENDS - town.now)
     assert town.at("S1a") == "production"
     assert runs["S1a"].waits[Cause.FREEZE] == pytest.approx(ENDS - since, abs=10)
     assert runs["S1a"].waits.get(Cause.LOCK, 0.0) == 0.0
@@ -281,7 +281,7 @@ def test_a_lock_that_stands_beside_a_freeze_is_what_the_run_waits_for() -> None:
     town.unlock("production", by="kim", lock=lock)
     clock = town.statistics.clock("production")
     assert clock is not None and [each.freeze for each in clock.locks] == [True]  # hers is gone, the freeze's is not
-    town.waits(ENDS - town.now)
+    town.tick(ENDS - town.now)
     assert runs["S1a"].waits[Cause.LOCK] == pytest.approx(1_001)
     assert runs["S1a"].waits[Cause.FREEZE] == pytest.approx(ENDS - since - 1_001, abs=10)
 
@@ -307,7 +307,7 @@ def test_a_freeze_keeps_fixes_out_and_that_is_what_they_wait_for() -> None:
     town.pause(300)
     run = runs["S1a"]
     run.fast = True  # as of a run that has become the fix meanwhile: it waits for no lock, but for the freeze
-    town.waits(ENDS - town.now)
+    town.tick(ENDS - town.now)
     assert run.waits[Cause.FREEZE] == pytest.approx(ENDS - since, abs=10)
 
 

@@ -43,8 +43,8 @@ class ForeseenTown(MeasuredTown):
 
 def test_a_build_that_runs_ends_when_builds_usually_do() -> None:
     town = ForeseenTown()
-    s1a = town.arrives("S1", "a", "acceptance")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "acceptance")
+    town.start_build(s1a)
     town.pause(200)
     found = town.foresees(s1a)
     assert found.enters is None and found.passes is not None
@@ -56,8 +56,8 @@ def test_a_build_that_runs_ends_when_builds_usually_do() -> None:
 
 def test_who_waits_enters_when_the_slot_is_free_and_the_others_have_been() -> None:
     town = ForeseenTown()
-    s1a, s2a, s3a = (town.arrives(service, "a", "pre-production") for service in SERVICES)
-    town.starts(s1a)
+    s1a, s2a, s3a = (town.merge_up_to(service, "a", "pre-production") for service in SERVICES)
+    town.start_build(s1a)
     town.pause(100)
     assert town.enters_in(s2a) == pytest.approx(300)
     assert town.enters_in(s3a) == pytest.approx(300 + 402)
@@ -68,37 +68,37 @@ def test_who_waits_enters_when_the_slot_is_free_and_the_others_have_been() -> No
 def test_several_slots_are_used_at_once() -> None:
     town = ForeseenTown(shop(acceptance=2))
     for service in SERVICES:
-        town.passes(town.merge(service, "a"))
-    town.starts("S1a", "S2a")
+        town.pass_build(town.merge(service, "a"))
+    town.start_build("S1a", "S2a")
     assert town.enters_in("S3a") == pytest.approx(599, abs=2)
 
 
 def test_one_run_of_a_service_waits_for_the_other() -> None:
     town = ForeseenTown(shop(pre_production=2))
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
     began = town.now
-    s1b, s2a = town.arrives("S1", "b", "pre-production"), town.merge("S2", "a")
+    s1b, s2a = town.merge_up_to("S1", "b", "pre-production"), town.merge("S2", "a")
     assert town.enters_in(s1b) == pytest.approx(began + 400 - town.now)
-    town.passes(s2a)
+    town.pass_build(s2a)
     assert town.at(s2a) == "acceptance"
 
 
 def test_one_at_a_time_counts_where_any_number_may_enter_too() -> None:
     town = ForeseenTown(shop(production=None))
-    s1a = town.arrives("S1", "a", "production")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "production")
+    town.start_build(s1a)
     began = town.now
-    s1b = town.arrives("S1", "b", "production")
+    s1b = town.merge_up_to("S1", "b", "production")
     assert town.enters_in(s1b) == pytest.approx(began + 400 - town.now)
 
 
 def test_a_lock_opens_when_the_fix_has_passed_the_rest_of_its_way() -> None:
     town = ForeseenTown()
-    s1a, s2a, s3a = (town.arrives(service, "a", "pre-production") for service in SERVICES)
-    town.fails(s1a)
+    s1a, s2a, s3a = (town.merge_up_to(service, "a", "pre-production") for service in SERVICES)
+    town.fail_build(s1a)
     s1b = town.merge("S1", "b")
-    town.starts(s1b)
+    town.start_build(s1b)
     forecast = Forecast(town.board, town.statistics, town.now)
     (lock,) = town.board.locks_of("pre-production")
     found = forecast.of_lock(lock)
@@ -108,20 +108,20 @@ def test_a_lock_opens_when_the_fix_has_passed_the_rest_of_its_way() -> None:
     assert town.enters_in(s2a) == pytest.approx(in_seconds)
     assert town.enters_in(s3a) == pytest.approx(in_seconds + 402)
     assert [lock.fix.sha for lock in town.foresees(s3a).locks if lock.fix] == [s1b]
-    town.passes(s1b)  # its build: on to fast acceptance
-    town.starts(s1b)
+    town.pass_build(s1b)  # its build: on to fast acceptance
+    town.start_build(s1b)
     town.pause(100)
     assert town.enters_in(s2a) == pytest.approx(200 + 202 + 402)
 
 
 def test_a_run_that_the_fix_contains_does_not_enter_any_more() -> None:
     town = ForeseenTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
-    s1b, s2a = (town.arrives("S1", "b", "pre-production"), town.arrives("S2", "a", "pre-production"))
-    town.fails(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
+    s1b, s2a = (town.merge_up_to("S1", "b", "pre-production"), town.merge_up_to("S2", "a", "pre-production"))
+    town.fail_build(s1a)
     s1c = town.merge("S1", "c")
-    town.starts(s1c)
+    town.start_build(s1c)
     found = town.foresees(s1b)
     assert found.enters is None and found.removed_by is not None and found.removed_by.sha == s1c
     assert town.enters_in(s2a) == pytest.approx(60 + 302 + 202 + 402)  # not behind S1b
@@ -129,19 +129,19 @@ def test_a_run_that_the_fix_contains_does_not_enter_any_more() -> None:
 
 def test_a_run_beyond_the_lock_enters_all_the_same() -> None:
     town = ForeseenTown()
-    s2a = town.arrives("S2", "a", "production")
-    town.starts(s2a)
-    s1a = town.arrives("S1", "a", "production")
-    town.breaks("S1", "b")
-    town.starts(town.merge("S1", "c"))
+    s2a = town.merge_up_to("S2", "a", "production")
+    town.start_build(s2a)
+    s1a = town.merge_up_to("S1", "a", "production")
+    town.break_stage("S1", "b")
+    town.start_build(town.merge("S1", "c"))
     found = town.foresees(s1a)
     assert found.removed_by is None and found.enters is not None
 
 
 def test_without_a_fix_the_lock_stands_as_long_as_locks_usually_do() -> None:
     town = ForeseenTown()
-    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
-    town.fails(s1a)
+    s1a, s2a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.fail_build(s1a)
     unknown = town.foresees(s2a)
     assert (unknown.enters, unknown.unforeseen) == (None, Unforeseen.NO_FIX)
     past = [PastLock("S3", 0.0, seconds, 0.0) for seconds in (1_800, 2_000, 2_400, 3_000)]
@@ -155,10 +155,10 @@ def test_without_a_fix_the_lock_stands_as_long_as_locks_usually_do() -> None:
 
 def test_the_lock_of_a_person_opens_at_its_end_or_nobody_knows() -> None:
     town = ForeseenTown()
-    s2a = town.arrives("S2", "a", "pre-production")
-    town.starts(s2a)
+    s2a = town.merge_up_to("S2", "a", "pre-production")
+    town.start_build(s2a)
     town.lock("pre-production", until=town.now + 3_600)
-    s3a = town.arrives("S3", "a", "pre-production")
+    s3a = town.merge_up_to("S3", "a", "pre-production")
     assert town.enters_in(s3a) + town.now == pytest.approx(town.board.locks_of("pre-production")[0].until)
     town.lock("pre-production")
     assert town.foresees(s3a).unforeseen is Unforeseen.PERSON
@@ -169,12 +169,12 @@ def test_who_waits_for_a_freeze_enters_at_its_end_and_who_comes_into_a_later_win
     now = town.now
     windows = (FreezeWindow(now + 5_000, now + 9_000),)
     town.send(FreezesPlanned((Freeze("weekend", ("pre-production",), windows, services=("S3",)),)))
-    s2a = town.arrives("S2", "a", "pre-production")
-    town.starts(s2a)
+    s2a = town.merge_up_to("S2", "a", "pre-production")
+    town.start_build(s2a)
     town.lock("pre-production", until=now + 6_000)
-    s1a, s3a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S3"))
+    s1a, s3a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S3"))
     assert town.enters_in(s1a) + town.now == pytest.approx(now + 9_000), "the lock ends in the freeze"
-    town.waits(now + 5_500 - town.now)
+    town.tick(now + 5_500 - town.now)
     assert town.enters_in(s1a) + town.now == pytest.approx(now + 9_000)
     assert [each.lock.freeze for each in town.foresees(s1a).locks] == ["", "weekend"]
     assert [each.lock.freeze for each in town.foresees(s3a).locks] == [""], "the freeze excepts it"
@@ -182,8 +182,8 @@ def test_who_waits_for_a_freeze_enters_at_its_end_and_who_comes_into_a_later_win
 
 def test_a_paused_pipeline_lets_nobody_in() -> None:
     town = ForeseenTown()
-    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
-    town.starts(s1a)
+    s1a, s2a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.start_build(s1a)
     town.mode(Mode.PAUSE)
     assert town.foresees(s2a).unforeseen is Unforeseen.PAUSED
     assert town.foresees(s1a).passes is not None
@@ -191,8 +191,8 @@ def test_a_paused_pipeline_lets_nobody_in() -> None:
 
 def test_a_step_in_which_no_build_has_passed_has_no_estimate() -> None:
     town = MeasuredTown()
-    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
-    town.starts(s1a)
+    s1a, s2a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.start_build(s1a)
     found = Forecast(town.board, town.statistics, town.now).of(town.run(s2a))
     assert found.unforeseen is Unforeseen.NO_BUILDS
 
@@ -205,8 +205,8 @@ def test_a_stage_that_often_locks_widens_the_range_of_those_further_back() -> No
         town.statistics.change("locks/pre-production", PastLocks(past))
         for letter in "abc":
             for service in SERVICES:
-                town.arrives(service, letter, "pre-production")
-        town.starts("S1a")
+                town.merge_up_to(service, letter, "pre-production")
+        town.start_build("S1a")
     last = [town.foresees("S3c").enters for town in (calm, rough)]
     assert last[0] is not None and last[1] is not None
     assert last[1].at > last[0].at + 1_800 and last[1].high - last[1].low > 2 * (last[0].high - last[0].low)
@@ -215,7 +215,7 @@ def test_a_stage_that_often_locks_widens_the_range_of_those_further_back() -> No
 def test_a_run_deep_in_the_queue_costs_its_place_and_the_next_look_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     town = ForeseenTown(shop(acceptance=1))
     for number in range(60):
-        town.passes(town.merge(SERVICES[number % 3], f"-{number}"))
+        town.pass_build(town.merge(SERVICES[number % 3], f"-{number}"))
     forecast = Forecast(town.board, town.statistics, town.now)
     queue = list(town.board.queue(Step("acceptance")))
     looked_at: list[str] = []
@@ -236,7 +236,7 @@ def test_who_waits_behind_many_is_estimated_from_their_number_nearly_as_well(
     for number, service in enumerate(SERVICES):
         town.statistics.change(f"durations/acceptance/{service}", StepDurations([300.0 + 200 * number] * 10, [], [2.0]))
     for number in range(260):
-        town.passes(town.merge(SERVICES[number % 3], f"-{number}"))
+        town.pass_build(town.merge(SERVICES[number % 3], f"-{number}"))
     queue = list(town.board.queue(Step("acceptance")))
 
     def of_all() -> list[tuple[float, float]]:
@@ -258,7 +258,7 @@ def test_a_queue_that_is_very_long_costs_no_more_than_the_runs_that_are_played(m
     monkeypatch.setattr(schedule, "PLAYED", 10)
     town = ForeseenTown(shop(acceptance=1))
     for number in range(60):
-        town.passes(town.merge(SERVICES[number % 3], f"-{number}"))
+        town.pass_build(town.merge(SERVICES[number % 3], f"-{number}"))
     forecast = Forecast(town.board, town.statistics, town.now)
     looked_at: list[str] = []
     gate = Forecast._gate
@@ -272,7 +272,7 @@ def test_who_waits_behind_many_for_a_locked_stage_waits_for_its_lock(monkeypatch
     town = ForeseenTown()
     for letter in "abcd":
         for service in SERVICES:
-            town.arrives(service, letter, "pre-production")
+            town.merge_up_to(service, letter, "pre-production")
     last = list(town.board.queue(Step("pre-production")))[-1]
     town.lock("pre-production", until=town.now + 86_400)
     found = Forecast(town.board, town.statistics, town.now).of(last)

@@ -20,13 +20,13 @@ TESTS = ("cart.RoundingTest", "cart.TotalTest")
 
 def test_a_lock_counts_for_its_service_with_the_runs_that_waited_and_for_the_tests_that_failed() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "pre-production")
+    s1a = town.merge_up_to("S1", "a", "pre-production")
     for service in ("S2", "S3"):
-        town.arrives(service, "a", "pre-production")
-    town.fails(s1a, TESTS)
+        town.merge_up_to(service, "a", "pre-production")
+    town.fail_build(s1a, TESTS)
     locked = town.now
     town.pause(600)
-    town.fix_passes(town.merge("S1", "b"))
+    town.pass_fix(town.merge("S1", "b"))
     stood = town.now - locked
     found = report(town.statistics, town.now)
     first = found["services"][0]
@@ -42,23 +42,23 @@ def test_a_lock_counts_for_its_service_with_the_runs_that_waited_and_for_the_tes
 
 def test_a_lock_that_a_retry_opens_counts_for_the_test_and_a_failure_that_locks_nothing_does_not() -> None:
     town = MeasuredTown()
-    town.fails(town.arrives("S2", "a", "acceptance"), ("other.Test",))
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.fails(s1a, TESTS[:1])
+    town.fail_build(town.merge_up_to("S2", "a", "acceptance"), ("other.Test",))
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.fail_build(s1a, TESTS[:1])
     town.retry(s1a)
-    town.passes(s1a)
+    town.pass_build(s1a)
     rows = {row["test"]: (row["failed"], row["locks"]) for row in report(town.statistics, town.now)["tests"]}
     assert rows == {TESTS[0]: (1, 1), "other.Test": (1, 0)}
 
 
 def test_a_build_that_runs_when_a_fix_removes_its_run_counts_as_aborted() -> None:
     town = MeasuredTown()
-    s1a, s1b = town.arrives("S1", "a", "pre-production"), town.arrives("S1", "b", "acceptance")
-    town.starts(s1b)
-    town.fails(s1a)
-    town.fix_passes(town.merge("S1", "c"))
-    town.aborts(s1b)
-    town.cancel(town.arrives("S2", "a", "pre-production"))  # its build had not started
+    s1a, s1b = town.merge_up_to("S1", "a", "pre-production"), town.merge_up_to("S1", "b", "acceptance")
+    town.start_build(s1b)
+    town.fail_build(s1a)
+    town.pass_fix(town.merge("S1", "c"))
+    town.abort_build(s1b)
+    town.cancel(town.merge_up_to("S2", "a", "pre-production"))  # its build had not started
     assert s1b not in town.live()
     found = {row["service"]: row["aborted"] for row in report(town.statistics, town.now)["services"]}
     assert (found["S1"], found.get("S2", 0)) == (1, 0)
@@ -66,12 +66,12 @@ def test_a_build_that_runs_when_a_fix_removes_its_run_counts_as_aborted() -> Non
 
 def test_time_is_split_by_step_into_building_and_waiting_by_cause() -> None:
     town = MeasuredTown()
-    s1a = town.arrives("S1", "a", "acceptance")
+    s1a = town.merge_up_to("S1", "a", "acceptance")
     began = town.now
     town.pause(29)
-    town.starts(s1a)
+    town.start_build(s1a)
     town.pause(199)
-    town.passes(s1a)
+    town.pass_build(s1a)
     steps = {row["step"]: row for row in report(town.statistics, town.now)["steps"]}
     assert steps["acceptance"]["built"] == pytest.approx(200)
     assert steps["acceptance"]["waits"][Cause.JENKINS] == pytest.approx(30)

@@ -42,18 +42,18 @@ class RecordedTown(MeasuredTown):
 def four_pictures() -> RecordedTown:
     """S1a breaks pre-production; S2a, S1b and later S3a wait for it; S1e is the fix, ten minutes later."""
     town = RecordedTown()
-    town.arrives("S1", "a", PRE)
+    town.merge_up_to("S1", "a", PRE)
     for service, letter in (("S2", "a"), ("S1", "b")):
-        town.arrives(service, letter, PRE)
-    town.starts("S1a")
+        town.merge_up_to(service, letter, PRE)
+    town.start_build("S1a")
     town.pause(60)
-    town.fails("S1a", tests=("CheckoutTest.paysWithCard",))
+    town.fail_build("S1a", tests=("CheckoutTest.paysWithCard",))
     town.pause(300)
-    town.arrives("S3", "a", PRE)
+    town.merge_up_to("S3", "a", PRE)
     town.pause(300)
     town.merge("S1", "e")
-    town.answers()
-    town.fix_passes("S1e")
+    town.answer_questions()
+    town.pass_fix("S1e")
     return town
 
 
@@ -98,13 +98,13 @@ def test_its_timeline_tells_of_the_failure_the_fix_and_what_that_removed_and_of_
 
 def test_a_run_that_the_fix_removes_while_it_is_built_is_told_of_too() -> None:
     town = RecordedTown()
-    town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", "acceptance")
-    town.starts("S1b")
-    town.fails("S1a")
+    town.merge_up_to("S1", "a", PRE)
+    town.merge_up_to("S1", "b", "acceptance")
+    town.start_build("S1b")
+    town.fail_build("S1a")
     town.merge("S1", "e")
-    town.answers()
-    town.fix_passes("S1e")
+    town.answer_questions()
+    town.pass_fix("S1e")
     kinds = [fact.kind for _, fact in town.log if fact.run == "S1.2"]
     assert FactKind.RUN_LEAVING in kinds
     told = [line.what for line in town.report(HOLDER).timeline if line.run == "S1.2"]
@@ -156,14 +156,14 @@ def test_a_lock_of_a_person_names_who_locked_and_who_opened() -> None:
 
 def test_a_retry_that_fails_leaves_one_report_from_the_first_failure_on() -> None:
     town = RecordedTown()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     first = town.now
     town.pause(60)
     town.retry("S1a")
-    town.fails("S1a")
+    town.fail_build("S1a")
     town.pause(60)
     town.retry("S1a")
-    town.passes("S1a")
+    town.pass_build("S1a")
     found = town.report(HOLDER)
     assert (found.since, found.fix) == (first, "S1.1")
     assert [line.what for line in found.timeline if "failed in" in line.what and "locked" not in line.what] == [
@@ -175,7 +175,7 @@ def test_a_retry_that_fails_leaves_one_report_from_the_first_failure_on() -> Non
 
 def test_a_lock_that_stands_has_a_report_so_far() -> None:
     town = RecordedTown()
-    town.breaks("S1", "a")
+    town.break_stage("S1", "a")
     found = town.report(HOLDER)
     assert (found.opened, found.end) == (None, "")
     assert "- **Fix**: the lock still stands\n" in markdown(found, town.now + 60)

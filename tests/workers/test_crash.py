@@ -88,7 +88,7 @@ class Town:
         self.shop.context.inbox.add(event, name)
         self.lives()
 
-    def ends(self, stage: str, name: str, result: str = "SUCCESS") -> None:
+    def end_build(self, stage: str, name: str, result: str = "SUCCESS") -> None:
         match = {"INTERLOCK_SHA": self.names[name]}
         self.shop.control.release(f"shop/{stage}", match=match, result=result, seconds=1)
         self.lives()
@@ -138,7 +138,7 @@ def delivery(town: Town) -> None:
     """Merge, build, acceptance, pre-production, production."""
     town.merge("S1", "S1a")
     for stage in ("build", "acceptance", "pre-production", "production"):
-        town.ends(stage, "S1a")
+        town.end_build(stage, "S1a")
     assert town.ended() == {"S1a": "delivered"}
     assert town.built() == {(stage, "S1a"): 1 for stage in ("build", "acceptance", "pre-production", "production")}
     assert town.states("shop/s1", "S1a") == dict.fromkeys(
@@ -155,13 +155,13 @@ def fix(town: Town) -> None:
     town.merge("S2", "S2a")
     for name in ("S1a", "S2a"):
         for stage in ("build", "acceptance"):
-            town.ends(stage, name)
-    town.ends("pre-production", "S1a", "FAILURE")
+            town.end_build(stage, name)
+    town.end_build("pre-production", "S1a", "FAILURE")
     assert [lock.service for lock in town.shop.board.locks.values()] == ["S1"]
     assert "LOCKED" in str(town.shop.control.description("shop/pre-production"))
     town.merge("S1", "S1b")
     for stage in ("build", "fast-acceptance", "fast-pre-production", "pre-production"):
-        town.ends(stage, "S1b")
+        town.end_build(stage, "S1b")
     assert town.inside() == {"S1b": "production", "S2a": "pre-production"}
     assert town.shop.board.locks == {}
     assert town.shop.control.description("shop/pre-production") == OWNERS_TEXT
@@ -206,8 +206,8 @@ def escalation(town: Town) -> None:
     """S1a breaks pre-production, and nobody mends it: the team hears of it after a while, and others after that."""
     town.merge("S1", "S1a")
     for stage in ("build", "acceptance"):
-        town.ends(stage, "S1a")
-    town.ends("pre-production", "S1a", "FAILURE")
+        town.end_build(stage, "S1a")
+    town.end_build("pre-production", "S1a", "FAILURE")
     assert [lock.service for lock in town.shop.board.locks.values()] == ["S1"]
 
 
@@ -251,8 +251,8 @@ def test_wherever_a_worker_dies_after_the_store_was_emptied_no_stage_that_locks_
         town.lives()
         town.merge("S1", "S1a")
         for stage in ("build", "acceptance"):
-            town.ends(stage, "S1a")
-        town.ends("pre-production", "S1a", "FAILURE")
+            town.end_build(stage, "S1a")
+        town.end_build("pre-production", "S1a", "FAILURE")
         assert [lock.run for lock in town.shop.board.locks_of("pre-production")] == ["S1.1"]
         town.emptied = True
         kills = 0

@@ -11,13 +11,13 @@ from workers.measuring import note_estimates
 
 def test_an_estimate_that_was_noted_is_compared_with_what_happens() -> None:
     town = ForeseenTown()
-    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
-    town.starts(s1a)
+    s1a, s2a = (town.merge_up_to(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.start_build(s1a)
     note_estimates(town.statistics, town.board, town.now)
     noted = town.now
     town.pause(349)
     note_estimates(town.statistics, town.board, town.now)  # the first one counts
-    town.passes(s1a)
+    town.pass_build(s1a)
     passes, enters = town.statistics.errors(Foretold.PASSES), town.statistics.errors(Foretold.ENTERS)
     assert passes.errors == [pytest.approx(town.now - noted - 400)] and passes.ahead == [town.now - noted]
     assert enters.errors == [pytest.approx(-50)] and enters.inside == [0.0]
@@ -26,16 +26,16 @@ def test_an_estimate_that_was_noted_is_compared_with_what_happens() -> None:
 
 def test_a_build_that_fails_says_nothing_of_the_estimate_and_the_lock_is_noted() -> None:
     town = ForeseenTown()
-    s1a = town.arrives("S1", "a", "pre-production")
-    town.starts(s1a)
+    s1a = town.merge_up_to("S1", "a", "pre-production")
+    town.start_build(s1a)
     note_estimates(town.statistics, town.board, town.now)
-    town.fails(s1a)
+    town.fail_build(s1a)
     assert town.statistics.errors(Foretold.PASSES).errors == []
     s1b = town.merge("S1", "b")
-    town.starts(s1b)
+    town.start_build(s1b)
     note_estimates(town.statistics, town.board, town.now)
     noted = town.now
     town.pause(900)
-    town.fix_passes(s1b)
+    town.pass_fix(s1b)
     opens = town.statistics.errors(Foretold.OPENS)
     assert opens.errors == [pytest.approx(town.now - noted - (60 + 302 + 202 + 402))]

@@ -40,7 +40,7 @@ def test_the_four_pictures_are_the_same_for_the_rules_and_for_a_worker(world: Bu
     assert (world.locks(), world.on_fast_lane()) == (["S1a"], ["S1e"])
 
     fourth_picture(world)
-    world.withdrawn_end()
+    world.end_withdrawn()
     assert stations(world) == [([], ["S2b", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
     assert [world.left(name) for name in ("S1a", "S1b", "S1c", "S1d")] == [("superseded", "S1e")] * 4
     assert world.locks() == []
@@ -54,14 +54,14 @@ def test_people_ask_for_the_same_in_both_worlds(world: BuildingWorld) -> None:
     world.start()
     world.lock("acceptance", by="ann")
     world.merge("S1", "a")
-    world.passes("S1a")
+    world.pass_build("S1a")
     world.merge("S2", "a")
-    world.passes("S2a")
+    world.pass_build("S2a")
     assert (world.locks("acceptance"), world.queue("acceptance")) == (["ann"], ["S2a", "S1a"])
     world.move("S2a")
     assert world.queue("acceptance") == ["S1a", "S2a"]
     world.unlock("acceptance")
     assert (world.locks("acceptance"), sorted(world.runs_in("acceptance"))) == ([], ["S1a", "S2a"])
     world.cancel("S2a")
-    world.withdrawn_end()
+    world.end_withdrawn()
     assert (world.live(), world.left("S2a")) == (["S1a"], ("cancelled", None))

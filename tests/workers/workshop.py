@@ -310,12 +310,12 @@ class Workshop(BuildingWorld):
         """The live run of a commit, by its sha."""
         return next(r for r in self.board.runs.values() if r.position.sha == commit)
 
-    def passes(self, *names: str) -> None:
+    def pass_build(self, *names: str) -> None:
         """The builds of these runs start, if they have not, and succeed; Jenkins is asked, and says so."""
         for name in names:
             self._end(name, "SUCCESS")
 
-    def fails(self, name: str, tests: tuple[str, ...] = ()) -> None:
+    def fail_build(self, name: str, tests: tuple[str, ...] = ()) -> None:
         """The build of the run starts, if it has not, and fails; Jenkins is asked, and says so."""
         self._end(name, "FAILURE", tests=list(tests))
 
@@ -326,7 +326,7 @@ class Workshop(BuildingWorld):
         self.control.release(job.name, match={"INTERLOCK_RUN": run.key}, result=result, **how)
         self.poll()
 
-    def withdrawn_end(self) -> None:
+    def end_withdrawn(self) -> None:
         """Jenkins has ended every build that it was asked to end, and is asked until it says so."""
         deadline = time.monotonic() + 60
         while any(run.status is Status.ENDING for run in self.board.runs.values()):

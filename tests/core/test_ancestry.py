@@ -1,11 +1,11 @@
 """What the chain of pushes claims is true, in whatever order it was told; what it cannot know it does not claim."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.model.history import REMEMBERED, CommitHistory, Position
+from bot.core.model.history import REMEMBERED, CommitHistory, DroppedHead, Position
 
 #: What happens to main, and how we are told: a push, a pull request before its push, a push told late or never, a
 #: force-push to a new commit or back to a known one, and GitHub's answer about two commits.
@@ -208,6 +208,19 @@ def test_a_push_told_after_its_pull_request_joins_what_came_before_it_whenever_t
     assert history.count == 3
 
 
+def test_containment_across_a_gap_counts_for_all_that_was_pushed_before_it() -> None:
+    history, (a, _, d) = told((None, "a", False), ("a", "b", False), ("c", "d", False))
+    history, _ = history.push("b", "c", forced=False)
+    assert history.contains(d, a) is True
+    assert history.contains(a, d) is False
+
+
+def test_what_contains_a_commit_contains_it_at_each_of_its_places_though_its_return_is_forgotten() -> None:
+    history, (a, _, again) = told((None, "a", False), ("a", "b", False), ("b", "a", True))
+    history, y = replace(history, links=()).push("?", "y", forced=False)
+    assert history.learn(again, y, contains=True).contains(y, a) is True
+
+
 def test_what_is_remembered_is_bounded() -> None:
     history = CommitHistory()
     for number in range(500):
@@ -230,9 +243,18 @@ def test_a_head_that_a_force_push_dropped_was_on_main_before_that() -> None:
     history, (f,) = dropped(("y", "f"))
     history, y = history.push("0", "y", forced=False)  # told late
     assert history.on_main_by(y) == f.segment - 1
+    history, onto_it = history.push("y", "w", forced=False)
+    assert history.on_main_by(onto_it) == onto_it.segment == y.segment, "pushed onto it since"
     history, other = history.push("0", "z", forced=False)
     assert history.on_main_by(other) == other.segment, "that one has not fallen"
     assert history.on_main_by(f) == f.segment
+
+
+def test_only_a_head_that_nobody_had_told_us_of_is_noted_as_dropped() -> None:
+    history, (_, f) = told((None, "a", False), ("a", "f", True))
+    assert history.left_by_force("a", f).dropped_heads == ()
+    assert history.left_by_force(None, f).dropped_heads == ()
+    assert history.left_by_force("y", f).dropped_heads == (DroppedHead("y", f),)
 
 
 def test_of_several_force_pushes_that_took_main_from_a_commit_the_first_one_counts() -> None:
@@ -258,3 +280,15 @@ def test_what_is_told_after_a_commit_that_contains_it_fell_with_that() -> None:
     assert y.segment < x.segment and history.on_main_by(x) == x.segment
     history = history.join("x", "y")
     assert history.contains(y, x) and history.on_main_by(x) == f.segment - 1
+
+
+def test_a_commit_was_on_main_with_the_first_of_all_that_contain_it_in_whatever_order_that_is_proven() -> None:
+    """y, which contains x, was on main before z, which contains it too, though z was told first."""
+    for proofs in (("y", "z"), ("z", "y")):
+        history, (f,) = dropped(("y", "f"))
+        for sha in ("z", "y"):
+            history, _ = history.push(None, sha, forced=False)
+        history, x = history.push("0", "x", forced=False)
+        for after in proofs:
+            history = history.join("x", after)
+        assert history.on_main_by(x) == f.segment - 1, proofs

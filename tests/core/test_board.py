@@ -15,7 +15,7 @@ from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
 from bot.core.model.history import Position
 from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Step, Track, Verify
+from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Mode, Step, Track, Verify
 from bot.core.model.run import Attempt, Run, Status
 from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
@@ -64,6 +64,26 @@ def test_what_is_taken_back_is_in_no_look_up_any_more() -> None:
     assert town.board.version("S2", run.step).present is None
     assert town.board.of_commit("S1", "S1a") == [run]
     assert town.board.take_changes() == []
+
+
+def test_header_and_counters_are_taken_back_like_every_record(board: Board) -> None:
+    header, counters = board.header, board.counters
+    paused = replace(header, mode=Mode.PAUSE)
+    board.put(paused)
+    number = board.queue_number()
+    assert board.take_changes() == [Change(header, paused), Change(counters, board.counters)]
+    board.put(header)
+    board.queue_number()
+    board.undo()
+    assert (board.header, board.counters.next_queue_number) == (paused, number + 1)
+
+
+def test_what_is_kept_without_asking_what_it_was_is_no_change_and_is_not_taken_back(board: Board) -> None:
+    board.put(lock("1"))
+    board.forget_changes()
+    board.undo()
+    assert board.stored("lock", f"{PRE}/1") == lock("1")
+    assert board.take_changes() == []
 
 
 def test_a_record_is_found_by_its_family_and_key(board: Board) -> None:
@@ -128,6 +148,32 @@ def test_a_service_waits_for_a_step_as_long_as_one_of_its_runs_does() -> None:
     assert town.board.services_waiting(step) == {"S1"}
     town.board.drop(second)
     assert town.board.services_waiting(step) == set()
+
+
+def test_the_steps_that_somebody_waits_for_are_listed_in_the_order_of_the_stages() -> None:
+    town = Town()
+    for stage in PRE, ACC:
+        town.lock(stage)
+    town.arrives("S1", "a", ACC)
+    assert town.board.steps_waited_for() == [Step(ACC)]
+    town.unlock(ACC)
+    town.passes("S1a")
+    town.lock(ACC)
+    town.arrives("S2", "a", ACC)
+    assert town.board.steps_waited_for() == [Step(ACC), Step(PRE)]
+
+
+def test_the_queue_is_read_from_any_place_on() -> None:
+    town = Town()
+    town.lock(ACC)
+    for service in "S1", "S2", "S3":
+        town.arrives(service, "a", ACC)
+    step = Step(ACC)
+    assert [[run.sha for run in town.board.queue(step, first)] for first in (0, 1, 3)] == [
+        ["S1a", "S2a", "S3a"],
+        ["S2a", "S3a"],
+        [],
+    ]
 
 
 # -- the clock -------------------------------------------------------------------------------------------------

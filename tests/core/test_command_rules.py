@@ -152,6 +152,8 @@ def test_a_run_that_does_not_know_its_pull_request_is_found_by_its_commit(town: 
 def test_lock_and_unlock_with_a_reason(town: Town, dana: Talk) -> None:
     locked = dana.may("lock acceptance the test data is being renewed")
     assert town.locks("acceptance") == ["github:dana"]
+    (lock,) = town.board.locks_of("acceptance")
+    assert (lock.until, lock.let_fixes_in) == (None, False)
     assert locked is not None
     assert "the test data is being renewed" in locked.text
     dana.may("unlock acceptance it is done")

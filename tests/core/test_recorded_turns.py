@@ -104,13 +104,13 @@ def test_the_replay_goes_up_to_and_with_a_moment() -> None:
 
 def test_a_rule_that_fails_on_what_it_once_decided_is_a_difference_and_changes_nothing() -> None:
     turns, _ = recorded()
-    (entry,) = turns[1].decided
-    broken = replace(turns[1], decided=(replace(entry, events=("no event",)),))  # type: ignore[arg-type]
+    (entry,) = turns[2].decided
+    broken = replace(turns[2], decided=(replace(entry, events=(*entry.events, "no event")),))  # type: ignore[arg-type]
     player = Player(NAME)
-    steps = list(player.play([turns[0], broken]))
-    (last,) = steps[1:]
+    *_, last = player.play([*turns[:2], broken])
     assert isinstance(last, Replayed)
     assert last.error.startswith("KeyError: ")
     assert last.differs
     assert player.board is not None
-    assert not player.board.runs
+    assert not player.board.locks, "the event before the one that failed counts no more"
+    assert [run.sha for run in player.board.runs.values()] == ["S1a"], "the turns before it stand"

@@ -94,6 +94,15 @@ def test_what_locked_a_stage_and_cannot_be_put_back_is_told(before: Town) -> Non
     assert closed(after)["pre-production"] == [f"{REASON} (it was locked: audit)"]
 
 
+def test_of_services_and_stages_that_are_not_configured_any_more_nothing_is_put_back(before: Town) -> None:
+    memory = remembered(before.board, "x")
+    assert {"S3/production", "S1/build"} <= {version.key for version in memory.versions}
+    after = emptied(Town(shop(services=("S1", "S2"), without=("build",))), memory)
+    assert "S1/acceptance" in after.board.versions
+    assert not [key for key in after.board.versions if key.startswith("S3/") or key.endswith("/build")]
+    assert "S3" not in after.board.services
+
+
 def test_nothing_is_known_and_still_they_are_closed(before: Town) -> None:
     after = emptied(before, StateLost("Jenkins shows what the store does not"))
     assert closed(after) == {"pre-production": [REASON], "production": [REASON]}

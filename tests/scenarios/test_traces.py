@@ -13,7 +13,7 @@ from bot.core.model.effects import Compare, Notify, Survey, Trigger
 from bot.core.model.events import Configured, ContainmentKnown, HeadSeen, HeadSurveyed, Merged, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import Lane, Outcome, Pipeline, Step, Track
+from bot.core.model.pipeline import Lane, Outcome, Pipeline, Policy, Step, Track
 from bot.core.model.traces import BuildTrace, DeployedCommit, LockTrace
 from bot.core.rules.state_lost import lock_key, loss
 from bot.reporting.view import loss_sentence
@@ -35,7 +35,7 @@ class Jenkins:
     def shows(self, run: str, sha: str, stage: str, result: Outcome | None = GREEN, **more: Any) -> BuildTrace:
         service, _, number = run.partition(".")
         at = 100.0 + len(self.builds)
-        version = f"{service}-{number}-2026112900{int(number):04d}"
+        version = f"{service}-{number}-2026112900{number:0>4}"
         step = more.pop("step", Step(stage))
         made = BuildTrace(step, service, sha, run, 1, version, number=len(self.builds) + 1, result=result, started=at)
         self.builds.append(replace(made, **more))
@@ -51,14 +51,20 @@ def jenkins() -> Jenkins:
     return Jenkins()
 
 
-def lost(jenkins: Jenkins, *locks: LockTrace, **more: Any) -> Town:
+def begun(pipeline: Pipeline | None = None) -> Town:
+    """A board that has just begun: nobody knows yet whether anything was lost."""
+    town = Town(pipeline or shop())
+    town.board = build_board(Header(Pipeline(town.board.pipeline.name, (), ())), [])
+    town.quiet()
+    town.send(Configured(pipeline or shop()))
+    return town
+
+
+def lost(jenkins: Jenkins, *locks: LockTrace, after: Town | None = None, **more: Any) -> Town:
     """The board after the loss: nobody remembers anything, Jenkins shows this."""
-    after = Town(shop())
-    after.board = build_board(Header(Pipeline(after.board.pipeline.name, (), ())), [])
-    after.quiet()
-    after.send(Configured(shop()))
-    after.send(StateLost("Jenkins shows what the store does not", locks=locks, builds=tuple(jenkins.builds), **more))
-    return after
+    town = after or begun()
+    town.send(StateLost("Jenkins shows what the store does not", locks=locks, builds=tuple(jenkins.builds), **more))
+    return town
 
 
 def mark(build: BuildTrace | None = None, stage: str = PRE, **more: Any) -> LockTrace:
@@ -98,10 +104,31 @@ def test_the_lock_of_a_failure_that_jenkins_confirms_stands_again_and_its_fix_op
     assert town.board.locks_of(PRE) == []
 
 
+def test_the_lock_of_a_failure_has_no_end_and_lets_no_others_fixes_in_whatever_the_banner_claims(
+    jenkins: Jenkins,
+) -> None:
+    town = lost(jenkins, mark(jenkins.shows("S1.1", "S1a", PRE, RED), until=90_000.0, let_fixes_in=True))
+    lock = town.board.locks[f"{PRE}/S1.1"]
+    assert (lock.automatic, lock.until, lock.let_fixes_in) == (True, None, False)
+
+
+def test_a_merge_that_came_before_the_loss_was_found_is_not_blamed_for_the_failure_of_an_older_run(
+    jenkins: Jenkins,
+) -> None:
+    """The new board counts its runs from 1 again: its first run has the key of the one that failed."""
+    for first in ("S1x", "S1a"):
+        town = begun()
+        town.merge("S1", first.removeprefix("S1"))
+        assert town.run(first).key == "S1.1"
+        lost(jenkins, mark(jenkins.shows("S1.1", "S1a", PRE, RED)), after=town)
+        (lock,) = [lock for lock in town.board.locks_of(PRE) if lock.key != lock_key(PRE)]
+        assert (lock.automatic, lock.run) == (False, None)
+        assert town.run(first).status == "starting"
+
+
 def test_a_banner_that_is_older_than_the_fix_locks_only_until_github_has_said_what_contains_what(
     jenkins: Jenkins,
 ) -> None:
-    jenkins.passed("S1.1", "S1a", "build", "acceptance")
     failed = jenkins.shows("S1.1", "S1a", PRE, RED)
     jenkins.shows("S1.2", "S1e", PRE, lane=Lane.FAST)
     town = lost(jenkins, mark(failed))
@@ -127,6 +154,7 @@ def test_its_failed_run_can_be_retried(jenkins: Jenkins) -> None:
         {"build": 99},
         {"build": None},
         {"sha": "S1z"},
+        {"sha": ""},
         {"service": "S2"},
         {"service": "nobody"},
         {"run": "S1.7"},
@@ -140,8 +168,10 @@ def test_a_lock_that_only_the_banner_tells_of_closes_and_opens_nothing(
     town = lost(jenkins, replace(mark(jenkins.shows("S1.1", "S1a", PRE, RED)), **change))
     (lock,) = [lock for lock in town.board.locks_of(PRE) if lock.key != lock_key(PRE)]
     assert not lock.automatic
+    assert town.board.service("S1").history.find("") is None
     town.send(Merged("S1", "S1e", "S1a"))
     assert town.run("S1e").lane is Lane.MAIN
+    assert town.key("S1e") == ("S1.8" if "run" in change else "S1.2"), "no key is given twice"
 
 
 def test_a_build_that_passed_confirms_no_failure(jenkins: Jenkins) -> None:
@@ -150,11 +180,14 @@ def test_a_build_that_passed_confirms_no_failure(jenkins: Jenkins) -> None:
 
 
 def test_a_lock_of_a_person_stands_again_with_its_end(jenkins: Jenkins) -> None:
-    town = lost(jenkins, mark(let_fixes_in=True, until=90_000.0), mark(stage="production", until=95.0))
-    (lock, closed) = town.board.locks_of(PRE)
+    town = begun()
+    ended = mark(stage="production", until=town.now + 1)  # at the very second in which it would be put up again
+    lost(jenkins, mark(let_fixes_in=True, until=90_000.0), ended, after=town)
+    lock, closed = town.board.locks_of(PRE)
     assert (lock.by, lock.until, lock.let_fixes_in) == ("kim", 90_000.0, True)
     assert closed.key == lock_key(PRE) and not closed.let_fixes_in and closed.until is None
-    assert "production" not in {lock.stage for lock in town.board.locks.values()}  # its end has come
+    assert "production" not in {lock.stage for lock in town.board.locks.values()}
+    assert "production" not in {fact.step.stage for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED}
 
 
 def test_each_lock_that_a_person_is_to_open_has_a_key_of_its_own(jenkins: Jenkins) -> None:
@@ -164,8 +197,9 @@ def test_each_lock_that_a_person_is_to_open_has_a_key_of_its_own(jenkins: Jenkin
 
 
 def test_a_mark_that_claims_to_be_of_tomorrow_began_at_the_latest_now(jenkins: Jenkins) -> None:
-    town = lost(jenkins, mark(since=9e12))
+    town = lost(jenkins, mark(since=9e12), mark(jenkins.shows("S1.1", "S1a", PRE, RED), since=9e12))
     assert all(lock.since <= town.now for lock in town.board.locks.values())
+    assert town.run("S1a").since == town.now
 
 
 def test_a_stage_that_is_not_configured_any_more_is_not_locked(jenkins: Jenkins) -> None:
@@ -182,6 +216,36 @@ def test_a_commit_that_was_on_its_way_starts_again_and_no_key_is_given_twice(jen
     town = lost(jenkins)
     assert [(run.sha, run.key) for run in town.board.runs.values()] == [("S1c", "S1.5")]
     assert "S1.4 was in build" in text_of(town.run("S1c").story[-1].what)
+
+
+def test_the_newest_run_is_the_one_that_began_last_whatever_its_number(jenkins: Jenkins) -> None:
+    """Numbers began again at 1 when state was lost before; a build that was started by hand may have any name."""
+    jenkins.shows("S1.2", "S1c", "build", version="S1-2-20261129100000")
+    jenkins.shows("S1.9", "S1b", "build", version="S1-9-20261128100000")
+    jenkins.shows("S1.by-hand", "S1a", "build", version="")
+    town = lost(jenkins)
+    assert [(run.sha, run.key) for run in town.board.runs.values()] == [("S1c", "S1.10")]
+    jenkins.builds = jenkins.builds[2:]
+    assert lost(jenkins).run("S1a").key == "S1.1"
+
+
+def test_a_commit_that_came_back_to_main_is_its_head(jenkins: Jenkins) -> None:
+    for run, sha in ("S1.1", "S1a"), ("S1.2", "S1b"), ("S1.3", "S1a"):
+        jenkins.passed(run, sha, *STAGES)
+    head = lost(jenkins).board.service("S1").history.head
+    assert head is not None and head.sha == "S1a"
+
+
+def test_what_github_said_of_main_before_the_loss_was_found_is_old(jenkins: Jenkins) -> None:
+    jenkins.passed("S1.1", "S1b", *STAGES)
+    town = begun()
+    asked_at = town.board.service("S1").moves
+    lost(jenkins, after=town)
+    town.send(HeadSeen("S1", "S1a", moves=asked_at))
+    assert not town.board.runs
+    town.send(Merged("S1", "S1c", "S1b"))
+    town.send(HeadSeen("S1", "S1a", moves=asked_at))
+    assert [run.sha for run in town.board.runs.values()] == ["S1c"]
 
 
 @pytest.mark.parametrize(
@@ -214,9 +278,7 @@ def test_a_build_that_waits_in_the_queue_of_jenkins_counts(jenkins: Jenkins) -> 
 def test_a_merge_that_nobody_was_told_of_starts(jenkins: Jenkins, order: str) -> None:
     """GitHub may name the head of main before or after Jenkins has shown the loss."""
     jenkins.passed("S1.1", "S1a", *STAGES)
-    after = Town(shop())
-    after.board = build_board(Header(Pipeline(after.board.pipeline.name, (), ())), [])
-    after.send(Configured(shop()))
+    after = begun()
     event = StateLost("x", builds=tuple(jenkins.builds))
     if order == "head first":
         after.send(HeadSeen("S1", "S1b"))
@@ -259,6 +321,21 @@ def test_what_jenkins_rolled_out_last_is_what_is_in_the_stage(jenkins: Jenkins) 
     version = lost(jenkins).board.version("S1", Step("production"))
     assert version.whole is not None and version.broken is not None
     assert (version.whole.position.sha, version.broken.position.sha) == ("S1a", "S1b")
+
+
+def test_what_counts_as_passed_is_what_the_stage_lets_pass(jenkins: Jenkins) -> None:
+    jenkins.passed("S1.1", "S1a", "build", "acceptance")
+    jenkins.shows("S1.1", "S1a", PRE, Outcome.UNSTABLE)
+    town = lost(jenkins, after=begun(shop(outcomes=((Outcome.UNSTABLE, Policy.PASS),))))
+    version = town.board.version("S1", Step(PRE))
+    assert version.whole is not None and version.broken is None
+    assert town.run("S1a"), "it was on its way to production"
+
+
+def test_of_a_stage_that_is_not_configured_any_more_nothing_is_noted(jenkins: Jenkins) -> None:
+    jenkins.shows("S1.1", "S1a", "attic")
+    jenkins.shows("S1.1", "S1a", "build")
+    assert [version.step.stage for version in lost(jenkins).board.versions.values()] == ["build"]
 
 
 def test_an_older_head_does_not_get_on_top_of_a_newer_commit_until_github_has_said_what_contains_what(
@@ -355,6 +432,16 @@ def test_a_head_that_a_person_has_sent_is_not_started_again_by_its_merge(jenkins
     (run,) = town.board.of_service("S2")
     town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
     assert [each.key for each in town.board.of_service("S2")] == [run.key]
+
+
+def test_a_head_that_started_by_its_merge_and_was_cancelled_does_not_start_again(jenkins: Jenkins) -> None:
+    town = lost(jenkins)
+    town.send(HeadSurveyed("S2", "S2a", ""))
+    town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
+    town.cancel("S2a")
+    town.gives_back("S2a")
+    town.send(Merged("S2", "S2a", "S2z", push_id="once more"))
+    assert not town.board.of_service("S2")
 
 
 def test_an_answer_that_comes_after_a_merge_takes_nothing_back(jenkins: Jenkins) -> None:

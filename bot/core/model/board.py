@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, cast
 
 from bot.core.model.board_records import (
@@ -92,8 +92,7 @@ class Board:
 
     def queue(self, step: Step, first: int = 0) -> Iterator[Run]:
         """The runs that wait to enter `step`, first come first served, fast lane first, without the first so many."""
-        line = self._indexes.queues.get(step, [])
-        return (self.runs[entry.run] for entry in (line[first:] if first else line))
+        return (self.runs[entry.run] for entry in islice(self._indexes.queues.get(step, ()), first, None))
 
     def queue_length(self, step: Step) -> int:
         """How many runs wait to enter `step`."""

@@ -116,20 +116,16 @@ class CommitHistory:
         That is so if a commit that contains it was told before it, or a force-push that took main from one of these:
         whatever has dropped them may have dropped it as well.
         """
-        reached, waiting = position.segment, [position]
-        while waiting:
-            at = waiting.pop()
-            reached = min(
-                [reached, *(dropped.to.segment - 1 for dropped in self.dropped_heads if self._fell(at, dropped))]
-            )
+        containing = [position]
+        for at in containing:  # it grows
             for link in self.links:
                 is_again = link.older.sha == link.newer.sha  # that it was on main before does not say when it came back
-                if is_again or not _is_within(at, {link.older.segment: link.older.seq}):
-                    continue
-                if link.newer.segment < reached:
-                    reached = link.newer.segment
-                    waiting.append(link.newer)
-        return reached
+                leads_on = not is_again and _is_within(at, {link.older.segment: link.older.seq})
+                if leads_on and link.newer not in containing:
+                    containing.append(link.newer)
+        told = [at.segment for at in containing]
+        fell = [to.to.segment - 1 for to in self.dropped_heads if any(self._fell(at, to) for at in containing)]
+        return min(told + fell)
 
     def _fell(self, at: Position, dropped: DroppedHead) -> bool:
         """Whether the commit fell with that head: it is that, or stands before it, and was not pushed since."""

@@ -39,10 +39,10 @@ def _by_service(board: Board, builds: Iterable[BuildTrace]) -> dict[str, list[Bu
     return found
 
 
-def _stamp(version: str) -> int:
+def _stamp(version: str) -> str:
     """When the run of a version began: its last part, digits in the order of time (`version_stamp`)."""
     last = version.rpartition("-")[2]
-    return int(last) if last.isdecimal() else 0
+    return last if last.isdecimal() else ""
 
 
 def _number(run: str) -> int:
@@ -67,11 +67,9 @@ def put_back_services(board: Board, event: StateLost) -> None:
         shas = [lock.sha for lock in held if lock.sha] + [trace.sha for trace in _telling(board, traces)]
         numbers = [_number(key) for key in (*(t.run for t in traces), *(lock.run for lock in held))]
         state = board.service(service.name)
-        known = replace(
-            state, history=_with(state.history, shas), number=max(state.number, *numbers) if numbers else state.number
-        )
-        if known.history.head != state.history.head:
-            known = replace(known, moves=known.moves + 1)  # what GitHub said of the head before that is old
+        history = _with(state.history, shas)
+        moved = history.head != state.history.head  # then what GitHub said of the head before that is old
+        known = replace(state, history=history, number=max([state.number, *numbers]), moves=state.moves + moved)
         if known != state:
             board.put(known)
 
@@ -127,9 +125,7 @@ def _in_steps(board: Board, traces: list[BuildTrace]) -> dict[Step, tuple[BuildT
 
 def _passed(board: Board, trace: BuildTrace) -> bool:
     stage = board.pipeline.stage(trace.step.stage)
-    if stage is None or trace.result is None:
-        return trace.result is Outcome.SUCCESS
-    return stage.policy(trace.result) is Policy.PASS
+    return stage is not None and trace.result is not None and stage.policy(trace.result) is Policy.PASS
 
 
 def _version(board: Board, trace: BuildTrace | None) -> Version | None:
@@ -184,32 +180,39 @@ def _plain(trace: LockTrace, key: str, now: float) -> Lock:
 
 
 def _holder(decision: Decision, event: StateLost, trace: LockTrace) -> Run | None:
-    """The failed run that held a lock, on the board again, so that it can be retried (L4); None if it is not proven."""
+    """The failed run that held a lock, on the board again, so that it can be retried (L4); None if it is not proven.
+
+    A merge that came before the loss was found may have taken its key: then the lock is a person's to open.
+    """
     board = decision.board
     if board.pipeline.service(trace.service) is None:
         return None
-    if trace.banner:
-        known = _proven(board, event, trace)
-    else:
-        remembered = {state.key for state in event.services}
-        holders = (run for run in event.holders if run.service in remembered)
-        known = next((run for run in holders if run.key == trace.run), None)
-    if known is None or known.key in board.runs:
-        return board.runs.get(known.key) if known is not None and known.sha == trace.sha else None
+    known = _proven(decision, event, trace) if trace.banner else _remembered(event, trace)
+    if known is None:
+        return None
+    there = board.runs.get(known.key)
+    if there is not None:
+        return there if there.status is Status.FAILED and there.sha == known.sha else None
     holder = replace(known, queue_number=board.queue_number())
     board.put(holder)
     return holder
 
 
-def _proven(board: Board, event: StateLost, trace: LockTrace) -> Run | None:
+def _remembered(event: StateLost, trace: LockTrace) -> Run | None:
+    """The failed run of a lock that a worker remembers."""
+    services = {state.key for state in event.services}  # elsewhere positions say nothing
+    return next((run for run in event.holders if run.key == trace.run and run.service in services), None)
+
+
+def _proven(decision: Decision, event: StateLost, trace: LockTrace) -> Run | None:
     """The failed run of a lock that a banner tells of, if Jenkins has the build that it names."""
+    board = decision.board
     same = (Step(trace.stage), trace.build, trace.service, trace.sha, trace.run)
     build = next((b for b in event.builds if (b.step, b.number, b.service, b.sha, b.run) == same), None)
     position = board.service(trace.service).history.find(trace.sha)
     if build is None or build.result is None or _passed(board, build) or position is None:
         return None
-    stages = board.pipeline.stages[: max(0, board.pipeline.index(trace.stage))]
-    began = build.started or trace.since
+    stages = board.pipeline.stages[: board.pipeline.index(trace.stage)]
     return Run(
         key=build.run,
         service=build.service,
@@ -217,11 +220,11 @@ def _proven(board: Board, event: StateLost, trace: LockTrace) -> Run | None:
         lane=build.lane,
         status=Status.FAILED,
         step=build.step,
-        queue_number=0,
-        created=began,
-        since=trace.since,
+        queue_number=board.counters.next_queue_number,
+        created=build.started,
+        since=min(trace.since, decision.now),
         version=build.version,
-        queued=began,
+        queued=build.started,
         passed=tuple(Step(stage.name) for stage in stages),
         attempt=Attempt(build.attempt, build=build.number, failure=build.result),
     )

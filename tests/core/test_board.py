@@ -154,12 +154,12 @@ def test_the_steps_that_somebody_waits_for_are_listed_in_the_order_of_the_stages
     town = Town()
     for stage in PRE, ACC:
         town.lock(stage)
-    town.arrives("S1", "a", ACC)
+    town.merge_up_to("S1", "a", ACC)
     assert town.board.steps_waited_for() == [Step(ACC)]
     town.unlock(ACC)
-    town.passes("S1a")
+    town.pass_build("S1a")
     town.lock(ACC)
-    town.arrives("S2", "a", ACC)
+    town.merge_up_to("S2", "a", ACC)
     assert town.board.steps_waited_for() == [Step(ACC), Step(PRE)]
 
 
@@ -167,7 +167,7 @@ def test_the_queue_is_read_from_any_place_on() -> None:
     town = Town()
     town.lock(ACC)
     for service in "S1", "S2", "S3":
-        town.arrives(service, "a", ACC)
+        town.merge_up_to(service, "a", ACC)
     step = Step(ACC)
     assert [[run.sha for run in town.board.queue(step, first)] for first in (0, 1, 3)] == [
         ["S1a", "S2a", "S3a"],

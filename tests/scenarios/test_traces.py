@@ -439,7 +439,7 @@ def test_a_head_that_started_by_its_merge_and_was_cancelled_does_not_start_again
     town.send(HeadSurveyed("S2", "S2a", ""))
     town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
     town.cancel("S2a")
-    town.gives_back("S2a")
+    town.confirm_withdrawal("S2a")
     town.send(Merged("S2", "S2a", "S2z", push_id="once more"))
     assert not town.board.of_service("S2")
 

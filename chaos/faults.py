@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ HANGS = 25.0
 LONG_SECONDS, LONG = 3.0, 3
 #: How long a master that was cut off goes on alone before it is killed: what it acknowledges meanwhile is lost.
 ALONE = 0.7
+#: How far a replica may be behind its master, in seconds: so much is lost from before a master ends.
+BEHIND = 1.0
 #: What a rule of the stand-ins is: which verb makes it, and its arguments.
 Rule = tuple[str, dict[str, Any]]
 
@@ -45,6 +48,8 @@ class Faults:
         self._rules: dict[tuple[str, str], list[Rule]] = {}
         #: When the store was emptied, in seconds since the epoch.
         self.emptied: list[float] = []
+        #: From when to when what it had acknowledged was lost in a fail-over, likewise.
+        self.forgot: list[tuple[float, float]] = []
 
     def begin(self, fault: Fault) -> End:
         """Begin a fault. What it returns ends it: call it after the fault's seconds."""
@@ -128,30 +133,37 @@ class Faults:
     def fail_over(self, _fault: Fault) -> End:
         store = self._replicated()
         store.until_settled()
+        began = time.time()
         store.failover()
-        return store.until_settled
+        return partial(self._settled, store, began)
 
     def kill_master(self, _fault: Fault) -> End:
         store = self._replicated()
         store.until_settled()
-        return self._revived(store, store.kill_master())
+        began = time.time()
+        return self._revived(store, store.kill_master(), began)
 
     def cut_off_and_kill(self, _fault: Fault) -> End:
         store = self._replicated()
         store.until_settled()
+        began = time.time()
         heal = store.cut_off()
         time.sleep(ALONE)
         dead = store.kill_master()
         heal()
-        return self._revived(store, dead)
+        return self._revived(store, dead, began)
 
-    @staticmethod
-    def _revived(store: Replicated, dead: int) -> End:
+    def _revived(self, store: Replicated, dead: int, began: float) -> End:
         def revive() -> None:
             store.revive(dead)
-            store.until_settled()
+            self._settled(store, began)
 
         return revive
+
+    def _settled(self, store: Replicated, began: float) -> None:
+        """A fail-over that began then is over: all servers follow the new master."""
+        store.until_settled()
+        self.forgot.append((began - BEHIND, time.time()))
 
     def _replicated(self) -> Replicated:
         assert self._store is not None, "this fault takes a replicated store"

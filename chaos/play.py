@@ -87,7 +87,7 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
         _go_through(plan, people, api, start)
         timeline.join()
         quiet = time.monotonic()
-        look = partial(collect, world, people, api, made.emptied)
+        look = partial(collect, world, people, api, made.emptied, made.forgot)
         calm = _until_over(look, people, api, folder / "left.txt")
         records = look()
         records.save(folder / "records.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ class Records:
     runs: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
     given_up: list[Row] = field(default_factory=list)
-    #: Of the merged commits, those of which no webhook arrived: polling finds the last one, which carries the others.
+    #: Of the merged commits, those of which no webhook arrived, or none that the store still had after a fail-over:
+    #: polling finds the last one, which carries the others.
     untold: list[str] = field(default_factory=list)
     #: The number of the pull request of each merged commit, as GitHub has it.
     pulls: dict[str, int] = field(default_factory=dict)
@@ -61,8 +63,13 @@ class Records:
         return cls(**json.loads(file.read_text("utf-8")))
 
 
-def collect(world: World, people: People, api: Api, emptied: list[float]) -> Records:
-    """The records as they are now. Raises Unanswered if the API does not answer."""
+def collect(
+    world: World, people: People, api: Api, emptied: list[float], forgot: Sequence[tuple[float, float]]
+) -> Records:
+    """The records as they are now. Raises Unanswered if the API does not answer.
+
+    `emptied`, `forgot`: see `Faults`.
+    """
     control = world.github.control
     webhooks = [row for event in ("push", "pull_request") for row in control.deliveries(event, payloads=True)]
     jobs = [(jenkins, f"shop/{name}") for name in CAPACITY for jenkins in [world.controller_of(name)]]
@@ -81,15 +88,19 @@ def collect(world: World, people: People, api: Api, emptied: list[float]) -> Rec
         patiently(api, PATIENCE, "runs"),
         patiently(api, PATIENCE, "facts"),
         patiently(api, PATIENCE, "given_up"),
-        sorted({each.sha for each in people.merged} - _told(webhooks)),
+        sorted({each.sha for each in people.merged} - told(webhooks, forgot)),
         _pulls(webhooks),
         time.time(),
     )
 
 
-def _told(webhooks: list[Row]) -> set[str]:
-    """The commits of which a webhook was answered with success."""
-    arrived = [row["payload"] for row in webhooks if 200 <= row["status_code"] < 300]
+def told(webhooks: list[Row], forgot: Sequence[tuple[float, float]]) -> set[str]:
+    """The commits of which a webhook was answered with success, and not while the store forgot what it acknowledged."""
+    arrived = [
+        row["payload"]
+        for row in webhooks
+        if 200 <= row["status_code"] < 300 and not any(begin <= row["ended"] <= end for begin, end in forgot)
+    ]
     return {str(each.get("after") or (each.get("pull_request") or {}).get("merge_commit_sha")) for each in arrived}
 
 

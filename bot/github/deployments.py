@@ -10,7 +10,7 @@ from bot.core.model.effects import Deploy
 from bot.effect_outcomes import Done, RetryLater
 from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubNotFound
-from bot.github.written_state import RenewedClaim, Written, WrittenSlot, mark_of
+from bot.github.written_state import FORGOTTEN, RenewedClaim, Written, WrittenSlot, mark_of
 from bot.reporting.markdown import shortened
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
@@ -57,7 +57,7 @@ def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Wr
     """What is written; where a reply is missing, after a look."""
     written = entry.read(makes=True)
     if written.unanswered and written.id is None:
-        number = _find(session, context, effect)
+        number = _find(session, context, effect, by_any_run=written.unanswered == FORGOTTEN)
         entry.looked(number, MADE if number is not None else "")
         return entry.read()
     if written.unanswered:
@@ -85,13 +85,27 @@ def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Wri
     return number
 
 
-def _find(session: Session, context: PipelineContext, effect: Deploy) -> int | None:
-    """The deployment that a request made whose reply was lost: by commit, environment and what it carries."""
+def _find(session: Session, context: PipelineContext, effect: Deploy, *, by_any_run: bool) -> int | None:
+    """The deployment that a request made whose reply was lost: by commit, environment and what it carries.
+
+    `by_any_run`: the store has lost its writes, and with them the name of the run that rolled this commit out.
+    """
     query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
+    of_another = None
     for row in session.pages(f"/deployments?{query}", Purpose.STATUS):
-        if _read(row.get("payload")) == _payload(context, effect):
+        carried = _read(row.get("payload"))
+        if carried == _payload(context, effect):
             return int(row["id"])
-    return None
+        if by_any_run and of_another is None and _is_of_stage(context, effect, carried):
+            of_another = int(row["id"])
+    return of_another
+
+
+def _is_of_stage(context: PipelineContext, effect: Deploy, carried: Any) -> bool:
+    """Whether a deployment carries the name of any run of this pipeline in this stage."""
+    name = str(carried.get("interlock", "")) if isinstance(carried, dict) else ""
+    pipeline, _, rest = name.partition("/")
+    return (pipeline, rest.partition("/")[2]) == (context.pipeline.name, effect.stage)
 
 
 def _payload(context: PipelineContext, effect: Deploy) -> dict[str, str]:

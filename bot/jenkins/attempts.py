@@ -109,9 +109,14 @@ class ForgottenBuild:
         return builds.parameters(thing).get(builds.SHA) == self.sha and self.is_forgotten(thing)
 
     def is_forgotten(self, thing: dict[str, Any]) -> bool:
-        """Whether the store does not know this build or queue item of the service in the stage, of whatever commit."""
+        """Whether the store does not know this build or queue item of the service in the stage, of whatever commit.
+
+        A build that did nothing does not count: one that was told not to roll out may hide the one that did.
+        """
         found = builds.parameters(thing)
         if found.get("INTERLOCK_SERVICE") != self.service or found.get("INTERLOCK_STAGE", self.stage) != self.stage:
+            return False
+        if not thing.get("building") and thing.get("result") == Outcome.NOT_BUILT:
             return False
         number = found.get(builds.ATTEMPT, "")
         run, version = found.get(builds.RUN, ""), found.get(builds.VERSION, "")
@@ -166,8 +171,6 @@ def _find_newer(jenkins: JenkinsClient, effect: Trigger, wanted: ForgottenBuild)
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
         raise RetryLater(f"{what} of a newer commit was started, and the store has forgotten it", after=LOOK_AGAIN)
     seen = builds.build_seen(jenkins, effect.job, found.build)
-    if seen.result is Outcome.NOT_BUILT:
-        return None
     why = f"build #{seen.number} of a newer commit was rolled out there, and the store has forgotten it"
     return Done(TriggerRefused(effect.run, effect.attempt, why, newer=seen.sha))
 

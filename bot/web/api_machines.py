@@ -9,22 +9,23 @@ from flask import Blueprint, Response, current_app, request
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.core.rules.unmanaged_builds import attempt_refused
+from bot.core.model.events import BuildHinted
+from bot.core.rules.unmanaged_builds import attempt_refused, job_to_look_in
 from bot.health import judgement
 from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.reporting.messages import words
-from bot.runtime import Runtime
+from bot.runtime import PipelineContext, Runtime
 from bot.store.deliveries import DeliveryPacks
-from bot.store.inbox import read_backlog
+from bot.store.inbox import Accepted, read_backlog
 from bot.store.keys import Keys
 from bot.store.records import Repairs
 from bot.store.scripts import Scripts
 from bot.web.api_operation import Parameter, operation
-from bot.web.problems import Problem
+from bot.web.problems import Problem, answer
 from bot.web.request_shapes import AttemptShape, CallbacksShape, HealthReportShape, ProcessShape
 from bot.web.shapes import Shape, reply
-from bot.web.shared import context_of, runtime
+from bot.web.shared import context_of, runtime, wake_up
 
 machines = Blueprint("machines", __name__)
 
@@ -130,18 +131,32 @@ def _callbacks(here: Runtime) -> Shape:
     problems={
         400: "`attempt` or `build` is no whole number.",
         409: "Nobody waits for this build any more: it must not roll out.",
+        503: "It is not known yet which build carries out this attempt: Jenkins is being asked. Ask again.",
     },
 )
 def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response:
-    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more."""
+    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more.
+
+    503 while it is not known which build carries it out: of two that Jenkins made, only one may go on.
+    """
     context = context_of(pipeline)
-    number, build = _number("attempt", attempt), request.args.get("build", "")
-    known = _number("build", build) if build else None
+    number, given = _number("attempt", attempt), request.args.get("build", "")
+    build = _number("build", given) if given else None
     with context.look() as replica:
-        no = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), known)
+        no = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), build)
+        job = job_to_look_in(replica.board, run, build) if no is None else None
     if no is not None:
         raise Problem(409, f"nobody waits for this build any more: {words(no)}", current=False)
+    if build is not None and job is not None:
+        _look_at(context, BuildHinted(job.controller, job.name, build), f"asks:{run}:{number}")
+        return answer(503, f"nobody knows yet that build #{build} carries out this attempt: Jenkins is being asked")
     return reply({"current": True})
+
+
+def _look_at(context: PipelineContext, hint: BuildHinted, who: str) -> None:
+    """Have a worker ask Jenkins for a build; at most once a second for one attempt, for anybody may name a build."""
+    if context.inbox.add(hint, f"{who}:{int(time.time())}") is Accepted.WAKE_UP:
+        wake_up(context.pipeline.name)
 
 
 def _number(name: str, text: str) -> int:

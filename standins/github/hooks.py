@@ -201,6 +201,7 @@ class Sender:
             delivery.error = str(error)
             delivery.outcome = "failed"
         delivery.seconds = time.monotonic() - began
+        delivery.ended = self._clock.now()
 
 
 def signature(secret: str, body: bytes, algorithm: str = "sha256") -> str:

@@ -136,6 +136,8 @@ class Delivery:
     outcome: str = "pending"
     status_code: int = 0
     seconds: float = 0.0
+    #: When it was answered or given up, in epoch seconds; 0: it has not gone out.
+    ended: float = 0.0
     error: str | None = None
     repository_id: int | None = None
     installation_id: int | None = None

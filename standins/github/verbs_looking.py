@@ -7,6 +7,11 @@ import json
 from standins.github.shapes_pulls import pull_json
 from standins.github.verbs_base import Json, VerbBase
 
+_DELIVERY = (
+    *("id", "guid", "hook_id", "event", "action", "redelivery"),
+    *("outcome", "status_code", "error", "seconds", "ended"),
+)
+
 
 class LookingVerbs(VerbBase):
     """What has been written and what was sent."""
@@ -60,12 +65,11 @@ class LookingVerbs(VerbBase):
             ]
 
     def deliveries(self, event: str | None = None, payloads: bool = False) -> list[Json]:
-        """The webhooks, oldest first: id, guid, event, action, outcome, status_code, redelivery, error."""
-        names = ("id", "guid", "hook_id", "event", "action", "outcome", "status_code", "redelivery", "error", "seconds")
+        """The webhooks, oldest first, each as `_DELIVERY` names it, with its size."""
         rows = []
         for one in list(self._w.sender.log):
             if event in (None, one.event):
-                row = {name: getattr(one, name) for name in names} | {"size": len(one.body)}
+                row = {name: getattr(one, name) for name in _DELIVERY} | {"size": len(one.body)}
                 rows.append(row | ({"payload": json.loads(one.body)} if payloads else {}))
         return rows
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.checker import PROMISES, check, unfinished
-from chaos.records import Records
+from chaos.records import Records, told
 
 Row = dict[str, Any]
 STAGES = ("build", "acceptance", "pre-production", "production")
@@ -366,6 +366,15 @@ def test_a_merge_that_no_webhook_told_is_carried_by_the_next_one() -> None:
     lost_before_one_that_failed(records)
     records.untold = ["c-and-a-half"]
     assert check(records) == []
+
+
+def test_a_webhook_that_was_answered_while_the_store_failed_over_may_be_forgotten() -> None:
+    def webhook(sha: str, status: int, ended: float) -> Row:
+        return {"payload": {"after": sha}, "status_code": status, "ended": ended}
+
+    webhooks = [webhook("a", 202, 9.0), webhook("b", 202, 11.0), webhook("c", 503, 20.0), webhook("d", 202, 20.0)]
+    assert told(webhooks, [(10.0, 12.0)]) == {"a", "d"}
+    assert told([*webhooks, webhook("b", 202, 13.0)], [(10.0, 12.0)]) == {"a", "b", "d"}
 
 
 def test_what_jenkins_builds_again_after_a_crash_is_nobodys_second_build() -> None:

@@ -94,6 +94,19 @@ def test_a_forgotten_build_that_failed_is_built_again(patient: Workshop) -> None
     assert len(patient.builds()) == 2
 
 
+def test_a_build_that_was_told_not_to_roll_out_does_not_hide_the_forgotten_one_that_passed(patient: Workshop) -> None:
+    """Jenkins crashed and built an attempt a second time: the second one ended at once and built nothing."""
+    for result in ("SUCCESS", "NOT_BUILT"):
+        started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
+        patient.release("acceptance", result)
+    before = patient.posts()
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, BuildSeen)
+    assert (event.run, event.number, event.result) == ("S1.1", 1, Outcome.SUCCESS)
+    assert patient.posts() == before
+
+
 def test_a_build_of_another_commit_under_the_same_name_is_not_ours(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.1", "1", sha("another"), "")
     fail_over(patient)
@@ -125,6 +138,16 @@ def test_where_a_newer_commit_was_rolled_out_that_was_forgotten_an_older_one_is_
     assert isinstance(event, TriggerRefused)
     assert event.newer == sha("S1.7")
     assert patient.posts() == before
+
+
+def test_a_build_that_did_nothing_does_not_hide_that_a_newer_commit_was_rolled_out(patient: Workshop) -> None:
+    for result in ("SUCCESS", "NOT_BUILT"):
+        rolled_out_by_the_lost_history(patient, "S1.7", "7")
+        patient.release("production", result)
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger(stage="production"))
+    assert isinstance(event, TriggerRefused)
+    assert event.newer == sha("S1.7")
 
 
 @pytest.mark.parametrize("stamp", ["0", "1", "none"])

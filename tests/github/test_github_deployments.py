@@ -130,6 +130,25 @@ def test_what_the_store_has_forgotten_in_a_fail_over_is_found_and_not_made_twice
     assert asked(shop)[MAKE] == 1
 
 
+def test_a_run_that_starts_again_after_a_loss_goes_on_with_the_deployment_of_its_commit(shop: Workshop) -> None:
+    """Its name may be another now; a deployment of another pipeline or stage is left alone."""
+    shop.context.inbox.tick(TimePassed())
+    shop.do(roll_out(shop, "in_progress", run="S1.1"))
+    shop.do(replace(roll_out(shop, "in_progress", run="S1.1"), stage="another", environment="prod eu"))
+    shop.context.redis.hset(shop.context.keys.meta, "history", "0" * 40)
+    shop.do(roll_out(shop, "success", run="S1.3"))
+    assert [(row["payload"]["interlock"].rpartition("/")[2], row["states"]) for row in deployments(shop)] == [
+        ("production", ["success"]),
+        ("another", []),
+    ]
+
+
+def test_without_a_loss_another_run_of_the_same_commit_makes_a_deployment_of_its_own(shop: Workshop) -> None:
+    for run in ("S1.1", "S1.3"):
+        shop.do(roll_out(shop, "success", run=run))
+    assert len(deployments(shop)) == 2
+
+
 def test_after_a_fail_over_github_is_asked_once_for_what_is_made_then(shop: Workshop) -> None:
     shop.context.inbox.tick(TimePassed())
     shop.context.redis.hset(shop.context.keys.meta, "history", "0" * 40)

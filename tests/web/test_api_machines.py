@@ -27,8 +27,34 @@ def address(story: Story, run: Run, attempt: int | str, stage: str = "pre-produc
 
 
 def test_the_present_attempt_is_answered_200_without_any_token(client: FlaskClient, story: Story, run: Run) -> None:
-    answer = client.get(address(story, run, run.attempt.number), query_string={"version": run.version, "build": "12"})
+    answer = client.get(address(story, run, run.attempt.number), query_string={"version": run.version})
     assert (answer.status_code, answer.json, answer.headers["Cache-Control"]) == (200, {"current": True}, "no-store")
+
+
+def test_of_two_builds_of_an_attempt_only_the_one_that_jenkins_showed_first_may_go_on(
+    client: FlaskClient, story: Story, run: Run
+) -> None:
+    """After a crash Jenkins builds again what it had just started: both ask before either is known."""
+    where = address(story, run, run.attempt.number)
+    for build in (11, 12):
+        answer = client.get(where, query_string={"version": run.version, "build": build})
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "Jenkins is being asked" in answer.json["detail"]
+    first = (story.build(run, None) or run).attempt.build or 0
+    known, again = (client.get(where, query_string={"build": build}) for build in (first, first + 1))
+    assert (known.status_code, again.status_code) == (200, 409)
+    assert again.json["detail"].endswith(f"build #{first} is that of attempt {run.attempt.number}")
+
+
+def test_a_build_that_is_not_known_is_looked_at_once_a_second_at_most(
+    client: FlaskClient, story: Story, run: Run
+) -> None:
+    """Anybody may say that there is a build."""
+    before = story.waiting()
+    for build in range(1, 30):
+        client.get(address(story, run, run.attempt.number), query_string={"build": build})
+    assert 1 <= story.waiting() - before <= 3
 
 
 def test_any_other_is_409_with_a_sentence_that_names_no_person_and_no_title(

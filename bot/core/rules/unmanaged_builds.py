@@ -167,3 +167,13 @@ def _other_build(run: Run, build: int | None) -> Refusal | None:
     if run.attempt.build is None or build in (None, run.attempt.build):
         return None
     return Refusal(No.OTHER_BUILD, run.key, number=run.attempt.number, build=run.attempt.build)
+
+
+def job_to_look_in(board: Board, run: str, build: int | None) -> Job | None:
+    """Where Jenkins has to be asked for this build before it may do its work; None: it need not be.
+
+    Of a live run whose present attempt has no build as far as is known. After a crash Jenkins builds an attempt again
+    that it had just started: each of the two asks, and only the one that is seen first is that of the attempt.
+    """
+    live = board.runs[run]
+    return board.job_of(live) if build is not None and live.attempt.build is None else None

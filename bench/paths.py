@@ -1,4 +1,4 @@
-"""Which files of ours two paths execute: `python -P bench/paths.py`, of whichever checkout `PYTHONPATH` names.
+"""Which files of ours two paths execute: `python -P bench/paths.py`, of the checkout that `PYTHONPATH` names.
 
 The demo is played in one process, with its stand-ins: the web application in threads of a server, every Celery task in
 one other thread. Prints JSON: for each path its files, and of the largest decision of the second
@@ -7,7 +7,6 @@ path, which opens the lock, the files and how often something in one file calls 
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -117,7 +116,9 @@ class Work:
 
 def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
     """The demo up to the fix in pre-production; recorded are its first merge and the end of the fix's build."""
-    from demo.story import Story
+    from bot.store.connection import connect
+    from demo.pictures import first_picture, fourth_picture, second_picture, stands, third_picture
+    from demo.processes import ProcessWorld
     from demo.town import Town
     from launch import Embedded
 
@@ -126,70 +127,38 @@ def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
         server = stack.enter_context(Embedded(folder / "data"))
         town = stack.enter_context(Town(folder))
         os.environ.update(town.env | {"INTERLOCK_REDIS_URL": server.url, "INTERLOCK_LOG_LEVEL": "ERROR"})
-        story = _story(Story, town, server.url, stack)
+        redis = connect(server.url)
+        stack.callback(redis.close)
+        world = ProcessWorld(town, redis)
         work = stack.enter_context(_running(town))
-        story.wait_until_ready()
-        for stage in ("acceptance", "fast-acceptance", "fast-pre-production", "pre-production", "production"):
-            town.jenkins["cdp"].control.hold(town.job(stage))
+        world.start()
         work.clock = False
         time.sleep(2.0)  # what was asked at the beginning is done by then
         with recorder.recording() as files:
-            story._merge("S3", "S3z")
+            world.push("S3", "z")
             _until(lambda: bool(town.jenkins["build"].control.builds()))
         found[TRIGGER] = {"files": _ours(files)}
         work.clock = True
-        story._pass("acceptance", "S3z")
-        for stage in ("pre-production", "production"):
-            story._pass(stage, "S3z")
-        _until(lambda: not story._copy_refreshed().runs)
-        story._first_picture()
-        story._second_picture()
-        story._third_picture()
+        world.wait_until("it has a run", world.live)
+        while world.live():
+            world.pass_build("S3z")
+        first_picture(world)
+        second_picture(world)
+        third_picture(world)
+        world.pass_build("S1e")
+        world.pass_build("S1e")
         work.clock = False
         recorder.decisions.clear()
         with recorder.recording() as files:
-            story._pass("pre-production", "S1e")
-            story._show(4)
+            fourth_picture(world)
+            stands(world, 4)
             time.sleep(2.0)
         found[UNLOCK] = {"files": _ours(files)}
         decided, switches = max(recorder.decisions, key=lambda one: one[1])
         found["decide"] = {"files": _ours(decided), "calls": switches}
         work.clock = True
-        story.let_go()
+        world.let_go()
     return found
-
-
-def _story(kind: Any, town: Any, url: str, stack: ExitStack) -> Any:
-    from rich.console import Console
-
-    from demo.words import Names
-
-    replica, keys, scripts, connect = _replica()
-    redis = connect(url)
-    stack.callback(redis.close)
-    copy = replica(scripts(redis), keys("epages"))
-
-    class Quiet(kind):  # type: ignore[misc]
-        def _copy_refreshed(self) -> Any:
-            self._copy.refresh()
-            return self._copy.board
-
-    return Quiet(town, copy, Names(), Console(file=io.StringIO()), 0.0)
-
-
-def _replica() -> Any:
-    """What it takes to follow the board, by the names of this checkout."""
-    try:
-        from bot.store.connection import connect
-        from bot.store.keys import Keys
-        from bot.store.replica import BoardReplica
-        from bot.store.scripts import Scripts
-    except ModuleNotFoundError:  # a checkout of before
-        from bot.state.connection import connect  # type: ignore[import-not-found,no-redef]
-        from bot.state.copy import Copy as BoardReplica  # type: ignore[import-not-found,no-redef]
-        from bot.state.keys import Keys  # type: ignore[import-not-found,no-redef]
-        from bot.state.scripts import Scripts  # type: ignore[import-not-found,no-redef]
-    return BoardReplica, Keys, Scripts, connect
 
 
 @contextmanager

@@ -13,14 +13,11 @@ import click
 from rich.console import Console
 
 from bot.store.connection import connect
-from bot.store.keys import Keys
-from bot.store.records import Records
-from bot.store.replica import BoardReplica
-from bot.store.scripts import Scripts
-from demo.story import Spoiled, Story
+from demo.processes import ProcessWorld
+from demo.story import Story
 from demo.teller import Teller
-from demo.town import PIPELINE, Town
-from demo.words import Names
+from demo.town import Town
+from demo.verbs import Spoiled
 from launch import LaunchError, Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,25 +48,24 @@ def _play(console: Console, folder: Path, *, keep: bool, pace: float, bind: str 
     began = time.monotonic()
     with Town(folder, bind) as town, Stack(ROOT, data_dir=folder, env=town.env) as stack:
         console.print(f"Interlock runs: web, worker, beat and Redis. The live page: [link]{stack.web_url}[/link]\n")
-        redis, keys, names = connect(stack.url), Keys(PIPELINE), Names()
-        with Teller(console, Records(redis, keys), names) as teller:
-            story = Story(town, BoardReplica(Scripts(redis), keys), names, console, pace)
-            story.wait_until_ready()
-            story.play()
+        world = ProcessWorld(town, connect(stack.url), pace=pace)
+        with Teller(console, world.records, world.names) as teller:
+            Story(world, console).play()
             teller.catch_up()
         seconds = time.monotonic() - began
         console.print(f"\nIt ended in picture 4, as it must, after {seconds:.0f} seconds.", style="bold green")
         if keep:
-            _stay(console, stack.web_url, town.token, story)
+            _stay(console, stack.web_url, world)
 
 
-def _stay(console: Console, url: str, token: str, story: Story) -> None:
+def _stay(console: Console, url: str, world: ProcessWorld) -> None:
+    token = world.town.token
     console.print(f"The page stays open at {url} until Ctrl-C. What was held runs through now.")
     console.print(f"Sign in there with the API token {token} to act.", highlight=False)
     console.print("To look and to act from another terminal:", highlight=False)
     console.print(f"  export INTERLOCK_URL={url} INTERLOCK_TOKEN={token}", highlight=False, soft_wrap=True)
     console.print("  .venv/bin/interlock status", highlight=False)
-    story.let_go()
+    world.let_go()
     try:
         while True:
             time.sleep(3600)

@@ -1,11 +1,11 @@
-"""The four pictures as data: what must be where, what is where, and how the two are drawn and compared."""
+"""The four pictures: how each comes about in any world, what is where then, and how it is drawn and compared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 
-from demo.words import Names
+from demo.verbs import BuildingWorld, Spoiled, StoryWorld
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,20 @@ class Picture:
     queue_2: tuple[str, ...] = ()
     pre_production: frozenset[str] = frozenset()
     production: frozenset[str] = frozenset()
-    fast: tuple[tuple[str, str], ...] = field(default=())
-    locked: bool = False
+    fast: tuple[tuple[str, str], ...] = ()
+    #: Who holds the locks of pre-production.
+    locks: tuple[str, ...] = ()
 
 
 PICTURES = {
     1: Picture(("S1d",), frozenset({"S2b", "S1c", "S3a"}), ("S1b", "S2a"), frozenset({"S1a"})),
-    2: Picture(("S1d",), frozenset({"S2b", "S1c", "S3a"}), ("S1b", "S2a"), locked=True),
+    2: Picture(("S1d",), frozenset({"S2b", "S1c", "S3a"}), ("S1b", "S2a"), locks=("S1a",)),
     3: Picture(
         ("S1d",),
         frozenset({"S2b", "S1c", "S3a"}),
         ("S1b", "S2a"),
         fast=(("fast acceptance", "S1e"),),
-        locked=True,
+        locks=("S1a",),
     ),
     4: Picture((), frozenset({"S2b", "S3a"}), (), frozenset({"S2a"}), frozenset({"S1e"})),
 }
@@ -42,41 +43,85 @@ TITLES = {
 }
 
 
-def seen(view: dict[str, Any], names: Names) -> Picture:
-    """The picture that a view of the board shows."""
-    stages = {stage["name"]: stage for stage in view["stages"]}
+# -- how they come about -----------------------------------------------------------------------------------------------
 
-    def queued(stage: str) -> tuple[str, ...]:
-        return tuple(names.of(tile["sha"]) for tile in reversed(stages[stage]["queue"]["runs"]))
 
-    def inside(stage: str) -> frozenset[str]:
-        return frozenset(names.of(tile["sha"]) for tile in stages[stage]["inside"]["runs"])
+def first_picture(world: BuildingWorld) -> None:
+    """Seven runs of the services S1 to S3 are on their way."""
+    for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
+        world.merge_up_to(service, letter, before="pre-production")
+    for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
+        world.merge_up_to(service, letter, before="acceptance")
 
-    fast = tuple(
-        (f"fast {name}", names.of(tile["sha"]))
-        for name, stage in stages.items()
-        if stage["fast"]
-        for tile in stage["fast"]["inside"]["runs"]
-    )
-    locked = bool(stages["pre-production"]["locks"])
+
+def second_picture(world: BuildingWorld) -> None:
+    """S1a fails in pre-production."""
+    world.fail_build("S1a", tests=("CheckoutTest.paysWithCard",))
+
+
+def third_picture(world: BuildingWorld) -> None:
+    """The fix S1e is merged, passes its build, and enters the fast lane."""
+    world.merge("S1", "e")
+    world.pass_build("S1e")
+
+
+def fourth_picture(world: BuildingWorld) -> None:
+    """S1e passes the fast lane and pre-production."""
+    world.pass_fix("S1e")
+
+
+def tell(world: BuildingWorld, shown: Callable[[int], None] = lambda _: None) -> None:
+    """All four, in a world that has begun; `shown` is called with the number of each while it stands.
+
+    Raises Spoiled with the differences if one does not come about.
+    """
+    for number, come_about in enumerate((first_picture, second_picture, third_picture, fourth_picture), 1):
+        come_about(world)
+        world.end_withdrawn()
+        stands(world, number)
+        shown(number)
+
+
+def everybody_else_passes(world: BuildingWorld) -> None:
+    """After the pictures: whoever is left passes all that is before it."""
+    for name in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
+        world.pass_build(name)
+
+
+# -- what is seen ------------------------------------------------------------------------------------------------------
+
+
+def stands(world: StoryWorld, number: int) -> None:
+    """A picture has come about. Raises Spoiled with the differences."""
+    wanted = PICTURES[number]
+    try:
+        world.wait_until(f"picture {number} stands", lambda: seen(world) == wanted)
+    except Spoiled as error:
+        found = seen(world)
+        raise Spoiled("\n".join([f"{error}:", *differences(wanted, found), drawn(found)])) from error
+
+
+def seen(world: StoryWorld) -> Picture:
+    """What is where now."""
+    fast = ("fast acceptance", "fast pre-production")
     return Picture(
-        queued("acceptance"),
-        inside("acceptance"),
-        queued("pre-production"),
-        inside("pre-production"),
-        inside("production"),
-        fast,
-        locked,
+        tuple(world.queue("acceptance")),
+        frozenset(world.runs_in("acceptance")),
+        tuple(world.queue("pre-production")),
+        frozenset(world.runs_in("pre-production")),
+        frozenset(world.runs_in("production")),
+        tuple((step, name) for step in fast for name in world.runs_in(step)),
+        tuple(world.locks("pre-production")),
     )
 
 
 def drawn(picture: Picture) -> str:
     """The picture as it stands in the design."""
 
-    def box(names: Any) -> str:
+    def box(names: Iterable[str]) -> str:
         return " ".join(sorted(names, reverse=True))
 
-    lock = "LOCKED: " if picture.locked else ""
+    lock = "LOCKED: " if picture.locks else ""
     lines = [
         f"merge -> build -> [queue 1: {' '.join(picture.queue_1)}] -> (acceptance: {box(picture.acceptance)})",
         f"  -> [queue 2: {' '.join(picture.queue_2)}] -> ({lock}pre-production: {box(picture.pre_production)})",
@@ -88,14 +133,13 @@ def drawn(picture: Picture) -> str:
 
 def differences(wanted: Picture, found: Picture) -> list[str]:
     """Where a picture differs from what it should be, one line each; none if it is right."""
+    pairs = [(each.name, getattr(wanted, each.name), getattr(found, each.name)) for each in fields(Picture)]
     return [
-        f"{name.replace('_', ' ')}: expected {_shown(getattr(wanted, name))}, found {_shown(getattr(found, name))}"
-        for name in wanted.__dataclass_fields__
-        if getattr(wanted, name) != getattr(found, name)
+        f"{name.replace('_', ' ')}: expected {_shown(expected)}, found {_shown(there)}"
+        for name, expected, there in pairs
+        if expected != there
     ]
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "locked" if value else "open"
-    return " ".join(str(v) for v in (sorted(value) if isinstance(value, frozenset) else value)) or "nobody"
+def _shown(names: Iterable[object]) -> str:
+    return " ".join(map(str, sorted(names, key=str) if isinstance(names, frozenset) else names)) or "nobody"

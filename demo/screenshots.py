@@ -18,13 +18,11 @@ from rich.console import Console
 
 import demo.browser
 from bot.store.connection import connect
-from bot.store.keys import Keys
-from bot.store.replica import BoardReplica
-from bot.store.scripts import Scripts
 from demo.__main__ import ROOT
-from demo.story import Spoiled, Story
+from demo.processes import ProcessWorld
+from demo.story import Story
 from demo.town import PIPELINE, Town
-from demo.words import Names
+from demo.verbs import Spoiled
 from launch import LaunchError, Stack
 
 if TYPE_CHECKING:
@@ -99,15 +97,13 @@ def _play(console: Console, folder: Path, browser: Browser) -> list[Path]:
             if number == 3:
                 _while_locked(camera, base, town.token)
 
-        copy = BoardReplica(Scripts(connect(stack.url)), Keys(PIPELINE))
-        story = Story(town, copy, Names(), Console(file=io.StringIO()), pace=0.2, shown=picture)
-        story.wait_until_ready()
-        story.play()
+        world = ProcessWorld(town, connect(stack.url), pace=0.2)
+        Story(world, Console(file=io.StringIO()), shown=picture).play()
         camera.take("run", f"{base}/runs/S1.5")
         camera.take("locks", f"{base}/locks")
         camera.take("lock-report", f"{base}/locks/pre-production/S1.1")
-        story.let_go()
-        story.wait_until_all_have_ended()
+        world.let_go()
+        world.wait_until("all runs have ended", lambda: not world.live())
         camera.take("statistics", f"{base}/statistics")
         return camera.taken
 

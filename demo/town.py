@@ -26,6 +26,8 @@ PARAMETERS = [
 SERVICES = {"S1": "shop/s1", "S2": "shop/s2", "S3": "shop/s3"}
 #: What the owners of the jobs wrote there; a banner must leave it as it is.
 OWNERS_TEXT = "Rolls out to pre-production.\nAsk #shop-release before you touch it."
+#: Who may do everything: `demo`, whose token the demo prints, and Ann of the stories.
+PEOPLE = ("demo", "ann")
 #: How long a build takes that nobody holds, in seconds.
 BUILD_SECONDS = 0.8
 
@@ -54,7 +56,9 @@ class Town:
         self.mailbox = Mailbox()
         self._secret = secrets.token_hex(16)
         self._callback = secrets.token_hex(16)
-        self.token = secrets.token_hex(16)
+        #: The API tokens of the people who may do everything, by their names.
+        self.tokens = {name: secrets.token_hex(16) for name in PEOPLE}
+        self.token = self.tokens["demo"]
         self._session = secrets.token_hex(16)
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
@@ -91,7 +95,7 @@ class Town:
             "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
             "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
             "INTERLOCK_JENKINS_TOKEN_CDP": "token",
-            "INTERLOCK_API_TOKENS": f"demo:{self.token}",
+            "INTERLOCK_API_TOKENS": ",".join(f"{name}:{token}" for name, token in self.tokens.items()),
             "INTERLOCK_SESSION_SECRETS": self._session,
             "INTERLOCK_NOTIFY_URLS": f"mail={mail}",
             "INTERLOCK_LOG_LEVEL": "INFO",
@@ -129,7 +133,7 @@ class Town:
             "escalation": [{"after": "15m", "to": ["mail"]}],
         }
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
-        example["pipelines"][0]["roles"]["admin"].append({"name": "demo"})  # whose token the demo prints
+        example["pipelines"][0]["roles"]["admin"] += [{"name": name} for name in PEOPLE]
         example["pipelines"] += [_like(example["pipelines"][0], each) for each in self._others]
         (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
 

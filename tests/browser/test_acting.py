@@ -21,7 +21,6 @@ from bot.core.model.run import Status
 from bot.store.tokens import Tokens
 from demo.story import Story
 from demo.town import PIPELINE, Town
-from demo.words import Names
 from tests.end_to_end.world import World, until, world
 from tests.web.plain import OverHttp, PlainBrowser
 
@@ -198,8 +197,8 @@ def _watched(context: BrowserContext, complaints: list[str]) -> Page:
 @pytest.fixture(scope="module")
 def fourth_picture(town: World, browser: Browser) -> World:
     """The four pictures have unfolded before somebody who only looks on."""
-    names = Names()
-    story = Story(town.town, town.copy, names, Console(file=StringIO()), pace=1.0, patience=60.0)
+    town.pace = 1.0
+    story = Story(town, Console(file=StringIO()))
     failures: list[BaseException] = []
 
     def play() -> None:
@@ -230,6 +229,8 @@ def fourth_picture(town: World, browser: Browser) -> World:
         assert not player.is_alive()
         assert failures == []
         assert page.evaluate("window.sameDocument") is True
+    town.pace = 0.0
+    town.let_go("build")
     return town
 
 
@@ -263,7 +264,7 @@ def _locks(site: World, olga: Driver) -> None:
             olga.choose("fixes may enter", let_fixes_in="yes", until="2h")
         olga.press("Lock production", f"the fair, {number}")
         olga.reads(f"Done: production is locked: the fair, {number}")
-    locks = site.board().locks_of("production")
+    locks = site.board_now().locks_of("production")
     assert [(lock.by, lock.let_fixes_in, lock.until is not None) for lock in locks] == [
         ("olga", True, True),
         ("olga", False, False),
@@ -273,12 +274,12 @@ def _locks(site: World, olga: Driver) -> None:
     olga.choose("production stays locked by olga and olga", lock=locks[1].key)
     olga.press("Unlock production", "over")
     olga.reads("Done: ")
-    assert [lock.key for lock in site.board().locks_of("production")] == [locks[0].key, locks[2].key]
+    assert [lock.key for lock in site.board_now().locks_of("production")] == [locks[0].key, locks[2].key]
     olga.open(f"{BASE}/act/unlock?stage=production")
     olga.choose("opens 2 locks of production", lock="all")
     olga.press("Unlock production", "all over")
     olga.reads("Done: ")
-    assert site.board().locks_of("production") == []
+    assert site.board_now().locks_of("production") == []
 
 
 def _queue(site: World, olga: Driver) -> str:
@@ -287,18 +288,18 @@ def _queue(site: World, olga: Driver) -> str:
     olga.follow("Pause…")
     olga.press(f"Pause {PIPELINE}", "to see")
     olga.reads("Paused by olga")
-    first, second = (_waiting(site, site.merge(service)) for service in ("S3", "S1"))
+    first, second = (_waiting(site, site.push(service)) for service in ("S3", "S1"))
     olga.open(f"{BASE}/runs/{second}")
     olga.follow("Move to the front…")
     olga.press(f"Move {second} to the front", "the fair")
     olga.reads("moved to the front of the queue")
-    board = site.board()
+    board = site.board_now()
     assert next(iter(board.queue(board.runs[second].step))).key == second
     olga.open(f"{BASE}/runs/{first}")
     olga.follow("Cancel…")
     olga.press(f"Cancel {first}", "not wanted")
     olga.reads("Done: ")
-    assert first not in site.board().runs
+    assert first not in site.board_now().runs
     return second
 
 
@@ -319,12 +320,12 @@ def _fast_lane(site: World, olga: Driver, run: str) -> None:
     olga.choose(f"{run} changes to the fast lane", into="pre-production")
     olga.press("Send S1 on the fast lane", "a fix for all")
     olga.reads("Done: ")
-    assert site.board().runs[run].lane == "fast"
+    assert site.board_now().runs[run].lane == "fast"
     olga.open(BASE)
     olga.follow("Resume…")
     olga.press(f"Resume {PIPELINE}", "seen")
     olga.reads("Done: ")
-    assert site.board().header.mode is Mode.RUN
+    assert site.board_now().header.mode is Mode.RUN
 
 
 def _mode(site: World, pia: Driver) -> None:
@@ -336,16 +337,16 @@ def _mode(site: World, pia: Driver) -> None:
         pia.follow(link)
         pia.press(button, "to see")
         pia.reads("Done: ")
-        assert site.board().header.mode is mode
+        assert site.board_now().header.mode is mode
 
 
 def _retry(site: World, dora: Driver) -> str:
     """A run fails in pre-production, and is retried from the banner; then it fails again. Returns the run."""
     key = until("a run is in pre-production", lambda: _inside(site, "pre-production") or _let_one_in(site))
     for again in (True, False):
-        until(f"{key} runs", lambda: site.board().runs[key].status is Status.RUNNING)
+        until(f"{key} runs", lambda: site.board_now().runs[key].status is Status.RUNNING)
         _release(site, "pre-production", key, "FAILURE")
-        until(f"{key} has failed", lambda: site.board().runs[key].status is Status.FAILED)
+        until(f"{key} has failed", lambda: site.board_now().runs[key].status is Status.FAILED)
         if again:
             dora.open(BASE)
             dora.follow(f"Retry {key}…")
@@ -356,7 +357,7 @@ def _retry(site: World, dora: Driver) -> str:
 
 def _inside(site: World, stage: str) -> str:
     """A run of the main lane that is in the stage; empty: none is."""
-    runs = site.board().runs.values()
+    runs = site.board_now().runs.values()
     step = Step(stage)
     return next((run.key for run in runs if run.step == step and run.status is Status.RUNNING), "")
 
@@ -366,12 +367,12 @@ def _let_one_in(site: World) -> str:
     key = _inside(site, "acceptance")
     if key:
         _release(site, "acceptance", key, "SUCCESS")
-        until(f"{key} has left acceptance", lambda: site.board().runs[key].step.stage != "acceptance")
+        until(f"{key} has left acceptance", lambda: site.board_now().runs[key].step.stage != "acceptance")
     return ""
 
 
 def _release(site: World, stage: str, key: str, result: str) -> None:
-    sha = site.board().runs[key].position.sha
+    sha = site.board_now().runs[key].position.sha
     control = site.town.jenkins["cdp"].control
     control.release(site.town.job(stage), match={"INTERLOCK_SHA": sha}, result=result, seconds=60)
 
@@ -383,14 +384,14 @@ def _unlock(site: World, olga: Driver, key: str) -> None:
     olga.reads("Opens the lock of pre-production")
     olga.press("Unlock pre-production", "over")
     olga.reads("Done: ")
-    assert site.board().locks_of("pre-production") == []
+    assert site.board_now().locks_of("pre-production") == []
 
 
 def _dead_letters(site: World, pia: Driver) -> None:
     """GitHub refuses a status twice; one of them is tried again, the other dropped."""
     for button in ("Retry", "Drop"):
         site.town.github.control.fault("status", route=r"POST /repos/\*/\*/statuses/", count=1, status=422, body="{}")
-        site.merge("S3", "one whose status GitHub does not take")
+        site.push("S3", title="one whose status GitHub does not take")
         until("there is a dead letter", lambda: site.redis.hlen(site.keys.dead_letters))
         pia.open(f"{BASE}/dead-letters")
         pia.reads("commit status")

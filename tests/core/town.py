@@ -34,7 +34,7 @@ from bot.reporting.explain import why
 from bot.reporting.run_report import Button
 from bot.reporting.view import View, view
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
-from tests.story_world import BuildingWorld
+from demo.verbs import BuildingWorld
 from tests.texts import text_of
 
 

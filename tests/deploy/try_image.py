@@ -26,12 +26,9 @@ import yaml
 from rich.console import Console
 
 from bot.store.connection import connect
-from bot.store.keys import Keys
-from bot.store.replica import BoardReplica
-from bot.store.scripts import Scripts
+from demo.processes import ProcessWorld
 from demo.story import Story
 from demo.town import PIPELINE, Town
-from demo.words import Names
 from launch import Embedded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,13 +201,13 @@ def play(machine: Machine, place: Path) -> list[str]:
             stack.enter_context(machine.service(name, env, place / "interlock.yaml"))
         redis = connect(store.url)
         stack.callback(redis.close)
-        story = Story(town, BoardReplica(Scripts(redis), Keys(PIPELINE)), Names(), Console(quiet=True), 0.0, 120.0)
-        story.wait_until_ready()
+        world = ProcessWorld(town, redis, patience=120.0)
+        world.start()
         click.echo(f"web, worker and beat work {time.monotonic() - began:.1f} s after the first `podman run`")
         began = time.monotonic()
-        story.play()
-        story.let_go()
-        story.wait_until_all_have_ended()
+        Story(world, Console(quiet=True)).play()
+        world.let_go()
+        world.wait_until("all runs have ended", lambda: not world.live())
         click.echo(f"the four pictures came about, and every run has ended, in {time.monotonic() - began:.1f} s")
         wrong += _inside(machine, f"http://{town.bind}")
     return wrong

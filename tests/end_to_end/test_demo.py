@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(270)
 def test_the_demo_ends_in_picture_4() -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("INTERLOCK_")}
     command = [sys.executable, "-m", "demo", "--pace", "0"]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     told = done.stdout.splitlines()
     shown = [line.strip("╭─╮ ") for line in told if line.startswith("╭")]

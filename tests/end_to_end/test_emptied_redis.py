@@ -54,7 +54,7 @@ class Running:
         stages = self.view()["stages"]
         return {run["title"] for s in stages for place in ("queue", "inside") for run in s[place]["runs"]}
 
-    def merge(self, service: str) -> None:
+    def push(self, service: str) -> None:
         self.town.github.control.push(service, message=f"a change of {service}")
 
     def until(self, what: str, ready: Callable[[], object], seconds: float = 45) -> None:
@@ -68,7 +68,7 @@ class Running:
         control = self.town.jenkins["cdp"].control
         control.rule("shop/pre-production", result="FAILURE", count=1)
         self.until("ready", lambda: self.redis.hlen(f"interlock:{{{PIPELINE}}}:board") > 4)
-        self.merge("shop/s1")
+        self.push("shop/s1")
         self.until("the lock", lambda: "pre-production" in self.locks())
         self.until("the banner", lambda: self.description() != OWNERS_TEXT)
 
@@ -103,7 +103,7 @@ def test_a_redis_that_is_emptied_under_living_processes_is_noticed_at_once(town:
         assert again.startswith("S1 ") and closed == "state was lost: look, then unlock"
         assert here.view()["state_lost"]["locked"] == ["pre-production", "production"]
         here.until("the page", lambda: "was lost (the store was emptied while Interlock ran)" in here.page())
-        here.merge("shop/s2")  # what comes in now is decided
+        here.push("shop/s2")  # what comes in now is decided
         here.until("the merge", lambda: any("shop/s2" in title for title in here.runs()))
         here.until("the banner", lambda: "state was lost" in here.description())
         here.until("people are told", lambda: any("state was lost" in s for s in town.mailbox.subjects))
@@ -121,13 +121,13 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
     cdp, github = town.jenkins["cdp"].control, town.github.control
     with interlock(town, tmp_path) as before:
         cdp.rule("shop/pre-production", result="FAILURE", count=1)
-        broken = before.merge("S1", "breaks it")
-        until("the lock", lambda: before.board().locks)
+        broken = before.push("S1", title="breaks it")
+        until("the lock", lambda: before.board_now().locks)
         until("the banner", lambda: "interlock-lock" in cdp.description("shop/pre-production"))
-        waits = before.merge("S2", "waits")
+        waits = before.push("S2", title="waits")
         until("it waits", lambda: (run := before.run_of(waits)) and run.step.stage == "pre-production")
         cdp.rule("shop/acceptance", duration=8.0, count=1)
-        runs = before.merge("S3", "is being built")
+        runs = before.push("S3", title="is being built")
         until("its build runs", lambda: before.builds("acceptance", runs))
         before.redis.flushall()
     empty(tmp_path)
@@ -136,21 +136,21 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
     with interlock(town, tmp_path) as after:
         until(
             "both stages are closed",
-            lambda: {"pre-production/lost", "production/lost"} <= after.board().locks.keys(),
+            lambda: {"pre-production/lost", "production/lost"} <= after.board_now().locks.keys(),
         )
-        until("the lock stands again", lambda: "S1" in {lock.service for lock in after.board().locks.values()})
+        until("the lock stands again", lambda: "S1" in {lock.service for lock in after.board_now().locks.values()})
         for place in ("/readyz", f"/p/{PIPELINE}"):
             until(place, lambda place=place: "to be confirmed or unlocked: pre-production: S1 " in after.get(place)[1])
         until("people are told", lambda: after.mails("state was lost"))
         for stage in ("pre-production", "production"):
             done = after.typed("unlock", stage, "--lock", f"{stage}/lost", "--reason", "looked")
             assert "done" in done, done
-        assert [lock.service for lock in after.board().locks.values()] == ["S1"]
-        fix = after.merge("S1", "mends it")
+        assert [lock.service for lock in after.board_now().locks.values()] == ["S1"]
+        fix = after.push("S1", title="mends it")
         for sha in (fix, lost, runs):
             until(f"{sha[:7]} is delivered", lambda sha=sha: after.builds("production", sha), 90)
-        until("nothing is on its way", lambda: not after.board().runs)
-        assert not after.board().locks
+        until("nothing is on its way", lambda: not after.board_now().runs)
+        assert not after.board_now().locks
         assert cdp.description("shop/pre-production") == OWNERS_TEXT
         assert after.typed("dead-letters").startswith("There are no dead letters")
     twice = {place: number for place, number in builds(town).items() if number > 1}

@@ -71,12 +71,12 @@ def is_over(running: World, cause: str) -> None:
 def test_a_worker_that_hangs_with_a_merge_waiting(well: World) -> None:
     """The web process finds it by itself, and while it lasts nobody is told that there is nothing to do."""
     well.town.jenkins["cdp"].control.hold(well.town.job("acceptance"))
-    held = well.merge("S1", "one that is on its way")
+    held = well.push("S1", title="one that is on its way")
     acceptance = "acceptance"
     until("it is there", lambda: (run := well.run_of(held)) and run.step.stage == acceptance and run.attempt.build)
     assert "Nothing to do" in well.typed("why", "S1")
     with well.stopped("worker"):
-        well.merge("S2", "one that nobody decides")
+        well.push("S2", title="one that nobody decides")
         is_told(well, "worker", "no worker is running", "down")
         why = well.typed("why", "S1")
         assert "Interlock is down" in why
@@ -118,7 +118,7 @@ def test_a_store_that_is_full(well: World) -> None:
     well.redis.config_set("maxmemory", "1")
     try:
         is_told(well, "store", "OOM", "down")
-        missed = well.merge("S3", "one that the door cannot keep")
+        missed = well.push("S3", title="one that the door cannot keep")
         until(
             "GitHub is refused", lambda: any(row["status_code"] == 503 for row in well.town.github.control.deliveries())
         )
@@ -148,7 +148,7 @@ def test_a_store_whose_disk_is_full(well: World) -> None:
 def test_a_dead_letter(well: World) -> None:
     github = well.town.github.control
     github.fault("status", route="POST .*/statuses", count=1, status=422, body='{"message": "Validation Failed"}')
-    well.merge("S1", "one whose status GitHub does not take")
+    well.push("S1", title="one whose status GitHub does not take")
     is_told(well, "dead-letters", "1 action of epages was given up", "degraded")
     assert "done:" in well.typed("dead-letters", "retry", "--all")
     is_over(well, "dead-letters")
@@ -178,5 +178,5 @@ def test_a_store_that_dies_is_told_and_nothing_is_lost(well: World) -> None:
             return False
 
     until("it is back", answers)
-    merged = well.merge("S2", "one after it")
+    merged = well.push("S2", title="one after it")
     until("its build runs", lambda: well.builds("build", merged) == 1)

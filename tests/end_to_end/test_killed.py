@@ -63,7 +63,7 @@ def calm(running: World) -> World:
     until("all processes run", lambda: all(running.stack.supervisor.pid(name) for name in ("worker", "beat", "web")))
     until("Interlock is well", lambda: running.ready()[1]["status"] == "ok")
     # Not the outbox: what GitHub is told may rest for a minute.
-    until("no run is on its way", lambda: not running.board().runs and not trigger_slots(running))
+    until("no run is on its way", lambda: not running.board_now().runs and not trigger_slots(running))
     return running
 
 
@@ -95,7 +95,7 @@ def test_web_before_the_script(calm: World) -> None:
     """web, before the script has run"""
     restarts, before = calm.stack.supervisor.restarts("web"), len(delivered(calm))
     with calm.stopped("web"):
-        sha = calm.merge("S1")  # the kernel takes the connection, and nobody reads it
+        sha = calm.push("S1")  # the kernel takes the connection, and nobody reads it
         kill_family(calm, "web")
     until("GitHub has its answer", lambda: len(delivered(calm)) > before)
     assert 202 not in delivered(calm)[before:]
@@ -109,7 +109,7 @@ def test_web_after_it(calm: World) -> None:
     """web, after it"""
     restarts, before = calm.stack.supervisor.restarts("web"), len(delivered(calm))
     with calm.stopped("worker", "beat"):
-        sha = calm.merge("S2")
+        sha = calm.push("S2")
         until("GitHub has its answer", lambda: 202 in delivered(calm)[before:])
         kill_family(calm, "web")
         # It died before the wake-up went out: there is none.
@@ -150,7 +150,7 @@ def caught_in_a_turn(running: World) -> tuple[list[str], bool]:
     """Several merges come in at once, and the worker is stopped in the middle of the turn that decides them."""
     worker, redis, keys = running.pid("worker"), running.redis, running.keys
     os.kill(worker, signal.SIGSTOP)
-    shas = [running.merge(service, f"{number} of many") for number in range(6) for service in SERVICES]
+    shas = [running.push(service, title=f"{number} of many") for number in range(6) for service in SERVICES]
     until("they are kept", lambda: waiting(running) >= len(shas))
     version = redis.hget(keys.meta, "version")
     os.kill(worker, signal.SIGCONT)
@@ -181,7 +181,7 @@ def test_worker_after_the_commit(calm: World) -> None:
     restarts, held = calm.stack.supervisor.restarts("worker"), calm.keys.claimed("jenkins")
     others = {f"somebody-else-{n}": (time.time() + 3_600) * 1000 for n in range(LIMITS["jenkins"])}
     calm.redis.zadd(held, others)  # as if all that may be under way at Jenkins were: so it waits in the outbox
-    sha = calm.merge("S3")
+    sha = calm.push("S3")
     run = until("it is decided", lambda: calm.run_of(sha))
     assert run.status is Status.STARTING
     assert calm.redis.hexists(calm.keys.outbox, f"trigger/{run.key}/{run.attempt.number}") or trigger_slots(calm)
@@ -201,7 +201,7 @@ def test_worker_in_the_middle_of_a_trigger(calm: World) -> None:
     restarts = calm.stack.supervisor.restarts("worker")
     control = calm.town.jenkins["build"].control
     control.fault("delay", route=POST, count=1, seconds=3.0)
-    sha = calm.merge("S1")
+    sha = calm.push("S1")
     run = until("its trigger goes out", lambda: posted(calm, sha))
     calm.send("worker", signal.SIGKILL)
     (slot,) = trigger_slots(calm)
@@ -225,7 +225,7 @@ def test_beat(calm: World) -> None:
     """beat"""
     restarts = calm.stack.supervisor.restarts("beat")
     calm.send("beat", signal.SIGKILL)
-    sha = calm.merge("S2")
+    sha = calm.push("S2")
     is_built_once(calm, sha)
     is_restarted(calm, "beat", restarts)
     until("the clock ticks again", lambda: "beat" not in calm.causes())
@@ -233,7 +233,7 @@ def test_beat(calm: World) -> None:
 
 def test_redis(calm: World) -> None:
     """Redis"""
-    sha = calm.merge("S3")
+    sha = calm.push("S3")
     run = until("it is decided", lambda: calm.run_of(sha))
     killed(calm, lambda: None)
     until("it is as it was", lambda: answered(calm, lambda: calm.run_of(sha) or calm.builds("build", sha)))
@@ -248,7 +248,7 @@ def test_redis_after_a_power_failure(calm: World) -> None:
     before = len(delivered(calm))
     with calm.stopped("worker", "beat"):
         size = file.stat().st_size
-        sha = calm.merge("S1")
+        sha = calm.push("S1")
         until("GitHub has its answer", lambda: 202 in delivered(calm)[before:])
         killed(calm, lambda: os.truncate(file, size))  # the disk never saw what came after
     is_built_once(calm, sha)

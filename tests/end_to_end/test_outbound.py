@@ -62,7 +62,7 @@ def test_nothing_is_lost_and_doubles_have_one_id_when_beat_is_killed(
         return 200, {}
 
     receiver.answer = answer
-    shas = [running.merge(service) for service in ("S1", "S2", "S3")]
+    shas = [running.push(service) for service in ("S1", "S2", "S3")]
     for sha in shas:
         until("it is rolled out", lambda sha=sha: running.builds("production", sha) >= 1 and not running.run_of(sha))
     facts = logged(running)

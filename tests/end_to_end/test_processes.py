@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from redis.exceptions import RedisError
 from rich.console import Console
 
 from bot.store.connection import connect
-from bot.store.keys import Keys
-from bot.store.replica import BoardReplica
-from bot.store.scripts import Scripts
+from demo.processes import ProcessWorld
 from demo.story import Story
-from demo.town import PIPELINE, Town
-from demo.words import Names
+from demo.town import Town
 from launch import BackOff, Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,26 +24,23 @@ LONE = {"INTERLOCK_WORKERS": "1"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-class Steadfast(BoardReplica):
-    """A reader that goes on after the server was killed."""
-
-    def refresh(self) -> None:
-        with suppress(RedisError):  # it is being restarted: what was seen last is still true enough to wait on
-            super().refresh()
-
-
-class Disturbed(Story):
-    """The story of the demo, with something done before chosen steps of it."""
+class Disturbed(ProcessWorld):
+    """Processes to which something is done before chosen steps of a story."""
 
     disturb: Callable[[str], None]
 
-    def _merge(self, service: str, name: str) -> None:
-        self.disturb(f"merge {name}")
-        super()._merge(service, name)
+    def push(self, service: str, letter: str = "", *, title: str = "") -> str:
+        self.disturb(f"merge {service}{letter}")
+        return super().push(service, letter, title=title)
 
-    def _release(self, stage: str, name: str, result: str, **how: Any) -> None:
-        self.disturb(f"{stage} {name}")
-        super()._release(stage, name, result, **how)
+    def pass_build(self, *names: str) -> None:
+        for name in names:
+            self.disturb(f"{self.at(name)} {name}")
+            super().pass_build(name)
+
+    def fail_build(self, name: str, tests: tuple[str, ...] = ()) -> None:
+        self.disturb(f"{self.at(name)} {name}")
+        super().fail_build(name, tests)
 
 
 @pytest.fixture
@@ -60,21 +51,18 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Stack:
     """Start everything, play the four pictures, and stop; returns the stack as it was."""
-    said = io.StringIO()
     with ExitStack() as running:
         stack = running.enter_context(
             Stack(ROOT, data_dir=folder, env={**town.env, **LONE}, back_off=BackOff(first=0.1))
         )
         redis = connect(stack.url)
         running.callback(redis.close)
-        copy = Steadfast(Scripts(redis), Keys(PIPELINE))
-        story = Disturbed(town, copy, Names(), Console(file=said, width=120), pace=0.0, patience=180.0)
-        story.disturb = lambda step: disturb(stack, step)
+        world = Disturbed(town, redis, patience=180.0)
+        world.disturb = lambda step: disturb(stack, step)
         try:
-            story.wait_until_ready()
-            story.play()
+            world.start()
+            Story(world, Console(quiet=True)).play()
         except BaseException:
-            sys.stdout.write(said.getvalue())
             sys.stdout.write("\n".join((folder / "log" / "worker.log").read_text().splitlines()[-40:]))
             raise
         return stack

@@ -69,12 +69,12 @@ def reload(interlock: World, *words: str) -> tuple[int, str]:
 
 
 def capacity(interlock: World) -> int | None:
-    return interlock.board().pipeline.stage("acceptance").capacity
+    return interlock.board_now().pipeline.stage("acceptance").capacity
 
 
 def in_acceptance(interlock: World) -> list[str]:
     return sorted(
-        run.key for run in interlock.board().runs.values() if run.step == Step("acceptance") and run.holds_slot
+        run.key for run in interlock.board_now().runs.values() if run.step == Step("acceptance") and run.holds_slot
     )
 
 
@@ -90,7 +90,7 @@ def all_use_what_is_in_force(interlock: World) -> bool:
 
 def test_a_raised_capacity_lets_in_who_waits_and_no_process_starts_anew(interlock: World) -> None:
     for service in ("S1", "S2"):
-        sha = interlock.merge(service)
+        sha = interlock.push(service)
         until(
             f"{service} has passed its build",
             lambda sha=sha: (run := interlock.run_of(sha)) and run.step == Step("acceptance"),
@@ -170,11 +170,11 @@ def test_a_worker_that_wakes_up_late_does_not_bring_back_what_it_had(interlock: 
     with interlock.stopped("worker"):
         apply(interlock.redis, propose(interlock.redis, load(file_of(interlock)), file_of(interlock)), "this test")
         until("the other worker has decided with it", lambda: capacity(interlock) == 5)
-        revision = interlock.board().header.revision
+        revision = interlock.board_now().header.revision
     until("both use it", lambda: all_use_what_is_in_force(interlock))
-    sha = interlock.merge("S3")
+    sha = interlock.push("S3")
     until("turns go on", lambda: interlock.run_of(sha))
-    assert (interlock.board().header.revision, capacity(interlock)) == (revision, 5)
+    assert (interlock.board_now().header.revision, capacity(interlock)) == (revision, 5)
 
 
 def test_a_file_that_was_replaced_does_not_come_back_with_a_restart(interlock: World, tmp_path: Path) -> None:

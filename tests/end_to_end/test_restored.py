@@ -37,12 +37,12 @@ def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town
     cdp, file = town.jenkins["cdp"].control, tmp_path / "interlock.backup"
     with interlock(town, tmp_path) as before:
         cdp.rule("shop/pre-production", result="FAILURE", count=1)
-        broken = before.merge("S1", "breaks it")
-        until("the lock", lambda: before.board().locks)
-        waits = before.merge("S2", "waits")
+        broken = before.push("S1", title="breaks it")
+        until("the lock", lambda: before.board_now().locks)
+        waits = before.push("S2", title="waits")
         until("it waits", lambda: (run := before.run_of(waits)) and run.step and run.step.stage == "pre-production")
         cdp.rule("shop/acceptance", duration=6.0, count=1)
-        runs = before.merge("S3", "is being built")
+        runs = before.push("S3", title="is being built")
         until("its build runs", lambda: before.builds("acceptance", runs))
 
         done = here(tmp_path, "backup", str(file))
@@ -54,10 +54,10 @@ def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town
         assert refused.exit_code == 1
         assert "Interlock runs (" in refused.output
 
-        fix = before.merge("S1", "mends it")
+        fix = before.push("S1", title="mends it")
         until("what came after the backup is delivered", lambda: before.builds("production", fix))
         until("and so is the rest", lambda: all(before.builds("production", sha) for sha in (waits, runs)))
-        later = before.merge("S2", "merged after the backup")
+        later = before.push("S2", title="merged after the backup")
         until("it is on its way", lambda: before.builds("acceptance", later))
     empty(tmp_path)
     while_down = str(town.github.control.merge(SERVICES["S3"], title="merged meanwhile", author="dana"))
@@ -65,14 +65,14 @@ def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town
     assert done.exit_code == 0, done.output
 
     with interlock(town, tmp_path) as after:
-        newest = after.merge("S1", "merged after the restoration")
+        newest = after.push("S1", title="merged after the restoration")
         for sha in (later, while_down, newest):
             until(f"{sha[:7]} is delivered", lambda sha=sha: after.builds("production", sha))
-        until("nothing is on its way", lambda: not after.board().runs)
+        until("nothing is on its way", lambda: not after.board_now().runs)
         log = after.typed("log", "--limit", "200")
         assert log.count("restored from the backup of") == 1
         assert "state was lost" not in log
-        assert after.board().header.lost is None
+        assert after.board_now().header.lost is None
         assert after.typed("dead-letters").startswith("There are no dead letters")
     twice = {place: number for place, number in builds(town).items() if number > 1}
     assert twice == {}
@@ -82,7 +82,7 @@ def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town
 def test_a_store_that_is_not_empty_is_refused_by_name_and_replaced_after_a_question(town: Town, tmp_path: Path) -> None:
     file = tmp_path / "interlock.backup"
     with interlock(town, tmp_path) as running:
-        sha = running.merge("S1")
+        sha = running.push("S1")
         until("it is delivered", lambda: running.builds("production", sha))
         assert here(tmp_path, "backup", str(file)).exit_code == 0
     refused = here(tmp_path, "restore", str(file))
@@ -96,7 +96,7 @@ def test_a_store_that_is_not_empty_is_refused_by_name_and_replaced_after_a_quest
     assert done.exit_code == 0, done.output
     began = time.monotonic()
     with interlock(town, tmp_path) as running:
-        sha = running.merge("S2")
+        sha = running.push("S2")
         until("the next merge is delivered", lambda: running.builds("production", sha))
     assert time.monotonic() - began < 60
     assert all(number == 1 for number in builds(town).values())

@@ -102,7 +102,7 @@ class Scene:
     def until_ready(self, release: Path) -> None:
         until("the worker is ready", lambda: "worker ready" in self.log(release, "worker").read_text(), 120)
 
-    def merge(self, service: str) -> str:
+    def push(self, service: str) -> str:
         return str(self.town.github.control.merge(SERVICES[service], title=f"a change of {service}", author="dana"))
 
     def delivered(self, sha: str) -> bool:
@@ -151,13 +151,13 @@ def test_old_processes_stop_by_themselves_the_new_ones_go_on_and_nothing_is_lost
         until("the heads of main are known", lambda: scene.redis.hexists(Keys(PIPELINE).board, "service/S3"))
         until("the old page is there", lambda: status_of(page) == 200)
         cdp.rule("shop/acceptance", duration=6.0, count=1)
-        first, second = scene.merge("S1"), scene.merge("S2")
+        first, second = scene.push("S1"), scene.push("S2")
         until("a build runs", lambda: scene.started("acceptance", first))
 
         running.enter_context(scene.process(new, "worker"))
         scene.until_ready(new)
         assert scene.schema() == schema_of(new) > schema_of(old)
-        third = scene.merge("S3")  # kept by the old web process
+        third = scene.push("S3")  # kept by the old web process
         assert worker.wait(60) == REFUSED
         said = scene.log(old, "worker").read_text()
         assert f"has schema {schema_of(new)}, this version understands up to {schema_of(old)}" in said

@@ -126,18 +126,18 @@ def _play(here: World, made: Marked) -> None:
     """A stage locks, a worker and the store are killed, both sides fail, and strangers send what they can."""
     jenkins, github = here.town.jenkins["cdp"].control, here.town.github.control
     jenkins.hold(here.town.job("pre-production"))
-    here.merge("S1")
+    here.push("S1")
     until("it is in pre-production", lambda: jenkins.builds(here.town.job("pre-production"), running=True))
     jenkins.fault("status", count=6)
     github.fault("status", count=4)
     github.fault("status", status=401, count=2)
     jenkins.release(here.town.job("pre-production"), result="FAILURE", tests=["CheckoutTest.paysWithCard"])
-    until("the stage is locked", lambda: here.board().locks_of("pre-production"))
+    until("the stage is locked", lambda: here.board_now().locks_of("pre-production"))
     _send_nonsense(here, made)
     here.send("worker", signal.SIGKILL)
     here.send("server", signal.SIGKILL)
     until("the store is back", lambda: here.get("/readyz")[1].count("store") == 0 or here.ready()[0] == 200)
-    here.merge("S2")
+    here.push("S2")
     until("channels and webhook fail", lambda: {"channel", "webhook"} <= {c.partition("/")[0] for c in here.causes()})
 
 

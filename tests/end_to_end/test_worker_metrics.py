@@ -23,7 +23,7 @@ def text_of(address: str) -> str:
 def test_worker_and_web_answer_with_what_they_know(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
     with world(tmp_path, INTERLOCK_WORKER_METRICS=address) as here:
-        here.merge("S1")
+        here.push("S1")
         found = until("a trigger was measured", lambda: TRIGGERS.search(text_of(f"http://{address}")))
         assert float(found[1]) >= 1
         stored = text_of(here.url)

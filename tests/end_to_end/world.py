@@ -17,10 +17,8 @@ from typing import Any
 import yaml
 
 from bot.store.connection import connect
-from bot.store.keys import Keys
-from bot.store.replica import BoardReplica
-from bot.store.scripts import Scripts
-from demo.town import PIPELINE, SERVICES, Town
+from demo.processes import ProcessWorld
+from demo.town import Town
 from launch import BackOff, Stack
 from tests.cli.conftest import typed
 
@@ -40,21 +38,15 @@ def until(what: str, so: Callable[[], Any], patience: float = PATIENCE) -> Any:
     return found
 
 
-class World:
-    """A running Interlock."""
+class World(ProcessWorld):
+    """A running Interlock, and those who break it."""
 
     def __init__(self, town: Town, stack: Stack) -> None:
-        self.town, self.stack = town, stack
-        self.redis = connect(stack.url)
-        self.keys = Keys(PIPELINE)
-        self.copy = BoardReplica(Scripts(self.redis), self.keys)
+        super().__init__(town, connect(stack.url), patience=PATIENCE)
+        self.stack = stack
         self.url = stack.web_url
 
     # -- what happens ------------------------------------------------------------------------------------------
-
-    def merge(self, service: str, title: str = "a change") -> str:
-        """Merge something; returns its commit."""
-        return str(self.town.github.control.merge(SERVICES[service], title=title, author="dana"))
 
     def pid(self, name: str) -> int:
         return int(until(f"{name} runs", lambda: self.stack.supervisor.pid(name)))
@@ -83,17 +75,9 @@ class World:
 
     # -- what is seen ------------------------------------------------------------------------------------------
 
-    def board(self) -> Any:
-        self.copy.refresh()
-        return self.copy.board
-
-    def configured(self) -> bool:
-        """The pipeline is configured, and where main stands is known: from there on every merge counts."""
-        return len(self.board().services) == len(SERVICES)
-
     def run_of(self, sha: str) -> Any:
         """The live run of a commit, or None."""
-        return next((run for run in self.board().runs.values() if run.position.sha == sha), None)
+        return next((run for run in self.board_now().runs.values() if run.position.sha == sha), None)
 
     def builds(self, stage: str, sha: str) -> int:
         """How many builds of a commit Jenkins has in a stage's job."""
@@ -147,7 +131,7 @@ def world(
         with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:
             made = World(town, stack)
             try:
-                until("the heads of main are known", made.configured)
+                until("the heads of main are known", made.is_ready)
                 yield made
             finally:
                 made.redis.close()
@@ -159,7 +143,7 @@ def interlock(town: Town, folder: Path) -> Iterator[World]:
     with Stack(ROOT, data_dir=folder, env={**town.env, "INTERLOCK_WORKERS": "1"}, back_off=BackOff(first=0.1)) as stack:
         made = World(town, stack)
         try:
-            until("the heads of main are known", made.configured)
+            until("the heads of main are known", made.is_ready)
             yield made
         finally:
             made.redis.close()

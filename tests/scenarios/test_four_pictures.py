@@ -3,21 +3,24 @@
 A worker plays them too, with Redis, Jenkins and GitHub: `tests/workers/test_pictures_in_both_worlds.py`.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from bot.core.model.effects import Banner, Notify, Trigger, Withdraw
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Status
-from tests.core.town import Town
-from tests.story_world import (
+from demo.pictures import (
+    PICTURES,
     everybody_else_passes,
     first_picture,
     fourth_picture,
     second_picture,
-    stations,
+    seen,
     third_picture,
 )
+from tests.core.town import Town
 from tests.texts import body_of, subject_of, text_of
 
 
@@ -39,9 +42,11 @@ def two(one: Town) -> Town:
 
 @pytest.fixture
 def three(two: Town) -> Town:
-    """Picture 3: the fix S1e stands before the real pre-production."""
+    """After picture 3: the fix S1e stands before the real pre-production."""
     two.quiet()
     third_picture(two)
+    two.pass_build("S1e")
+    two.pass_build("S1e")
     return two
 
 
@@ -55,8 +60,8 @@ def four(three: Town) -> Town:
 
 
 def test_picture_1_seven_runs_on_their_way(one: Town) -> None:
-    assert stations(one) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], ["S1a"]), ([], [])]
-    assert one.locks() == []
+    assert seen(one) == PICTURES[1]
+    assert one.runs_in("acceptance") == ["S2b", "S1c", "S3a"]
     assert one.on_fast_lane() == []
     assert not one.did(Notify)
 
@@ -68,8 +73,7 @@ def test_picture_1_everybody_who_waits_knows_why(one: Town) -> None:
 
 
 def test_picture_2_the_stage_locks_itself_and_nobody_passes(two: Town) -> None:
-    assert stations(two) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], []), ([], [])]
-    assert two.locks() == ["S1a"]
+    assert seen(two) == PICTURES[2]
     assert two.status("S1a") is Status.FAILED
     assert not two.did(Trigger)
 
@@ -79,7 +83,7 @@ def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> 
     (shown,) = banner.locks
     assert (banner.job, banner.stage) == (Job("cdp", "pre-production"), "pre-production")
     assert (text_of(shown.reason), shown.by, shown.since) == (
-        "S1 S1a failed in pre-production (CheckoutTest)",
+        "S1 S1a failed in pre-production (CheckoutTest.paysWithCard)",
         "S1.1",
         two.now,
     )
@@ -89,7 +93,7 @@ def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> 
     (mail,) = two.did(Notify)
     assert (mail.topic, subject_of(mail)) == (
         "locked",
-        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest)",
+        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest.paysWithCard)",
     )
     (lock,) = two.board.locks_of("pre-production")
     assert (lock.by, lock.run, lock.service, lock.since) == ("S1.1", "S1.1", "S1", two.now)
@@ -97,7 +101,8 @@ def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> 
 
 def test_picture_2_those_who_wait_read_what_to_do(two: Town) -> None:
     assert two.says("S2a") == (
-        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1"
+        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest.paysWithCard) (locked by S1.1); "
+        "merge the fix to S1"
     )
     assert two.says("S1b").endswith("merge the fix to S1; 1 before this run")
     assert "holds the lock" in two.says("S1a")
@@ -105,7 +110,8 @@ def test_picture_2_those_who_wait_read_what_to_do(two: Town) -> None:
 
 def test_picture_2_acceptance_goes_on_as_before(two: Town) -> None:
     two.pass_build("S3a")
-    assert stations(two) == [([], ["S1d", "S2b", "S1c"]), (["S3a", "S1b", "S2a"], []), ([], [])]
+    assert (two.queue("acceptance"), two.runs_in("acceptance")) == ([], ["S1d", "S2b", "S1c"])
+    assert (two.queue("pre-production"), two.runs_in("pre-production")) == (["S3a", "S1b", "S2a"], [])
 
 
 def test_picture_3_the_fix_takes_the_fast_lane(two: Town) -> None:
@@ -119,7 +125,7 @@ def test_picture_3_the_fix_takes_the_fast_lane(two: Town) -> None:
 
 
 def test_picture_3_it_waits_in_no_queue_and_passes_everyone(three: Town) -> None:
-    assert stations(three) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], ["S1e"]), ([], [])]
+    assert seen(three) == replace(PICTURES[2], pre_production=frozenset({"S1e"}))
     assert [text_of(fact.why) for fact in three.facts if fact.kind is FactKind.RUN_ADMITTED][-1] == (
         "S1 S1e enters pre-production ahead of its queue, on the fast lane"
     )
@@ -133,7 +139,7 @@ def test_picture_3_nobody_else_is_touched(three: Town) -> None:
 
 
 def test_picture_4_what_the_fix_contains_is_gone_and_the_stage_is_open(four: Town) -> None:
-    assert stations(four) == [([], ["S2b", "S1c", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
+    assert seen(four) == replace(PICTURES[4], acceptance=frozenset({"S2b", "S1c", "S3a"}))
     assert [four.left(sha) for sha in ("S1a", "S1b", "S1d")] == [("superseded", "S1e")] * 3
     assert four.locks() == []
 
@@ -143,7 +149,7 @@ def test_picture_4_a_build_that_runs_keeps_its_slot_until_jenkins_has_ended_it(f
     (withdraw,) = four.did(Withdraw)
     assert (withdraw.run, withdraw.abort, withdraw.queue_item is not None) == (four.key("S1c"), True, True)
     four.confirm_withdrawal("S1c")
-    assert stations(four) == [([], ["S2b", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
+    assert seen(four) == PICTURES[4]
     assert four.left("S1c") == ("superseded", "S1e")
 
 

@@ -15,7 +15,7 @@ from bot.runtime import pipeline_context
 from config.configuration import Configuration
 from demo.pipeline import SERVICES
 from demo.pipeline import pipeline as pictures
-from tests.story_world import StoryWorld
+from demo.verbs import StoryWorld
 from workers.turn import take_turns
 
 

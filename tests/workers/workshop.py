@@ -41,9 +41,10 @@ from config.configuration import (
 )
 from config.settings import Settings
 from demo.pipeline import pipeline as pictures
+from demo.processes import left
+from demo.verbs import BuildingWorld
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
-from tests.story_world import BuildingWorld
 from tests.texts import text_of
 from workers import reconcile
 from workers.performer import claim_next, perform, perform_due
@@ -336,13 +337,7 @@ class Workshop(BuildingWorld):
 
     def left(self, name: str) -> tuple[str, str | None] | None:
         """How the run of a commit ended last, and by which commit; None if none has."""
-        ended, _ = self.context.records.ended(limit=200)
-        by_key = {each.run.key: each.run for each in ended} | self.board.runs
-        for each in ended:
-            if each.run.position.sha == sha(name):
-                by = by_key.get(each.ending.by or "")
-                return str(each.ending.end), by.merge.title if by is not None else None
-        return None
+        return left(self, self.context.records, name)
 
     def facts(self, kind: str) -> list[str]:
         """What was told of one kind, oldest first."""

@@ -1,13 +1,15 @@
-"""One set of verbs for every world in which tests tell stories: the rules alone, the web's turns, or a whole worker.
+"""The verbs of every world in which a story is told: the rules alone, a worker, or all processes, as in the demo.
 
-Commits are called by service and letter: `S1a` is commit a of service S1, and so is its run. `queue` and `runs_in` read
-as the pictures do, from the tail on the left to the head on the right.
+A story that uses only these verbs runs in each of these worlds (`demo/pictures.py` tells the four pictures). Commits
+are called by service and letter: `S1a` is commit a of service S1, and so is its run. `queue` and `runs_in` read as the
+pictures do, from the tail on the left to the head on the right.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from bot.core.model.board import Board
 from bot.core.model.events import (
@@ -23,6 +25,12 @@ from bot.core.model.events import (
 )
 from bot.core.model.pipeline import Lane, Mode, Pipeline, Step, Track
 from bot.core.model.run import Run, Status
+
+Found = TypeVar("Found")
+
+
+class Spoiled(AssertionError):
+    """A story does not come out as it should; the message says what differs."""
 
 
 class StoryWorld(ABC):
@@ -53,6 +61,13 @@ class StoryWorld(ABC):
     @abstractmethod
     def name_of(self, sha: str) -> str:
         """The name of a commit."""
+
+    def wait_until(self, what: str, so: Callable[[], Found]) -> Found:
+        """What must be so by now, and what was found; a world that runs by itself waits. Raises Spoiled with `what`."""
+        found = so()
+        if not found:
+            raise Spoiled(f"it is not so that {what}")
+        return found
 
     # -- what people ask for -------------------------------------------------------------------------------------
 
@@ -130,6 +145,15 @@ class StoryWorld(ABC):
         found = self.board_now().locks_of(stage)
         return [self.name_of(lock.position.sha) if lock.position else lock.by for lock in found]
 
+    def is_locked(self, stage: str) -> bool:
+        """Whether a stage has a lock."""
+        return bool(self.board_now().locks_of(stage))
+
+    def waits_in(self, name: str) -> str | None:
+        """The step in whose queue a run stands; None if it does not wait."""
+        run = self.run(name)
+        return str(run.step) if run in self.board_now().queue(run.step) else None
+
     def _names(self, runs: Any) -> list[str]:
         return [self.name_of(run.position.sha) for run in runs]
 
@@ -152,6 +176,10 @@ class BuildingWorld(StoryWorld):
     @abstractmethod
     def left(self, name: str) -> tuple[str, str | None] | None:
         """How a run of the commit ended, and by which commit; None if none has."""
+
+    def is_delivered(self, name: str) -> bool:
+        """Whether the run of the commit has passed the last stage."""
+        return self.left(name) == ("delivered", None)
 
     def merge_up_to(self, service: str, letter: str, before: str) -> str:
         """A merge that has passed every stage up to `before`, whose queue it joins (or passes, if it may)."""
@@ -179,42 +207,3 @@ def step_of(name: str) -> Step:
     """`fast acceptance` is the job of the fast lane, `acceptance` the real stage."""
     stage = name.removeprefix("fast ")
     return Step(stage, Track.FAST if stage != name else Track.REAL)
-
-
-# -- the four pictures of the design -----------------------------------------------------------------------------------
-
-
-def first_picture(world: BuildingWorld) -> None:
-    """Seven runs of the services S1 to S3 are on their way."""
-    for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        world.merge_up_to(service, letter, before="pre-production")
-    for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
-        world.merge_up_to(service, letter, before="acceptance")
-
-
-def second_picture(world: BuildingWorld) -> None:
-    """S1a fails in pre-production."""
-    world.fail_build("S1a", tests=("CheckoutTest",))
-
-
-def third_picture(world: BuildingWorld) -> None:
-    """The fix S1e is merged, passes its build and the two fast jobs, and stands in the real pre-production."""
-    world.merge("S1", "e")
-    for _ in range(3):
-        world.pass_build("S1e")
-
-
-def fourth_picture(world: BuildingWorld) -> None:
-    """S1e passes pre-production."""
-    world.pass_build("S1e")
-
-
-def everybody_else_passes(world: BuildingWorld) -> None:
-    """After the pictures: whoever is left passes all that is before it."""
-    for name in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
-        world.pass_build(name)
-
-
-def stations(world: StoryWorld) -> list[tuple[list[str], list[str]]]:
-    """Queue and content of acceptance, pre-production and production, as the pictures draw them."""
-    return [(world.queue(stage), world.runs_in(stage)) for stage in ("acceptance", "pre-production", "production")]

@@ -33,8 +33,8 @@ from bot.reporting import run_report
 from bot.reporting.explain import why
 from bot.reporting.run_report import Button
 from bot.reporting.view import View, view
-from tests.core.world import Asked, GitHub, Jenkins, receive, shop
 from demo.verbs import BuildingWorld
+from tests.core.world import Asked, GitHub, Jenkins, receive, shop
 from tests.texts import text_of
 
 

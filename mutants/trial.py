@@ -1,8 +1,7 @@
 """The trial of a mutant: a fork in which its function has the changed code, and the tests that reach its line.
 
 pytest is started once and collects once; each trial is a fork of that process. What is called while modules and tests
-are imported has done its work by then: a mutant there gets a process of its own, in which nothing of bot/core is
-imported yet.
+are imported has done its work by then: for a mutant there the fork imports everything anew, and collects again.
 
 Why not mutmut (tried: 3.8.1, on `leaving.py`): of its 70 mutants there, 62 leave out an argument or make it None, which
 the type checker refuses anyhow; it leaves properties alone, and so half of what a run is asked (`Run.holds_slot`); its
@@ -241,11 +240,20 @@ def noticed(module: str, code: CodeType, tests: list[str], *, search: bool) -> b
         return _ended(pid) != 0
     failed = True
     with _quiet():
+        _forget_imports()
         sys.meta_path.insert(0, _Changed(f"bot.core.{module}", code))
         files = sorted({test.partition("::")[0] for test in tests})
         failed = bool(files and _pytest([*files, *_ignoring(*LEFT_OUT)], _Chosen(tests)))
         failed = failed or bool(search and _pytest([SEARCH]))
     os._exit(failed)
+
+
+def _forget_imports() -> None:
+    """What tests import is imported anew; whoever tries mutants stays."""
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "/")
+        if file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] not in ("mutants", ".venv"):
+            del sys.modules[name]
 
 
 def _ignoring(*files: str) -> list[str]:

@@ -13,13 +13,14 @@ from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES, Change, CleanUp
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
+from bot.core.model.freezes import PullLabels
 from bot.core.model.history import Position
-from bot.core.model.messages import Verbatim
+from bot.core.model.messages import AskedBy, Verbatim
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Mode, Step, Track, Verify
-from bot.core.model.run import Attempt, Run, Status
+from bot.core.model.run import Abort, Attempt, Merge, Moved, PullAuthor, Run, Status, verified_pull
 from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
-from tests.core.world import records_of, shop
+from tests.core.world import indexes_of, rebuilt, records_of, shop
 
 ACC, PRE = "acceptance", "pre-production"
 
@@ -84,6 +85,37 @@ def test_what_is_kept_without_asking_what_it_was_is_no_change_and_is_not_taken_b
     board.undo()
     assert board.stored("lock", f"{PRE}/1") == lock("1")
     assert board.take_changes() == []
+
+
+def test_whatever_changes_of_a_run_it_is_found_as_on_a_board_that_is_built_anew() -> None:
+    pipeline = shop()
+    town = Town(replace(pipeline, stages=tuple(replace(stage, timeout=100.0) for stage in pipeline.stages)))
+    town.lock(ACC)
+    for letter in "ab":
+        town.merge_up_to("S1", letter, ACC)
+    waiting = town.run("S1b")
+    running = replace(waiting, status=Status.RUNNING, attempt=Attempt(2, build=7))
+    labels = (PullLabels(7, ("hotfix",)),)
+    changes: list[tuple[Run, dict[str, Any]]] = [
+        (waiting, {"status": Status.STARTING}),
+        (waiting, {"step": Step(PRE)}),
+        (waiting, {"lane": Lane.FAST}),
+        (waiting, {"queue_number": 0}),
+        (waiting, {"retrying": True}),
+        (waiting, {"moved": Moved(9, "ann", "the fair")}),
+        (waiting, {"merge": Merge(7, (7,), labels=labels)}),
+        (waiting, {"let_through": AskedBy("kim", "the shop is down")}),
+        (running, {"step": Step(PRE)}),
+        (running, {"lane": Lane.FAST}),
+        (running, {"since": waiting.since + 50}),
+        (running, {"attempt": replace(running.attempt, timed_out=True)}),
+        (running, {"attempt": replace(running.attempt, abort=Abort(AbortLevel.STOP, 1.0))}),
+    ]
+    for run, change in changes:
+        changed = replace(run, **change)
+        for each in run, changed, run:
+            town.board.put(each)
+            assert indexes_of(town.board) == indexes_of(rebuilt(town.board)), change
 
 
 def test_a_record_is_found_by_its_family_and_key(board: Board) -> None:
@@ -242,3 +274,18 @@ def test_a_record_that_is_made_quickly_takes_the_same_and_is_as_frozen() -> None
     with pytest.raises(TypeError, match="sha"):
         Position(1, 2)  # type: ignore[call-arg]
     assert Attempt(3) == Attempt(number=3, build=None) != Attempt(4)
+
+
+# -- names -----------------------------------------------------------------------------------------------------
+
+
+def test_a_verification_is_named_by_service_and_pull_request() -> None:
+    assert verified_pull("shop.web.pr12-3") == ("shop.web", 12)
+    assert verified_pull("S1.12") is None
+
+
+def test_whoever_wrote_a_commit_of_a_push_without_a_pull_request_is_named_once() -> None:
+    merge = Merge(author="ann").with_authors(PullAuthor(0, "ann"), PullAuthor(0, "bob"), PullAuthor(0, ""))
+    assert merge.authors == (PullAuthor(0, "bob"),)
+    merge = Merge(7, (7,), author="ann").with_authors(PullAuthor(7, "ann"), PullAuthor(8, "ann"))
+    assert merge.authors == (PullAuthor(8, "ann"),)

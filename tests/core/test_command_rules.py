@@ -297,6 +297,45 @@ def test_a_run_that_leaves_is_not_let_through_instead_of_the_one_that_stays(town
     assert town.run(staying).let_through is not None
 
 
+def test_of_two_runs_of_a_commit_the_one_that_waits_is_let_through_freezes(town: Town, dana: Talk) -> None:
+    """It came back to main by force: its new run is only being built."""
+    window = FreezeWindow(town.now, town.now + 5_000)
+    town.send(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
+    town.merge_up_to("S1", "a", "production")
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto="S1-")
+    waiting, built = town.board.of_commit("S1", "S1a")
+    assert (waiting.status, built.status) == (Status.WAITING, Status.STARTING)
+    dana.may("let-through customers cannot pay", about={"merged": "S1a"})
+    assert [run.let_through is not None for run in town.board.of_commit("S1", "S1a")] == [True, False]
+
+
+def test_whoever_watches_names_the_stage_or_means_the_one_that_their_run_waits_for(town: Town, dana: Talk) -> None:
+    town.break_stage("S2", "a")
+    town.lock("acceptance")
+    sha = town.merge_up_to("S1", "b", "acceptance")
+    town.pull("S1", "b", 8)
+    for words, about, stage in (
+        ("watch pre-production", {"merged": sha}, "pre-production"),
+        ("watch", {"merged": sha}, "acceptance"),
+    ):
+        answer = dana.may(words, about=about, pull=8)
+        assert answer is not None and answer.reaction == "+1", words
+        assert [watcher.pull for watcher in town.board.follow_up(stage).watchers] == [8], words
+    town.unlock("acceptance", every=True)
+    town.lock("production")
+    assert town.at(sha) == "acceptance"
+    answer = dana.may("watch", about={"merged": sha}, pull=8)
+    assert answer is not None
+    assert "pre-production, production" in answer.text, "it waits for none of the two"
+
+
+def test_a_button_is_answered_by_its_check_and_not_in_a_comment(town: Town, dana: Talk) -> None:
+    sha = broken(town)
+    assert dana.may("retry", comment=None, sha=sha) is None
+    assert town.run(sha).retrying
+
+
 def test_nobody_is_let_through_by_a_comment_where_no_freeze_allows_it(town: Town, dana: Talk) -> None:
     sha = town.merge("S1", "a")
     answer = dana.may("let-through", about={"merged": sha})
@@ -596,7 +635,8 @@ def test_so_it_is_with_the_answers_that_strangers_get(town: Town) -> None:
         assert Talk(town, f"stranger{number}").may_not("retry") is not None
     said = Talk(town, "last").says("retry")
     town.now = began + commands.TOO_OLD - 1
-    assert [type(effect) for effect in town.send(CommandRefused(said, "no")).effects] == [Answer]
+    (answer,) = town.send(CommandRefused(said, "no")).effects
+    assert isinstance(answer, Answer) and answer.replies, "the first of them was an hour ago"
 
 
 def test_strangers_get_a_few_answers_on_a_pull_request_in_an_hour(town: Town) -> None:

@@ -320,7 +320,8 @@ def test_a_force_push_that_is_told_long_after_main_went_on_from_it_moves_nothing
     town.look_at_main("S1", "d")
     town.send(Merged("S1", "S1c", before=b, forced=True, push_id="late"))
     assert head(town) == "S1d"
-    assert town.told(FactKind.FORCE_PUSH_UNPLACED) == ["S1c"]
+    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FORCE_PUSH_UNPLACED]
+    assert text_of(fact.why).startswith("a force-push from S1b to S1c was told, but main stood at S1d")
     while town.answer_questions():
         pass
     town.look_at_main("S1")

@@ -188,6 +188,7 @@ def indexes_of(board: Board) -> dict[str, object]:
             if queue and step != VERIFY
         },
         "verifying": [verification.key for verification in board.verifying()],
+        "special": {str(step): sorted(keys) for step, keys in indexes.special.items() if keys},
         "in_line": {str(step): dict(line) for step, line in indexes.in_line.items() if line},
         "slots": {str(step): sorted(keys) for step, keys in indexes.slots.items() if keys},
         "of_service": {name: sorted(keys) for name, keys in indexes.of_service.items() if keys},

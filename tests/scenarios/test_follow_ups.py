@@ -137,13 +137,18 @@ def test_a_lock_of_a_person_without_an_end_is_remembered_and_again_every_day() -
 
 def test_a_reminder_is_told_at_the_very_second_at_which_it_is_due() -> None:
     town = planned()
+    town.now = 1_700_000_000.0
     town.lock(PRE)
     told(town)
-    due = town.board.next_due(town.now)
-    assert due is not None
-    town.now = due - 1
-    town.send(TimePassed())
-    assert told(town) == [("reminder", ("ops",))]
+    for _ in range(3):
+        due = town.board.next_due(town.now)
+        assert due is not None
+        town.now = due - 1
+        town.send(TimePassed())
+        assert told(town) == [("reminder", ("ops",))]
+        assert town.board.next_due(town.now) == due + DAY
+        town.send(TimePassed())
+        assert told(town) == [], "once each day"
 
 
 def test_a_clock_that_stood_still_for_days_reminds_once() -> None:
@@ -216,12 +221,22 @@ def test_of_a_run_that_carries_several_changes_each_author_is_named_once() -> No
     town.deliver(push)
     run = town.run(c)
     assert run.merge.pulls == (9, 8)
+    assert PullAuthor(0, "cleo") not in run.merge.authors, "kept with the pull request already"
     while run.step.stage != PRE:
         town.pass_build(c)
         run = town.run(c)
     town.quiet()
     town.fail_build(c)
     assert [(each.pull, each.people) for each in town.did(Mention)] == [(9, ("cleo", "dan")), (8, ("bob",))]
+
+
+def test_whoever_pushed_is_named_on_the_first_pull_request_of_a_push_that_has_none_of_its_own() -> None:
+    town = planned()
+    before, b = town.github.commit("S1", "S1b")
+    _, c = town.github.commit("S1", "S1c")
+    town.deliver(Merged("S1", b, pull=8, title="two", author="bob"))
+    town.deliver(town.merged("S1", before, c, commits=(b,), author="cleo"))
+    assert (town.run(c).merge.pull, list(town.run(c).merge.authors_of(8))) == (8, ["bob", "cleo"])
 
 
 def test_nobody_is_named_on_two_pull_requests_of_one_notice_whatever_the_case() -> None:

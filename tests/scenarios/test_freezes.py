@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from bot.core.model.events import FreezesPlanned, LetThroughAsked, Merged, PullFound, PullLabelled, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
-from bot.core.model.pipeline import Policy
+from bot.core.model.pipeline import Policy, Step, Track
 from bot.core.model.run import Status
-from bot.core.rules.freeze_windows import is_freeze_lock
+from bot.core.rules.freeze_windows import is_freeze_lock, open_from
 from bot.core.rules.freezes import LABELS
 from tests.core.town import Town
 from tests.core.world import shop
@@ -43,6 +44,11 @@ def excepted(town: Town) -> list[str]:
     return [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_EXCEPTED]
 
 
+def story(town: Town, sha: str) -> list[str]:
+    """What happened to the run of a commit, in words."""
+    return [text_of(each.what) for each in town.run(sha).story]
+
+
 # -- W1: the window --------------------------------------------------------------------------------------------
 
 
@@ -58,6 +64,8 @@ def test_a_window_closes_its_stage_until_it_ends() -> None:
     assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S3a", "S2a", "S1a"])
     until(town, ENDS)
     assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
+    told = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert told == ["production is open: freeze weekend is over"]
 
 
 def test_the_clock_is_looked_at_when_a_window_begins_and_when_it_ends() -> None:
@@ -193,6 +201,24 @@ def test_an_excepted_service_enters_past_all_who_wait() -> None:
     town = frozen(replace(WEEKEND, services=("S3",)))
     assert town.runs_in(PRODUCTION) == ["S3a"]
     assert excepted(town) == ["S3 S3a enters production in freeze weekend: it excepts S3"]
+    assert "enters production in freeze weekend: it excepts S3" in story(town, "S3a")
+
+
+def test_of_an_excepted_service_only_what_waits_for_the_frozen_stage_enters_it() -> None:
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((replace(WEEKEND, services=("S3",)),)))
+    town.merge_up_to("S3", "a", PRODUCTION)
+    town.lock("acceptance")
+    town.merge_up_to("S3", "b", "acceptance")
+    town.merge_up_to("S3", "c", "build")
+    until(town, BEGINS)
+    town.pass_build("S3a")
+    assert (town.left("S3a"), town.runs_in(PRODUCTION)) == (("delivered", None), [])
+    town.lock(PRODUCTION)
+    town.unlock(PRODUCTION, lock=f"{PRODUCTION}/2")
+    assert (town.queue("acceptance"), town.runs_in("build")) == (["S3b"], ["S3c"])
+    town.start_build("S3c")
+    assert (town.status("S3b"), town.status("S3c")) == (Status.WAITING, Status.RUNNING)
 
 
 def frozen_with_labels() -> Town:
@@ -225,6 +251,24 @@ def test_a_label_that_is_put_on_after_the_merge_counts_and_one_that_goes_counts_
     assert town.status("S2a") is Status.RECALLED
 
 
+def test_the_labels_of_each_pull_request_of_a_run_are_told_by_themselves_and_the_later_word_counts() -> None:
+    town = frozen_with_labels()
+    for pull in 12, 13:
+        town.send(Merged("S2", "S2a", pull=pull))
+    town.send(PullLabelled("S2", PullLabels(12, ("docs",), at=20.0)))
+    town.send(PullLabelled("S2", PullLabels(13, ("hotfix",), at=10.0)))
+    assert town.status("S2a") is Status.STARTING
+    town.send(PullLabelled("S2", PullLabels(13, (), at=10.0)))
+    assert town.status("S2a") is Status.RECALLED, "told later of the same second"
+
+
+def test_the_labels_that_a_pull_request_has_when_its_merge_is_told_again_count() -> None:
+    town = frozen_with_labels()
+    town.send(Merged("S2", "S2a", pull=12))
+    town.send(Merged("S2", "S2a", pull=12, labels=PullLabels(12, ("hotfix",))))
+    assert town.runs_in(PRODUCTION) == ["S2a"]
+
+
 def test_the_labels_of_a_merge_come_with_it() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
@@ -246,6 +290,7 @@ def test_a_person_lets_one_run_through_and_that_is_on_record() -> None:
         "kim lets S2 S2a through freezes: the shop is down",
         "S2 S2a enters production in freeze weekend: let through freezes by kim: the shop is down",
     ]
+    assert "let through freezes by kim: the shop is down" in story(town, "S2a")
 
 
 def test_nobody_is_let_through_a_freeze_that_allows_no_role() -> None:
@@ -337,6 +382,45 @@ def test_to_unlock_a_freeze_lifts_the_rest_of_its_window_and_the_next_one_comes(
     assert (town.locks(PRODUCTION), town.board.header.lifted) == (["Interlock"], ())
 
 
+def test_the_next_window_comes_though_it_begins_the_second_in_which_the_lifted_one_ends() -> None:
+    town = frozen(replace(WEEKEND, windows=(FreezeWindow(BEGINS, ENDS), FreezeWindow(ENDS, ENDS + 500))))
+    town.unlock(PRODUCTION)
+    town.tick(ENDS - town.now - 1)
+    town.send(FreezesPlanned((replace(town.board.header.freezes[0], labels=("hotfix",)),)))
+    assert (town.now, town.locks(PRODUCTION), town.board.header.lifted) == (ENDS, ["Interlock"], ())
+
+
+def test_what_was_lifted_before_all_processes_were_down_is_not_lifted_in_the_next_window() -> None:
+    town = frozen()
+    town.unlock(PRODUCTION)
+    town.now = NEXT.begins + 10
+    town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
+    assert town.locks(PRODUCTION) == ["Interlock"]
+
+
+def test_a_lift_ends_with_a_window_that_is_taken_out_of_the_file() -> None:
+    town = frozen()
+    town.unlock(PRODUCTION)
+    town.send(FreezesPlanned((replace(WEEKEND, windows=(NEXT,)),)))
+    assert town.board.header.lifted == ()
+
+
+def test_only_freezes_are_lifted() -> None:
+    town = Town()
+    town.lock(PRODUCTION, until=town.now + 500)
+    town.unlock(PRODUCTION)
+    assert town.board.header.lifted == ()
+
+
+def test_a_run_that_is_let_through_passes_no_freeze_that_lets_nobody_through() -> None:
+    christmas = Freeze("christmas", (PRODUCTION,), (FreezeWindow(BEGINS, ENDS),))
+    town = frozen(replace(WEEKEND, role="operator"))
+    town.send(LetThroughAsked(town.key("S2a"), "kim", "the shop is down"))
+    assert town.status("S2a") is Status.STARTING
+    town.send(FreezesPlanned((replace(WEEKEND, role="operator"), christmas)))
+    assert town.status("S2a") is Status.RECALLED
+
+
 def test_a_lift_concerns_one_stage() -> None:
     both = replace(WEEKEND, stages=(PRE, PRODUCTION))
     town = Town(shop())
@@ -404,3 +488,24 @@ def test_a_stage_that_only_reports_failures_freezes_as_well() -> None:
     town.send(FreezesPlanned((WEEKEND,)))
     until(town, BEGINS)
     assert town.locks(PRODUCTION) == ["Interlock"]
+
+
+# -- what is foretold ------------------------------------------------------------------------------------------
+
+
+def test_a_run_may_enter_when_no_freeze_of_its_stage_is_in_force_that_does_not_except_it() -> None:
+    christmas = Freeze("christmas", (PRODUCTION,), (FreezeWindow(ENDS - 100, ENDS + 500),), services=("S2",))
+    town = frozen()
+    town.send(FreezesPlanned((WEEKEND, christmas)))
+
+    def opens(sha: str, at: float, *where: Any) -> float:
+        return open_from(town.board, Step(*where or (PRODUCTION,)), town.run(sha), at)
+
+    assert opens("S1a", BEGINS + 10) == ENDS + 500, "the second begins before the first ends"
+    assert opens("S2a", BEGINS + 10) == ENDS, "the second excepts S2"
+    assert opens("S1a", ENDS + 500) == ENDS + 500
+    assert opens("S1a", BEGINS + 10, PRE) == BEGINS + 10
+    assert opens("S1a", BEGINS + 10, PRODUCTION, Track.FAST) == BEGINS + 10
+    town.unlock(PRODUCTION)
+    assert opens("S1a", BEGINS + 10) == BEGINS + 10, "lifted"
+    assert opens("S1a", ENDS - 50) == ENDS + 500

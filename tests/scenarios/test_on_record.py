@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.model.effects import AbortDuplicate
+from bot.core.model.effects import AbortDuplicate, SetStatus
 from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged, TakenOut
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Entered
@@ -134,7 +134,17 @@ def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
     town.start_build("S1a")
     assert [text_of(fact.why) for fact in town.facts] == ["build #2 of S1 S1a runs in acceptance"]
     town.pass_build("S1a")
-    assert town.told(FactKind.BUILD_PASSED) == ["S1a"]
+    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.BUILD_PASSED]
+    assert (fact.run, fact.service, fact.sha, fact.step, fact.build) == ("S1.1", "S1", "S1a", Step(ACC), 2)
+
+
+def test_the_status_of_a_failure_leads_to_its_build_and_no_other_does() -> None:
+    town = Town()
+    town.merge_up_to("S1", "a", ACC)
+    town.fail_build("S1a")
+    statuses = {(each.state, each.job.name if each.job else None, each.build) for each in town.did(SetStatus)}
+    assert {state for state, job, build in statuses if job or build} == {"failure"}
+    assert ("failure", ACC, 2) in statuses
 
 
 def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was_given_back() -> None:
@@ -169,10 +179,19 @@ def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a
     town = Town()
     town.send(StoreChanged())
     town.mode(Mode.PAUSE)
+    told = [text_of(fact.why) for fact in town.facts]
     assert [(fact.kind, fact.by) for fact in town.facts] == [
         (FactKind.STORE_CHANGED, None),
         (FactKind.MODE_CHANGED, "ann"),
     ]
+    assert "backup" not in told[0]
+
+
+def test_of_a_store_that_was_restored_it_is_on_record_from_when_the_backup_is() -> None:
+    town = Town()
+    town.send(StoreChanged(1_000_000.0))
+    (fact,) = town.facts
+    assert text_of(fact.why).startswith("restored from the backup of 1970-01-12 13:46 UTC")
 
 
 def test_the_story_of_a_run_does_not_name_the_run_and_its_facts_do() -> None:

@@ -113,6 +113,17 @@ def test_each_stage_hears_of_what_happened_in_it_and_of_nothing_else() -> None:
     ]
 
 
+def test_a_notice_of_a_stage_that_opened_says_why_that_one_did() -> None:
+    town = Town(shop(production_locks=True))
+    ends = town.now + 60
+    town.lock(PRE, by="ann", until=ends)
+    town.lock("production", by="kim", until=ends)
+    town.now = ends
+    town.quiet()
+    town.tick(1)
+    assert [(mail.stage, body_of(mail).count("is open")) for mail in mails(town)] == [(PRE, 1), ("production", 1)]
+
+
 def at_the_end_of_a_lock() -> Town:
     """A fix is in its fast acceptance; the lock of production ends by itself with the next thing that happens."""
     town = Town()

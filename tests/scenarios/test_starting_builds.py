@@ -224,6 +224,10 @@ def test_so_it_is_with_the_verification_of_a_pull_request() -> None:
     assert town.told(FactKind.RUN_RECALLED) == [head]
     assert "called back before its build" in why_of_verification(town.board, verification, town.now).sentence
     town.quiet()
+    town.mode(Mode.OBSERVE)
+    town.mode(Mode.PAUSE)
+    assert [effect.abort for effect in town.did(Withdraw)] == [False], "it is said again when the pipeline acts again"
+    town.quiet()
     town.send(Withdrawn(verification.key, verification.attempt.number))
     town.mode(Mode.RUN)
     assert [effect.attempt for effect in town.did(Trigger)] == [2]

@@ -409,6 +409,7 @@ def test_a_merge_that_is_told_after_that_answer_starts_once(jenkins: Jenkins) ->
     town.send(Merged("S2", "S2a", None, pull=7))
     (run,) = town.board.of_service("S2")
     assert (run.sha, run.merge.pulls) == ("S2a", (7,))
+    assert len(town.told(FactKind.MERGE_KNOWN)) == 1, "of the pull request; its push was news"
     head = town.board.service("S2").history.head
     assert head is not None and head.sha == "S2a"
     town.send(Merged("S2", "S2a", "S2z", push_id="once more"))

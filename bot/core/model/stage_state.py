@@ -181,10 +181,7 @@ def _next_reminder(plan: ReminderPlan, first: float, reminded: float | None) -> 
     """The first of the times `first`, `first + every`... that comes after the last reminder."""
     if reminded is None or reminded < first:
         return first
-    due = first + plan.every * max(1, int((reminded - first) / plan.every))
-    while due <= reminded:
-        due += plan.every
-    return due
+    return first + plan.every * ((reminded - first) // plan.every + 1)
 
 
 def follow_up_due(plan: NoticePlan, locks: list[Lock], known: FollowUp) -> Iterator[float]:

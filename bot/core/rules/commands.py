@@ -166,13 +166,14 @@ def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, tru
     """
     if event.comment is None or event.pull is None:
         return
-    answered = 0 if trusted else _answered_lately(decision, event, event.pull)
-    if answered is None:
-        return
     found = {reply.reaction for reply in replies}
     reaction: Reaction = "-1" if "-1" in found else "confused" if "confused" in found else "+1"
     told = tuple(CommandReply(reply.command, reply.text, reply.outcome) for reply in replies)
-    told = told if answered < ON_ONE else ()
+    if not trusted:
+        answered = _answered_lately(decision, event, event.pull)
+        if answered is None:
+            return
+        told = told if answered < ON_ONE else ()
     decision.do(Answer(event.repository, event.pull, event.comment, reaction, replies=told, more=event.more))
 
 

@@ -70,8 +70,7 @@ def _obey_command(decision: Decision, event: events.CommandAllowed) -> None:
 
 
 def _tell_store_changed(decision: Decision, event: events.StoreChanged) -> None:
-    restored = event.backup is not None
-    told = StoreRestored(event.backup or 0.0) if restored else Phrased(Phrase.STORE_CHANGED)
+    told = Phrased(Phrase.STORE_CHANGED) if event.backup is None else StoreRestored(event.backup)
     decision.tell(FactKind.STORE_CHANGED, told)
 
 

@@ -133,7 +133,7 @@ class Decision:
         """
         by = _asked_by(why) if by is None else by
         if run is not None:
-            holder, service, sha = run.key, service or run.service, sha or run.sha
+            holder, service, sha = run.key, run.service, run.sha
             step, build = step or run.step, run.attempt.build if build is None else build
         self.facts.append(Fact(kind, why, holder, service, sha, step, by, build, via, lock))
 

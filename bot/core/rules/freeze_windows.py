@@ -66,12 +66,6 @@ def _lifted(board: Board, freeze: Freeze, stage: str, now: float) -> bool:
     return any(now < lift.until for lift in lifts)
 
 
-def next_change(board: Board, now: float) -> float | None:
-    """When the next window of any freeze begins. That one ends, its lock says."""
-    begins = (freeze.following(now) for freeze in board.header.freezes)
-    return min((window.begins for window in begins if window is not None), default=None)
-
-
 def closes_next(board: Board, step: Step, now: float) -> float | None:
     """When the next window of a freeze of the step begins; None: none is known.
 
@@ -125,9 +119,8 @@ def open_from(board: Board, step: Step, run: Run, at: float) -> float:
     if step.track is not Track.REAL:
         return at
     freezes = [freeze for freeze in board.header.freezes if step.stage in freeze.stages and not _exception(freeze, run)]
-    while closing := next((f for f in freezes if f.window(at) and not _lifted(board, f, step.stage, at)), None):
-        window = closing.window(at)
-        at = window.ends if window is not None else at
+    while ends := [w.ends for f in freezes if (w := f.window(at)) and not _lifted(board, f, step.stage, at)]:
+        at = max(ends)
     return at
 
 
@@ -151,8 +144,7 @@ def excepted(board: Board, step: Step) -> Iterator[Run]:
     services = {service for freeze in board.header.freezes for service in freeze.services}
     for service in services & board.services_waiting(step):
         keys |= {run.key for run in board.of_service(service)}
-    found = [board.runs[key] for key in keys if key in board.runs]
-    waiting = (run for run in found if run.status is Status.WAITING and run.step == step)
+    waiting = (run for run in map(board.runs.__getitem__, keys) if run.status is Status.WAITING and run.step == step)
     return iter(sorted(waiting, key=queue_key))
 
 

@@ -10,7 +10,6 @@ from bot.core.model.events import FreezesPlanned, LetThroughAsked, PullLabelled
 from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze, LiftedFreeze, PullLabels
 from bot.core.model.messages import AskedBy, Message
-from bot.core.model.pipeline import Track
 from bot.core.model.refusals import No, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Merge, Status
@@ -126,9 +125,8 @@ def label_pull(decision: Decision, event: PullLabelled) -> None:
         if event.labels.pull in run.merge.pulls:
             merge = labelled(run.merge, event.labels)
             if merge != run.merge:
-                changed = decision.update(run, merge=merge)
-                if changed.status is Status.STARTING and changed.step.track is Track.REAL:
-                    recall(decision, changed.step.stage)
+                decision.update(run, merge=merge)
+                recall(decision, run.step.stage)
 
 
 def labelled(merge: Merge, labels: PullLabels | None) -> Merge:

@@ -31,6 +31,8 @@ def main(minutes: float, rate: float, days: int | None, seed: int, keep: Path | 
     console = Console(width=max(140, Console().width))
     folder = keep or Path(tempfile.mkdtemp(prefix="interlock-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):  # with the store of an earlier soak runs have other numbers than merges, and none fails
+        raise click.BadParameter(f"{folder} is not empty: name a new folder", param_hint="--keep")
     try:
         soak = Soak(folder, rate=rate, seed=seed, say=lambda text: console.print(text, highlight=False), leak=leak)
         outcome = soak.run(minutes * 60 if days is None else days * A_DAY_TAKES * 60, days)

@@ -292,6 +292,7 @@ class Soak:
             dict(background.done),
             {
                 "bounds not reached": self._not_full(seconds, developers.merged) if days is None else [],
+                "nothing broke": [f"{developers.broken} merges should have"] if nothing_broke(developers) else [],
                 "restarts": self._restarts(stack),
                 "keys without a bound": store.faults(redis, self._families),
                 "dead letters": [f"{each.slot}: {each.error}" for each in Outbox(redis, keys).dead_letters()],
@@ -314,6 +315,11 @@ class Soak:
         return [
             f"{merged} merges: what grew may be a bound that fills up, which takes {PLATEAU}; work longer or faster"
         ]
+
+
+def nothing_broke(developers: Developers) -> bool:
+    """Whether no lock followed though merges were to break a stage: then their runs had other numbers than expected."""
+    return developers.broken > FEWEST and not developers.fixes
 
 
 def _tracebacks(folder: Path) -> list[str]:

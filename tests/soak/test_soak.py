@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 
 from bot.store.keys import FAMILIES, Keys
+from chaos.world import World
 from soak import store
+from soak.__main__ import main
 from soak.fill import fill
-from soak.soak import Soak
+from soak.soak import Soak, nothing_broke
 from soak.store import KeyFamilies
-from soak.traffic import Background
+from soak.traffic import Background, Developers
 from tests.redis_server import redis, redis_url
 
 __all__ = ["redis", "redis_url"]
@@ -36,6 +40,22 @@ def test_a_short_soak_finds_no_growth_and_no_key_without_a_bound(
     assert {where for where, _ in outcome.growths} == {
         *("web", "web 1", "web 2", "worker", "worker-2", "beat", "server", "store")
     }
+
+
+def test_a_folder_that_holds_an_earlier_soak_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "soak.json").write_text("{}")
+    found = CliRunner().invoke(main, ["--keep", str(tmp_path)])
+    assert found.exit_code == 2
+    assert "is not empty: name a new folder" in found.output
+
+
+def test_a_soak_in_which_nothing_broke_though_it_should_is_told_from_one_that_went_well() -> None:
+    developers = Developers(cast("World", None), 1, {"S1": "shop/s1"})
+    assert not nothing_broke(developers)
+    developers.broken = 10
+    assert nothing_broke(developers)
+    developers.fixes = 1
+    assert not nothing_broke(developers)
 
 
 def test_every_name_in_the_code_is_listed() -> None:

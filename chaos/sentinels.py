@@ -140,15 +140,21 @@ class Replicated:
         return heal
 
     def settled(self) -> bool:
-        """Whether all servers live, all but the master follow it, and all sentinels know."""
+        """Whether all servers live, all but the master have what it has and follow it, and all sentinels know."""
         try:
-            with self.client(self.master()) as master:
-                found: Any = master.info("replication")
-            following = [found[f"slave{n}"]["state"] == "online" for n in range(int(found["connected_slaves"]))]
+            master = self.master()
+            following = [self._follows(port) for port in self.nodes if port != master]
             masters = {self._known_by(port)["port"] for port in self.sentinels}
         except (RedisError, KeyError):
             return False
-        return len(following) == self.servers - 1 and all(following) and masters == {self.master()}
+        return all(following) and masters == {master}
+
+    def _follows(self, port: int) -> bool:
+        """Whether a replica has loaded what its master sent: until then one that is promoted has only old things."""
+        with self.client(port) as replica:
+            found: Any = replica.info("replication")
+        link = (found.get("master_link_status"), int(found.get("master_sync_in_progress", 1)))
+        return link == ("up", 0) and int(found["master_port"]) == self.master()
 
     def until_settled(self) -> None:
         until(self.settled, "all servers follow the master")

@@ -28,8 +28,7 @@ demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub
 up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 	@$(BIN)/interlock up $(ARGS)
 
-test: $(STAMP) chromium proxies faketime engines ## Check the import contracts and run every test (ARGS="-k lock" to choose)
-	@$(BIN)/lint-imports --no-logo
+test: $(STAMP) chromium proxies faketime engines ## Run every test, those of the import contracts as well (ARGS="-k lock" to choose)
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Whole folders of real processes, real browsers and stand-ins: not even collected, which saves seconds.

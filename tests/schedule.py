@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import pytest
 from xdist.scheduler.loadfile import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
@@ -62,6 +64,24 @@ WAITING: Mapping[str, int] = {
 }
 #: The fewest and the most workers that `-n auto` starts.
 FEWEST, MOST = 4, 12
+
+
+def parts(tests: Path) -> list[Path]:
+    """The folders of tests and the files beside them, in the order in which pytest takes them."""
+    files = sorted(tests.glob("test_*.py"))
+    folders = sorted(folder for folder in tests.iterdir() if any(folder.glob("test_*.py")))
+    return [*files, *folders]
+
+
+def rotated(parts: Sequence[Path], first: int) -> list[Path]:
+    """The same parts, from the one with this number on; those before it come last."""
+    return [*parts[first:], *parts[:first]]
+
+
+def in_one_order(items: list[pytest.Item], tests: Path) -> None:
+    """Bring the items into the order of `parts`, wherever the collection began; within a part they keep theirs."""
+    places = {part: place for place, part in enumerate(parts(tests))}
+    items.sort(key=lambda item: next((places[each] for each in (item.path, *item.path.parents) if each in places), -1))
 
 
 def number_of_workers() -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.schedule import FEWEST, MOST, WAITING, choose, number_of_workers
+from tests.schedule import FEWEST, MOST, WAITING, choose, in_one_order, number_of_workers, parts, rotated
 
 ROOT = Path(__file__).parents[1]
 SHORT = [f"tests/short/test_{n}.py" for n in range(100)]
@@ -67,3 +69,18 @@ def test_whatever_is_left_is_taken(left: list[str], chosen: str) -> None:
 def test_there_are_two_workers_for_a_core(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert number_of_workers() == workers
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_wherever_a_worker_begins_to_collect_its_tests_are_in_the_same_order(tmp_path: Path, first: int) -> None:
+    files = [tmp_path / name for name in ("test_z.py", "a/test_b.py", "a/test_a.py", "b/test_a.py", "b/test_c.py")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (tmp_path / "data").mkdir()
+    here = parts(tmp_path)
+    assert here == [tmp_path / "test_z.py", tmp_path / "a", tmp_path / "b"]
+    begun = rotated(here, first)
+    items: list[Any] = [SimpleNamespace(path=file) for part in begun for file in files if part in (file, file.parent)]
+    in_one_order(items, tmp_path)
+    assert [item.path for item in items] == files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,6 +12,7 @@ from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
 from bot.effect_outcomes import RetryPolicy
 from bot.jenkins import triggers
+from bot.runtime import PipelineContext
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
@@ -295,12 +297,17 @@ def test_losing_permission_while_in_doubt_gives_nothing_up(workshop: Open) -> No
     assert shop.dead() == []
 
 
+def short_lived(shop: Workshop) -> PipelineContext:
+    """A worker that holds an effect for half a second, not for half a minute, when it renews its claim as well."""
+    return replace(shop.context, outbox=outbox.Outbox(shop.context.redis, shop.context.keys, claim_ms=500))
+
+
 def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_again(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.ask(shop.trigger())
     claim = shop.claim_for(shop.trigger(), 30)
-    triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
+    triggers.trigger(shop.runtime, short_lived(shop), claim, shop.trigger())  # and dies before it can say so
     time.sleep(0.05)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
@@ -312,7 +319,7 @@ def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_d
 ) -> None:
     shop.ask(shop.trigger())
     claim = shop.claim_for(shop.trigger(), 30)
-    triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())
+    triggers.trigger(shop.runtime, short_lived(shop), claim, shop.trigger())
     time.sleep(0.05)
     shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))  # as time does with the note of a post
     (event,) = shop.see_through(shop.trigger())

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def _is_left(lock: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def when_ready(server: Any) -> None:
+    """Import the application once, before the processes are forked: each is up at once, and all share that memory.
+
+    Only its modules: each process makes its own application, with connections and threads of its own. This comes after
+    `on_starting`, for prometheus-client reads the folder when it is imported.
+    """
+    import_module(str(server.app.app_uri).partition(":")[0])
 
 
 def on_reload(_server: Any) -> None:

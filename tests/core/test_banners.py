@@ -8,6 +8,7 @@ from bot.core.model.effects import Banner
 from bot.core.model.events import BannerOverwritten, BuildSeen, Configured, FirstStart
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome
+from bot.core.model.stage_messages import BannerPutBack
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import body_of, text_of
@@ -102,7 +103,7 @@ def test_one_that_was_overwritten_is_put_back() -> None:
     town.send(BannerOverwritten("cdp", "pre-production"))
     (banner,) = town.did(Banner)
     assert [lock.by for lock in banner.locks] == ["S1.1"]
-    assert town.facts[-1].kind is FactKind.BANNER_PUT_BACK
+    assert [fact.why for fact in town.facts] == [BannerPutBack("pre-production", left=False)]
 
 
 def test_one_that_was_left_over_is_taken_away() -> None:
@@ -110,6 +111,7 @@ def test_one_that_was_left_over_is_taken_away() -> None:
     town.send(BannerOverwritten("cdp", "pre-production"))
     town.send(BannerOverwritten("cdp", "no job of ours"))
     assert town.did(Banner) == [Banner(PRE, "pre-production")]
+    assert [fact.why for fact in town.facts] == [BannerPutBack("pre-production", left=True)]
 
 
 def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:

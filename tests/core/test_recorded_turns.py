@@ -64,7 +64,7 @@ def test_nothing_is_decided_on_a_board_of_which_a_turn_is_missing_until_the_next
     turns, snapshots = recorded()
     steps = list(Player(NAME).play([turns[0], *turns[2:4], snapshots[3], turns[4]]))
     assert [type(step) for step in steps] == [Replayed, Gap, Replayed]
-    assert [step.turns for step in steps if isinstance(step, Gap)] == [2]
+    assert [(step.at, step.turns) for step in steps if isinstance(step, Gap)] == [(turns[2].at, 2)]
     assert differing(steps) == []
 
 
@@ -100,6 +100,22 @@ def test_the_replay_goes_up_to_and_with_a_moment() -> None:
         assert len(list(player.play([turns[0], snapshots[0], *turns[1:]], until))) == decided
         assert player.board is not None
         assert len(player.board.locks) == (1 if decided == 3 else 0)
+    player = Player(NAME)
+    assert list(player.play([snapshots[0], *turns[1:]], snapshots[0].at)) == []
+    assert player.board is not None, "a snapshot of that very moment counts"
+
+
+def test_a_snapshot_of_another_version_than_the_replay_has_reached_shows_no_differences() -> None:
+    turns, snapshots = recorded()
+    steps = list(Player(NAME).play([turns[0], snapshots[2], *turns[3:]]))
+    assert [type(step) for step in steps] == [Replayed] * 3
+    assert differing(steps) == []
+
+
+def test_the_records_of_a_snapshot_may_stand_in_any_order() -> None:
+    turns, (first, *_) = recorded()
+    steps = list(Player(NAME).play([replace(first, records=first.records[::-1]), *turns[1:]]))
+    assert len(steps) == 4 and differing(steps) == []
 
 
 def test_a_rule_that_fails_on_what_it_once_decided_is_a_difference_and_changes_nothing() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.core.model.board import build_board
 from bot.core.model.effects import Mention, Notify
-from bot.core.model.events import Merged, TimePassed
+from bot.core.model.events import DefaultBranchChanged, Merged, TimePassed
 from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import AUTHORS_KEPT, Merge, PullAuthor
@@ -76,6 +76,24 @@ def test_what_is_due_together_is_one_notice() -> None:
     assert mail.to == ("team", "on-call", "boss")
     assert subject_of(mail) == f"{PRE} is still locked: S1 S1a failed in {PRE}"
     assert f"{PRE} has been locked since 1970-01-01 00:16 UTC" in body_of(mail)
+
+
+def test_a_level_is_told_at_the_very_second_at_which_it_is_due() -> None:
+    town = broken()
+    due = town.board.next_due(town.now)
+    assert due is not None
+    town.now = due - 1
+    town.send(TimePassed())
+    assert told(town) == [("escalation", ("team",))]
+
+
+def test_a_failure_after_the_last_one_was_mended_escalates_from_the_beginning_though_a_person_locks_on() -> None:
+    town = broken()
+    town.lock(PRE, until=town.now + 5 * DAY)
+    wait(town, 11 * MINUTE)
+    assert town.board.follow_up(PRE).level == 1
+    town.unlock(PRE, lock=f"{PRE}/S1.1")
+    assert (len(town.locks(PRE)), town.board.follow_up(PRE).level) == (1, 0)
 
 
 def test_nobody_is_told_of_a_lock_that_has_opened() -> None:
@@ -159,6 +177,18 @@ def test_a_clock_that_stood_still_for_days_reminds_once() -> None:
     town.send(TimePassed())
     town.send(TimePassed())
     assert told(town) == [("reminder", ("ops",))]
+
+
+def test_a_reminder_names_only_the_locks_that_may_be_forgotten() -> None:
+    town = planned()
+    town.lock(PRE, by="ann")
+    town.lock(PRE, by="bob", until=town.now + 3 * DAY)
+    wait(town, 7 * HOUR)
+    town.lock(PRE, by="kim")
+    town.quiet()
+    wait(town, 1 * HOUR + MINUTE)
+    (mail,) = town.did(Notify)
+    assert [lock.by for lock in mail.about.forgotten] == ["ann"]
 
 
 def test_nobody_is_reminded_of_a_lock_that_ends_by_itself() -> None:
@@ -272,3 +302,18 @@ def test_a_route_may_be_for_one_stage() -> None:
     town = planned(plan, production_locks=True)
     town.break_stage("S1", "a")
     assert told(town)[-1] == ("locked", ("pre",))
+
+
+def test_a_route_for_services_leads_what_a_lock_of_theirs_closes_and_nothing_else() -> None:
+    routes = tuple(Route((f"{service}-team",), ("locked",), services=(service,)) for service in ("S1", "S2"))
+    town = planned(NoticePlan(routes))
+    town.break_stage("S1", "a")
+    assert told(town)[-1] == ("locked", ("S1-team",))
+    town.lock("acceptance")
+    assert told(town) == [("locked", ())]
+
+
+def test_what_concerns_no_lock_is_told_to_the_channels_of_its_topic_and_to_no_authors() -> None:
+    town = planned(NoticePlan((Route(("chat", AUTHORS), ("stuck",)),)))
+    town.send(DefaultBranchChanged("S1", before="main", now="trunk"))
+    assert told(town) == [("stuck", ("chat",))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from bot.core.model.effects import Notify
 from bot.core.model.events import FreezesPlanned, LetThroughAsked, Merged, PullFound, PullLabelled, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
@@ -66,6 +67,12 @@ def test_a_window_closes_its_stage_until_it_ends() -> None:
     assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
     told = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
     assert told == ["production is open: freeze weekend is over"]
+
+
+def test_the_beginning_and_the_end_of_a_freeze_are_told() -> None:
+    town = frozen()
+    until(town, ENDS)
+    assert [(mail.topic, mail.also, mail.stage) for mail in town.did(Notify)] == [("freeze", (), PRODUCTION)] * 2
 
 
 def test_the_clock_is_looked_at_when_a_window_begins_and_when_it_ends() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.model.effects import AbortDuplicate, SetStatus
+from bot.core.model.effects import AbortDuplicate, Comment, SetStatus
 from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged, TakenOut
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Entered
@@ -227,3 +227,15 @@ def test_a_fact_of_an_older_log_is_read_by_its_name_of_today_and_no_other_name_i
     assert FactKind("foreign-build-seen") is FactKind.UNMANAGED_BUILD_SEEN
     with pytest.raises(ValueError, match="nonsense"):
         FactKind("nonsense")
+
+
+def test_what_ends_a_run_is_told_on_its_pull_request_at_once_and_what_passes_only_corrects_it() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.pull("S1", "a", 7)
+    town.quiet()
+    town.pass_build("S1a")
+    assert {(told.pull, told.corrects, told.debounce > 0) for told in town.did(Comment)} == {(7, True, True)}
+    town.quiet()
+    town.fail_build("S1a")
+    assert {(told.pull, told.corrects, told.debounce > 0) for told in town.did(Comment)} == {(7, False, False)}

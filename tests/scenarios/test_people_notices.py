@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core.model.effects import Notify
+from bot.core.model.events import WeekEnded
+from bot.core.model.messages import WeekNotice
+from bot.core.model.notice_plan import NoticePlan, WeeklyPlan
+from bot.core.model.pipeline import Mode
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import body_of, subject_of
@@ -156,3 +162,30 @@ def test_a_lock_that_has_ended_already_is_told_to_nobody() -> None:
     town = Town()
     town.lock(PRE, until=town.now)
     assert (town.locks(), mails(town)) == ([], [])
+
+
+# -- the report of a week --------------------------------------------------------------------------------------
+
+
+def weekly(town: Town, *weeks: str) -> list[str]:
+    """The weeks of which somebody is told, of these that have ended."""
+    town.quiet()
+    for week in weeks:
+        town.send(WeekEnded(week))
+    return [mail.about.week for mail in mails(town) if isinstance(mail.about, WeekNotice)]
+
+
+def test_the_report_of_a_week_goes_out_once_and_never_that_of_an_earlier_one() -> None:
+    town = Town(replace(shop(), notices=NoticePlan(weekly=WeeklyPlan(("team",)))))
+    assert weekly(town, "2026-W48") == ["2026-W48"]
+    assert [(mail.topic, mail.to) for mail in mails(town)] == [("week", ("team",))]
+    assert weekly(town, "2026-W48", "2026-W47", "2026-W49") == ["2026-W49"]
+
+
+def test_nobody_is_told_of_a_week_where_no_report_is_wished_or_while_the_pipeline_observes() -> None:
+    assert weekly(Town(), "2026-W48") == []
+    town = Town(replace(shop(), notices=NoticePlan(weekly=WeeklyPlan(("team",)))))
+    town.mode(Mode.OBSERVE)
+    assert weekly(town, "2026-W48") == []
+    town.mode(Mode.RUN)
+    assert weekly(town, "2026-W48") == ["2026-W48"], "it did not count as told"

@@ -601,3 +601,19 @@ def test_only_a_force_push_takes_main_from_a_commit_that_nobody_told_of() -> Non
     town.push("S1", "gone")
     town.force_push("S1", "c", onto="S1b")
     assert [each.sha for each in town.board.service("S1").history.dropped_heads] == ["S1gone"]
+
+
+def test_of_pull_requests_that_were_told_in_the_wrong_order_github_says_which_is_the_head_and_nothing_was_forced() -> (
+    None
+):
+    town = Town()
+    town.merge("S1", "a")
+    town.github.commit("S1", "S1b")
+    town.github.commit("S1", "S1c")
+    for sha, pull in ("S1c", 8), ("S1b", 7):
+        town.send(Merged("S1", sha, pull=pull))
+    town.look_at_main("S1")
+    town.answer_questions()
+    state = town.board.service("S1")
+    assert state.history.head is not None and state.history.head.sha == "S1c"
+    assert (state.forced_heads, state.history.forced) == ((), 0)

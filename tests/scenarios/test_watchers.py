@@ -56,6 +56,21 @@ def test_they_are_told_when_the_last_lock_is_open_and_not_before(town: Town) -> 
     assert len(town.did(Mention)) == 1
 
 
+def test_of_two_stages_that_open_at_once_each_watcher_hears_of_the_own_one() -> None:
+    town = Town(replace(shop(), notices=PLAN))
+    ends = town.now + 60
+    town.lock(PRE, by="ann", until=ends)
+    town.lock("production", by="bob", until=ends)
+    for stage, pull in ((PRE, 7), ("production", 8)):
+        town.send(WatchAsked(stage, "github:kim", "shop/S2", pull))
+    town.tick(60)
+    told = [(each.pull, text_of(each.about.why)) for each in town.did(Mention)]
+    assert told == [
+        (7, "the lock of ann has reached its end time"),
+        (8, "the lock of bob has reached its end time"),
+    ]
+
+
 @pytest.mark.parametrize(("who", "channel"), [("dana", "dana-mail"), ("github:dana", "dana-mail"), ("kim", "kim-mail")])
 def test_elsewhere_they_are_told_by_their_channel(town: Town, who: str, channel: str) -> None:
     town.send(WatchAsked(PRE, who))

@@ -250,7 +250,7 @@ def _to_watchers(decision: Decision, known: FollowUp) -> Iterator[Effect]:
     """Tell whoever asked, once: on the pull request where they asked, else by their own channel."""
     stage, board = known.key, decision.board
     why = next((why for lock, why in reversed(decision.unlocked) if lock.stage == stage), None)
-    if why is None or not known.watchers:
+    if why is None:
         return
     about = WatchNotice(stage, why)
     pulls: dict[tuple[str, int], list[str]] = {}

@@ -31,6 +31,10 @@ from tests.workers.workshop import AT_ONCE, SHORT, configuration, settings, shap
 from workers import beginning, reconcile
 from workers.performer import decide_and_perform, perform_due
 
+#: How long a worker rests between two looks, in seconds: the longer, the longer nothing happens. Most of the time is
+#: that until what a dead worker held is free.
+SHORTEST, LONGEST = 0.003, 0.025
+
 
 @dataclass(frozen=True)
 class Life:
@@ -136,14 +140,18 @@ def flaky(rate: float) -> None:
 def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
     """What the tasks of a worker do, one after the other, until all is quiet and `life.seconds` have passed."""
     until, deadline = time.monotonic() + life.seconds, time.monotonic() + life.seconds + 30
+    before, rest = under_way(context), SHORTEST
     while time.monotonic() < deadline:
         waiting = context.inbox.tick(TimePassed()) or (life.emptied and not context.store.is_configured())
         if waiting:
             decide_and_perform(runtime, context, lambda *_: None)
         for family in FAMILIES:
             perform_due(runtime, context, family, lambda *_: None)
-        if waiting or context.outbox.size() or context.redis.hexists(context.keys.meta, "due"):
-            time.sleep(0.003)
+        present = under_way(context)
+        rest = SHORTEST if present != before else min(2 * rest, LONGEST)
+        before = present
+        if waiting or present[1] or context.redis.hexists(context.keys.meta, "due"):
+            time.sleep(rest)
         elif life.emptied and beginning.prove_first_start(runtime, context):
             continue
         elif not reconcile.builds(runtime, context) and not context.redis.exists(context.keys.lease):
@@ -151,8 +159,13 @@ def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
                 return
             time.sleep(life.rest)
         else:
-            time.sleep(life.rest / 2)
+            time.sleep(max(rest, life.rest / 2))
     raise TimeoutError(f"the work does not come to an end: {left(runtime, context)}")
+
+
+def under_way(context: PipelineContext) -> tuple[object, int]:
+    """How many turns were taken, and how many effects are not done: one of them changes with all that is done."""
+    return context.redis.hget(context.keys.meta, "version"), context.outbox.size()
 
 
 def left(runtime: Runtime, context: PipelineContext) -> dict[str, object]:

@@ -90,7 +90,7 @@ class Town:
 
     def end_build(self, stage: str, name: str, result: str = "SUCCESS") -> None:
         match = {"INTERLOCK_SHA": self.names[name]}
-        self.shop.control.release(f"shop/{stage}", match=match, result=result, seconds=1)
+        self.shop.control.release(f"shop/{stage}", match=match, result=result)
         self.lives()
 
     # -- what must be so in the end ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from bot.core.model.events import (
 )
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import Mode, Pipeline, Policy
+from bot.core.model.pipeline import Lane, Mode, Pipeline, Policy
 from bot.core.model.stage_messages import ClosedAfterLoss
 from bot.core.rules.decide import decide
 from bot.core.rules.state_lost import LISTED, SHOWN, lock_key, loss, remembered
@@ -90,8 +90,12 @@ def test_a_lock_of_a_person_stands_again_with_its_end_unless_that_has_come(befor
 
 
 def test_what_locked_a_stage_and_cannot_be_put_back_is_told(before: Town) -> None:
-    after = emptied(before, StateLost("x", (("pre-production", Verbatim("audit")),)))
-    assert closed(after)["pre-production"] == [f"{REASON} (it was locked: audit)"]
+    told = (("pre-production", Verbatim("audit")), ("production", Verbatim("the fair")))
+    after = emptied(before, StateLost("x", told))
+    assert closed(after) == {
+        "pre-production": [f"{REASON} (it was locked: audit)"],
+        "production": [f"{REASON} (it was locked: the fair)"],
+    }
 
 
 def test_of_services_and_stages_that_are_not_configured_any_more_nothing_is_put_back(before: Town) -> None:
@@ -101,6 +105,15 @@ def test_of_services_and_stages_that_are_not_configured_any_more_nothing_is_put_
     assert "S1/acceptance" in after.board.versions
     assert not [key for key in after.board.versions if key.startswith("S3/") or key.endswith("/build")]
     assert "S3" not in after.board.services
+
+
+def test_a_fix_that_was_on_the_fast_lane_starts_again_there(before: Town) -> None:
+    before.merge("S1", "e")
+    after = emptied(before)
+    assert {run.sha: run.lane for run in after.board.runs.values() if run.status == "starting"} == {
+        "S1e": Lane.FAST,
+        "S2a": Lane.MAIN,
+    }
 
 
 def test_nothing_is_known_and_still_they_are_closed(before: Town) -> None:
@@ -120,6 +133,7 @@ def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
         "interlock unlock STAGE",
     ):
         assert part in body_of(notice)
+    assert body_of(notice).count("pre-production: S1 S1a failed in pre-production") == 1, "it is locked again"
     assert len([f for f in after.facts if f.kind is FactKind.STATE_LOST]) == 1
     assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
 

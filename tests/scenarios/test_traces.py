@@ -107,9 +107,14 @@ def test_the_lock_of_a_failure_that_jenkins_confirms_stands_again_and_its_fix_op
 def test_the_lock_of_a_failure_has_no_end_and_lets_no_others_fixes_in_whatever_the_banner_claims(
     jenkins: Jenkins,
 ) -> None:
-    town = lost(jenkins, mark(jenkins.shows("S1.1", "S1a", PRE, RED), until=90_000.0, let_fixes_in=True))
+    town = lost(jenkins, mark(jenkins.shows("S1.1", "S1a", PRE, RED), by="kim", until=90_000.0, let_fixes_in=True))
     lock = town.board.locks[f"{PRE}/S1.1"]
-    assert (lock.automatic, lock.until, lock.let_fixes_in) == (True, None, False)
+    assert (lock.automatic, lock.by, lock.until, lock.let_fixes_in) == (True, "S1.1", None, False)
+
+
+def test_a_failure_that_is_named_twice_locks_once(jenkins: Jenkins) -> None:
+    told = mark(jenkins.shows("S1.1", "S1a", PRE, RED))
+    assert [lock.key for lock in lost(jenkins, told, told).board.locks_of(PRE)] == [f"{PRE}/S1.1", lock_key(PRE)]
 
 
 def test_a_merge_that_came_before_the_loss_was_found_is_not_blamed_for_the_failure_of_an_older_run(
@@ -266,6 +271,14 @@ def test_what_had_ended_does_not_start_again(
     assert ("S1a" in {run.sha for run in lost(jenkins).board.runs.values()}) is starts
 
 
+def test_what_a_merge_has_started_before_the_loss_was_found_does_not_start_twice(jenkins: Jenkins) -> None:
+    jenkins.shows("S1.1", "S1a", "build", None)
+    town = begun()
+    town.merge("S1", "a")
+    lost(jenkins, after=town)
+    assert [run.sha for run in town.board.runs.values()] == ["S1a"]
+
+
 def test_a_build_that_waits_in_the_queue_of_jenkins_counts(jenkins: Jenkins) -> None:
     jenkins.shows("S1.1", "S1a", "build", None, number=None, started=0.0)
     town = lost(jenkins)
@@ -332,6 +345,12 @@ def test_what_counts_as_passed_is_what_the_stage_lets_pass(jenkins: Jenkins) -> 
     assert town.run("S1a"), "it was on its way to production"
 
 
+def test_a_build_that_runs_or_was_not_built_has_brought_nothing_into_its_stage(jenkins: Jenkins) -> None:
+    jenkins.shows("S1.1", "S1a", "build", Outcome.NOT_BUILT)
+    jenkins.shows("S1.1", "S1a", "acceptance", None)
+    assert not lost(jenkins).board.versions
+
+
 def test_of_a_stage_that_is_not_configured_any_more_nothing_is_noted(jenkins: Jenkins) -> None:
     jenkins.shows("S1.1", "S1a", "attic")
     jenkins.shows("S1.1", "S1a", "build")
@@ -368,6 +387,7 @@ def test_of_services_that_nothing_tells_of_github_is_asked(jenkins: Jenkins) -> 
     jenkins.passed("S1.1", "S1a", *STAGES)
     town = lost(jenkins)
     assert {(ask.service, ask.last_stage) for ask in town.did(Survey)} == {("S2", "production"), ("S3", "production")}
+    assert {ask.environments for ask in town.did(Survey)} == {()}, "no stage of these has one"
     notice = told(town)
     assert "Of 2 services neither memory nor Jenkins tells anything: GitHub is asked." in body_of(notice)
 
@@ -398,6 +418,20 @@ def test_the_head_of_main_starts_if_github_shows_that_it_was_on_its_way(
     assert head is not None and head.sha == "S2a"
     whole = town.board.version("S2", Step("production")).whole
     assert (whole.position.sha if whole else None) == (deployed[0].sha if deployed else None)
+
+
+def test_the_head_is_what_github_names_whatever_is_deployed_and_is_delivered_only_by_the_last_stage(
+    jenkins: Jenkins,
+) -> None:
+    town = lost(jenkins)
+    moves = town.board.service("S2").moves
+    deployed = (DeployedCommit("acceptance", "S2a", 60.0), DeployedCommit(PRE, "S2z", 50.0))
+    town.send(HeadSurveyed("S2", "S2a", "", deployed))
+    state = town.board.service("S2")
+    assert state.history.head is not None and state.history.head.sha == "S2a"
+    assert (state.undecided_head, state.moves) == ("S2a", moves + 1)
+    whole = {str(each.step): each.whole.position.sha for each in town.board.versions.values() if each.whole}
+    assert whole == {"acceptance": "S2a", PRE: "S2z"}
 
 
 def test_a_merge_that_is_told_after_that_answer_starts_once(jenkins: Jenkins) -> None:
@@ -477,6 +511,7 @@ def test_people_are_told_what_was_put_back_what_goes_on_and_what_is_not_known(je
         "Started again from the first stage: S1 S1b.",
     ):
         assert part in body_of(notice)
+    assert "build #2 runs" not in body_of(notice), "it has failed"
 
 
 def test_until_the_lock_of_the_loss_is_opened_the_locks_that_were_read_are_to_be_confirmed(jenkins: Jenkins) -> None:

@@ -175,7 +175,7 @@ def played(
 
 
 @dataclass(frozen=True, slots=True)
-class _Measure:
+class _ComparedNumber:
     """What is compared: its name, its unit, and how it is made; None: there is nothing to make it of."""
 
     name: str
@@ -183,21 +183,21 @@ class _Measure:
     of: Callable[[Figures], float | None]
 
 
-def _measures(found: Sequence[Figures]) -> Iterator[_Measure]:
-    yield _Measure("lead time, half of the merges", "s", lambda each: each.lead(0.5))
-    yield _Measure("lead time, nine of ten", "s", lambda each: each.lead(0.9))
+def _measures(found: Sequence[Figures]) -> Iterator[_ComparedNumber]:
+    yield _ComparedNumber("lead time, half of the merges", "s", lambda each: each.lead(0.5))
+    yield _ComparedNumber("lead time, nine of ten", "s", lambda each: each.lead(0.9))
     for cause in Cause:
-        yield _Measure(f"waiting for {cause}, a run", "s", partial(_waited, cause))
+        yield _ComparedNumber(f"waiting for {cause}, a run", "s", partial(_waited, cause))
     for stage in sorted({stage for each in found for stage in each.locked}):
-        yield _Measure(f"{stage} locked", "s", partial(_locked, stage))
+        yield _ComparedNumber(f"{stage} locked", "s", partial(_locked, stage))
     for stage in sorted({stage for each in found for stage in each.frozen}):
-        yield _Measure(f"{stage} frozen", "s", partial(_frozen, stage))
+        yield _ComparedNumber(f"{stage} frozen", "s", partial(_frozen, stage))
     for end in End:
-        yield _Measure(f"runs {end}", "", partial(_ended, end))
-    yield _Measure("runs on their way", "", partial(_ended, None))
-    yield _Measure("builds aborted", "", lambda each: each.aborted)
+        yield _ComparedNumber(f"runs {end}", "", partial(_ended, end))
+    yield _ComparedNumber("runs on their way", "", partial(_ended, None))
+    yield _ComparedNumber("builds aborted", "", lambda each: each.aborted)
     for step in dict.fromkeys(step for each in found for step in each.builds):
-        yield _Measure(f"builds of {step}", "", partial(_built, step))
+        yield _ComparedNumber(f"builds of {step}", "", partial(_built, step))
 
 
 def _waited(cause: Cause, found: Figures) -> float | None:
@@ -221,7 +221,7 @@ def _built(step: str, found: Figures) -> float:
 
 
 def _compared(
-    measure: _Measure, recorded: Figures, exact: Figures, same: Sequence[Figures], others: Sequence[Figures]
+    measure: _ComparedNumber, recorded: Figures, exact: Figures, same: Sequence[Figures], others: Sequence[Figures]
 ) -> ComparedFigure:
     was, then = [measure.of(each) for each in same], [measure.of(each) for each in others]
     changes = [b - a for a, b in zip(was, then, strict=True) if a is not None and b is not None]

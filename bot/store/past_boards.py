@@ -82,6 +82,10 @@ class PastBoards:
         #: Boards that were replayed, the one that was used last at the end.
         self._remembered: list[_Remembered] = []
 
+    def first(self) -> int | None:
+        """The earliest moment whose board is recorded; None: there is none. It may read all of the recording."""
+        return self._recording.first_board()
+
     def at(self, moment: int) -> PastBoard:
         """The board of a moment.
 

@@ -17,7 +17,7 @@ from bot.store.records import Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
 from bot.web.api_operation import LONGEST, NumberParameter, Parameter, filter_parameters, operation
-from bot.web.board_shapes import BoardShape, PipelinesShape
+from bot.web.board_shapes import BoardShape
 from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, ended_verifications, position_of, verification_shape
 from bot.web.fact_list import FactFilter
@@ -25,6 +25,7 @@ from bot.web.list_shapes import (
     EndedPageShape,
     FactPageShape,
     FoundShape,
+    PipelinesShape,
     RunListShape,
     ServiceShape,
     WaitReasonShape,

@@ -5,8 +5,9 @@ Times are seconds since the epoch, durations are seconds. The text below a field
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from bot.core.model.facts import Why
@@ -332,67 +333,27 @@ class RepairShape(TypedDict):
     words: str
 
 
-class BoardShape(TypedDict):
-    """A whole pipeline: its stages with queues, locks and lanes."""
+class WholePipelineShape(TypedDict):
+    """What is said of a whole pipeline, now or at a moment of the past."""
 
     pipeline: str
     mode: Mode
     mode_by: str
     mode_why: str
-    version: int
-    """Grows by one with every decision."""
+    version: Annotated[int, Field(description="Grows by one with every decision.")]
     at: float
     live: int
     fast_lane: FastLaneStart
-    stages: list[StageShape]
     removed: list[RemovedStepShape]
     verifications: VerificationsShape | None
     state_lost: StateLostShape | None
     revision: RevisionShape | None
+
+
+class BoardShape(WholePipelineShape):
+    """A whole pipeline: its stages with queues, locks and lanes."""
+
+    stages: list[StageShape]
     health: HealthShape
     held_up: list[DelayShape]
     repairs: list[RepairShape]
-
-
-class OverviewLockShape(TypedDict):
-    """A lock in the list of all pipelines."""
-
-    key: str
-    stage: str
-    reason: str
-    by: str
-    since: float
-    run: str | None
-    service: str | None
-    freeze: str | None
-    """The freeze that closes the stage; null: a failure or a person does."""
-    fix: str | None
-    """The run on the fast lane that is to open it."""
-
-
-class OverviewShape(TypedDict):
-    """One pipeline in the list of all."""
-
-    name: str
-    mode: Mode
-    version: int
-    live: int
-    waiting: int
-    stages: list[str]
-    locked: list[str]
-    """The stages that have locks."""
-    frozen: list[str]
-    """Those of them that only a freeze closes."""
-    locks: list[OverviewLockShape]
-    """The oldest of its locks."""
-    more_locks: int
-    failed: int
-    services: int
-
-
-class PipelinesShape(TypedDict):
-    """All pipelines that you may read, the locked ones first."""
-
-    pipelines: list[OverviewShape]
-    at: float
-    health: HealthShape

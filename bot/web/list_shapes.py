@@ -1,4 +1,4 @@
-"""The JSON of the log, of lists of runs, and of what is where. Types only.
+"""The JSON of the log, of lists of runs, of what is where, and of the list of all pipelines. Types only.
 
 Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
 """
@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Lane, Track
+from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.run import End, Status
 from bot.web.board_shapes import (
     EndedShape,
@@ -261,3 +261,50 @@ class ServiceShape(TypedDict):
     live: RunListShape
     ended: RunListShape
     lead_time: LeadTimeShape | None
+
+
+# -- all pipelines -----------------------------------------------------------------------------------------------------
+
+
+class OverviewLockShape(TypedDict):
+    """A lock in the list of all pipelines."""
+
+    key: str
+    stage: str
+    reason: str
+    by: str
+    since: float
+    run: str | None
+    service: str | None
+    freeze: str | None
+    """The freeze that closes the stage; null: a failure or a person does."""
+    fix: str | None
+    """The run on the fast lane that is to open it."""
+
+
+class OverviewShape(TypedDict):
+    """One pipeline in the list of all."""
+
+    name: str
+    mode: Mode
+    version: int
+    live: int
+    waiting: int
+    stages: list[str]
+    locked: list[str]
+    """The stages that have locks."""
+    frozen: list[str]
+    """Those of them that only a freeze closes."""
+    locks: list[OverviewLockShape]
+    """The oldest of its locks."""
+    more_locks: int
+    failed: int
+    services: int
+
+
+class PipelinesShape(TypedDict):
+    """All pipelines that you may read, the locked ones first."""
+
+    pipelines: list[OverviewShape]
+    at: float
+    health: HealthShape

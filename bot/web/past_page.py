@@ -16,7 +16,6 @@ from flask import Flask, Response, current_app, render_template, request
 from bot.reporting.view import view
 from bot.runtime import PipelineContext, Runtime
 from bot.store.past_boards import NotRecorded, PastBoard, PastBoards, ReplayBusy, ReplayTooLong
-from bot.store.recording import Recording
 from bot.store.recording_line import UnreadableRecording
 from bot.web import shapes
 from bot.web.api_operation import Parameter, operation
@@ -54,14 +53,13 @@ class _Past:
 
     boards: PastBoards
     marks: LockFacts
-    recording: Recording
     _first: int | None = None
     _until: float = 0.0
 
     def first(self) -> int | None:
         """The earliest moment whose board is recorded; None: there is none."""
         if self._first is None or time.monotonic() > self._until:
-            self._first, self._until = self.recording.first_board(), time.monotonic() + BELIEVED
+            self._first, self._until = self.boards.first(), time.monotonic() + BELIEVED
         return self._first
 
 
@@ -78,7 +76,7 @@ class Pasts:
             found = self._pasts.get(context.pipeline.name)
             if found is None:
                 redis, keys = context.redis, context.keys
-                found = _Past(PastBoards(redis, keys), LockFacts(context.records), Recording(redis, keys))
+                found = _Past(PastBoards(redis, keys), LockFacts(context.records))
                 self._pasts[context.pipeline.name] = found
             return found
 

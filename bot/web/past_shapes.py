@@ -6,15 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from bot.core.model.pipeline import FastLaneStart, Mode
-from bot.web.board_shapes import (
-    RemovedStepShape,
-    RevisionShape,
-    StateLostShape,
-    StepShape,
-    StoredLockShape,
-    VerificationsShape,
-)
+from bot.web.board_shapes import StepShape, StoredLockShape, WholePipelineShape
 from bot.web.lock_shapes import StageFreezeShape
 
 
@@ -29,22 +21,10 @@ class PastStageShape(StepShape):
     fast: StepShape | None
 
 
-class PastViewShape(TypedDict):
+class PastViewShape(WholePipelineShape):
     """A whole pipeline as it was."""
 
-    pipeline: str
-    mode: Mode
-    mode_by: str
-    mode_why: str
-    version: int
-    at: float
-    live: int
-    fast_lane: FastLaneStart
     stages: list[PastStageShape]
-    removed: list[RemovedStepShape]
-    verifications: VerificationsShape | None
-    state_lost: StateLostShape | None
-    revision: RevisionShape | None
 
 
 class PastBoardShape(TypedDict):

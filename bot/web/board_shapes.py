@@ -1,4 +1,4 @@
-"""The JSON of a pipeline as the API answers it: board, stages, queues, tiles, locks, health. Types only.
+"""The JSON of a pipeline, now or in the past, as the API answers it: board, stages, queues, locks, health. Types only.
 
 Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
 """
@@ -357,3 +357,42 @@ class BoardShape(WholePipelineShape):
     health: HealthShape
     held_up: list[DelayShape]
     repairs: list[RepairShape]
+
+
+# -- at a moment of the past -------------------------------------------------------------------------------------------
+
+
+class PastStageShape(StepShape):
+    """A stage as it was: its job, its locks, and its fast job."""
+
+    name: str
+    policy: Literal["lock", "report"]
+    locks: list[StoredLockShape]
+    closes: StageFreezeShape | None
+    """The freeze window that was to close the stage next."""
+    fast: StepShape | None
+
+
+class PastViewShape(WholePipelineShape):
+    """A whole pipeline as it was."""
+
+    stages: list[PastStageShape]
+
+
+class PastBoardShape(TypedDict):
+    """The board at a moment, and when something was decided next to it."""
+
+    pipeline: str
+    at: float
+    """The moment that is shown."""
+    decided: float | None
+    """When the last decision before it was made; null: the log does not go back so far, as below."""
+    previous: float | None
+    """When the decision before that was made."""
+    next: float | None
+    """When the next decision was made."""
+    known_since: float | None
+    """The earliest moment of which the board is recorded."""
+    rules_changed: bool
+    """Whether this version of Interlock decides otherwise what led to this board: it may have been another one."""
+    board: PastViewShape

@@ -20,11 +20,11 @@ from bot.store.recording_line import UnreadableRecording
 from bot.web import shapes
 from bot.web.api_operation import Parameter, operation
 from bot.web.api_reading import reading
+from bot.web.board_shapes import PastBoardShape
 from bot.web.drawing import Links, draw
 from bot.web.finding_pages import head
 from bot.web.page import ENDED, FACTS, page
 from bot.web.past_facts import FactTimes, LockFact, LockFacts, around, spans
-from bot.web.past_shapes import PastBoardShape
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime

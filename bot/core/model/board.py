@@ -100,12 +100,13 @@ class Board:
 
     def steps_waited_for(self) -> list[Step]:
         """The steps that runs wait to enter, in the order of the stages."""
-        queues = self._indexes.queues
-        return [step for step in self._layout().steps if queues.get(step)]
+        places = self._layout().places
+        waited_for = [step for step in self._indexes.queues if step in places]
+        return sorted(waited_for, key=places.__getitem__) if len(waited_for) > 1 else waited_for
 
     def services_waiting(self, step: Step) -> Set[str]:
         """The services of which runs wait to enter `step`."""
-        return self._indexes.in_line[step].keys() if step in self._indexes.in_line else set()
+        return self._indexes.in_line.get(step, {}).keys()
 
     def may_be_excepted(self, step: Step) -> Set[str]:
         """The keys of those that wait to enter `step` and have labels, or that a person lets through freezes (W2)."""
@@ -189,7 +190,7 @@ class Board:
     def versions_of(self, service: str) -> Iterator[StageVersion]:
         """What is known of a service in each step that is configured, in the order of the stages."""
         found = self._in_steps.get(service, {})
-        return (found[step] for step in self.steps() if step in found) if found else iter(())
+        return (version for step in self.steps() if (version := found.get(step)) is not None) if found else iter(())
 
     def locks_of(self, stage: str) -> list[Lock]:
         """The locks that close `stage`, oldest first."""
@@ -296,9 +297,10 @@ class Board:
 
     def _timed(self) -> Iterator[tuple[Buildable, float]]:
         """Of each step with a time limit, what has the build that has run longest, and the limit."""
-        for step, timeout in self._layout().timeouts:
-            running = self._indexes.started.get(step)
-            if running:
+        timeouts = self._layout().timeouts
+        for step, running in self._indexes.started.items():
+            timeout = timeouts.get(step)
+            if timeout is not None:
                 yield self._at(running[0][1]), timeout
 
     # -- changing --------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ Entry = TypeVar("Entry", QueueKey, tuple[float, str])
 class Indexes:
     """Keys of runs and verifications by what is asked for. `change` is the only way to change them."""
 
+    #: Of the steps in whose queue somebody stands.
     queues: dict[Step, list[QueueKey]] = field(default_factory=lambda: defaultdict(list))
     #: How many runs of which service stand in a queue.
     in_line: dict[Step, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -51,7 +52,7 @@ class Indexes:
     of_pull: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     #: Those whose build was asked to end and has not ended: few.
     aborting: set[str] = field(default_factory=set)
-    #: Running builds that were not timed out, longest running first.
+    #: Running builds that were not timed out, longest running first, of the steps that have one.
     started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def copy(self) -> Indexes:
@@ -116,7 +117,7 @@ class Indexes:
         if built.lane is Lane.FAST:
             self.fast[built.service].discard(built.key)
         if built.status is Status.WAITING:
-            _take_out(self.queues[built.step], queue_key(built))
+            _take_out(self.queues, built.step, queue_key(built))
             self._leave_line(built)
             if _is_special(built):
                 _discard(self.special, built.step, built.key)
@@ -125,7 +126,7 @@ class Indexes:
         if built.attempt.abort is not None:
             self.aborting.discard(built.key)
         if ticks(built):
-            _take_out(self.started[built.step], (built.since, built.key))
+            _take_out(self.started, built.step, (built.since, built.key))
 
     def _leave_line(self, built: Buildable) -> None:
         line = self.in_line[built.step]
@@ -167,9 +168,12 @@ def _is_special(built: Buildable) -> bool:
     return built.verifies is None and (bool(built.merge.labels) or built.let_through is not None)
 
 
-def _take_out(ordered: list[Entry], entry: Entry) -> None:
-    """Take an entry out of a list in order that has it."""
+def _take_out(index: dict[Step, list[Entry]], step: Step, entry: Entry) -> None:
+    """Take an entry out of the list of a step, which is in order and has it, and forget the step with its last one."""
+    ordered = index[step]
     del ordered[bisect_left(ordered, entry)]
+    if not ordered:
+        del index[step]
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

@@ -325,15 +325,16 @@ VERIFY = Step("verify", Track.VERIFY)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`steps` in the order of the stages, the fast one of a stage first; `jobs`: the step that each job is for.
+    """`steps` in the order of the stages, the fast one of a stage first; `places`: where each stands in that order.
 
-    `timeouts`: the steps in which a build may run for so many seconds only.
+    `jobs`: the step that each job is for. `timeouts`: the steps in which a build may run for so many seconds only.
     """
 
     pipeline: Pipeline | None = None
     steps: tuple[Step, ...] = ()
+    places: dict[Step, int] = field(default_factory=dict)
     jobs: dict[Job, Step] = field(default_factory=dict)
-    timeouts: tuple[tuple[Step, float], ...] = ()
+    timeouts: dict[Step, float] = field(default_factory=dict)
 
 
 def lay_out(pipeline: Pipeline) -> Layout:
@@ -341,7 +342,8 @@ def lay_out(pipeline: Pipeline) -> Layout:
     steps = tuple(_steps(pipeline))
     every = (*steps, VERIFY) if pipeline.verify is not None else steps
     jobs = {job: step for step in every if (job := pipeline.job(step.stage, step.track)) is not None}
-    return Layout(pipeline, steps, jobs, tuple(_timeouts(pipeline)))
+    places = {step: place for place, step in enumerate(steps)}
+    return Layout(pipeline, steps, places, jobs, dict(_timeouts(pipeline)))
 
 
 def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:

@@ -73,7 +73,7 @@ simulation: $(STAMP) ## Simulate demo/simulation.yaml: the figures of docs/simul
 recording: $(STAMP) ## Decide the recording that CI replays by the rules of today (ARGS=--anew: record other lives)
 	@$(BIN)/python -m tests.replay.make $(ARGS)
 
-mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module locking", "--sample 40 --seed 7")
+mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module stage_locks", "--sample 40 --seed 7")
 	@$(BIN)/python -m mutants $(ARGS)
 
 lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)

@@ -241,6 +241,20 @@ def test_the_authors_of_what_failed_are_named_on_its_pull_request() -> None:
     assert subject_of(named) == f"{PRE} is open"
 
 
+def test_two_failed_runs_of_one_pull_request_are_one_comment_there() -> None:
+    town = planned()
+    for letter in "ab":
+        town.merge("S1", letter)
+        town.pull("S1", letter, 7)
+        while town.at(f"S1{letter}") != PRE:
+            town.pass_build(f"S1{letter}")
+        town.fail_build(f"S1{letter}")
+    assert len(town.locks(PRE)) == 2
+    town.quiet()
+    town.unlock(PRE, every=True)
+    assert [(each.pull, each.people) for each in town.did(Mention)] == [(7, ("ann",))]
+
+
 def test_of_a_run_that_carries_several_changes_each_author_is_named_once() -> None:
     town = planned()
     before, b = town.github.commit("S1", "S1b")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from bot.core.model.effects import AbortDuplicate, Comment, SetStatus
-from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged, TakenOut
+from bot.core.model.events import BuildSeen, ContainmentKnown, PullMoved, StoreChanged, TakenOut
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Entered
-from bot.core.model.pipeline import AbortLevel, Mode, Step
+from bot.core.model.pipeline import AbortLevel, Job, Mode, Outcome, Step, Verify
 from bot.reporting import explain
 from tests.core.town import Town
 from tests.core.world import shop
@@ -239,3 +240,33 @@ def test_what_ends_a_run_is_told_on_its_pull_request_at_once_and_what_passes_onl
     town.quiet()
     town.fail_build("S1a")
     assert {(told.pull, told.corrects, told.debounce > 0) for told in town.did(Comment)} == {(7, False, False)}
+
+
+def entered(town: Town, sha: str) -> list[str]:
+    """What was told of the admissions of a run, in words."""
+    return [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_ADMITTED and fact.sha == sha]
+
+
+def test_only_of_a_fix_that_passes_a_queue_it_is_told_that_it_does() -> None:
+    town = Town()
+    town.break_stage("S1", "a")
+    town.merge_up_to("S2", "b", PRE)
+    town.merge("S1", "e")
+    town.pass_fix("S1e")
+    assert not [told for told in entered(town, "S2b") if "fast lane" in told or "ahead" in told]
+    assert [told for told in entered(town, "S1e") if "ahead" in told] == [
+        f"S1 S1e enters {PRE} ahead of its queue, on the fast lane"
+    ]
+
+
+def test_that_a_pull_request_passed_or_failed_is_on_record_as_that() -> None:
+    for outcome, kind, said in (
+        (Outcome.SUCCESS, FactKind.BUILD_PASSED, "passed"),
+        (Outcome.FAILURE, FactKind.BUILD_FAILED, "failed"),
+    ):
+        town = Town(replace(shop(), verify=Verify(Job("build", "verify"))))
+        town.send(PullMoved("S1", 12, "a" * 40, at=1.0))
+        (verification,) = town.board.verifications.values()
+        town.send(BuildSeen("build", "verify", 5, outcome, verification.key, 1))
+        (fact,) = [fact for fact in town.facts if fact.kind is kind]
+        assert said in text_of(fact.why)

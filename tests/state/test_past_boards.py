@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.model.events import LockAsked, UnlockAsked
 from bot.store.past_boards import NotRecorded, PastBoards, ReplayTooLong
-from bot.store.recording import BoardNow
+from bot.store.recording import BoardNow, Recording
 from tests.state.conftest import StoredPipeline
 from tests.state.test_recording import SELDOM, decided, lives, now, recording
 
@@ -67,6 +67,19 @@ def test_each_moment_has_the_board_that_was_then_in_whatever_order_they_are_aske
         assert at(one, moment) == board
         assert at(past(pipeline), moment) == board
         assert not one.at(moment).differs
+
+
+def test_a_snapshot_is_read_once_while_somebody_moves_near_it(
+    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = story(pipeline)
+    read: list[str] = []
+    really = Recording.read_recent
+    monkeypatch.setattr(Recording, "read_recent", lambda here, which: read.append(which) or really(here, which))
+    one = past(pipeline)
+    for moment, board in [*moments, *moments[-4:], *moments[-4:]]:
+        assert at(one, moment) == board
+    assert len(read) == pipeline.redis.xlen(pipeline.keys.recent_snapshots) == len({*read})
 
 
 def test_without_recent_snapshots_the_recording_does(pipeline: StoredPipeline) -> None:

@@ -70,7 +70,7 @@ simulation: $(STAMP) ## Simulate demo/simulation.yaml: the figures of docs/simul
 	@COLUMNS=120 $(BIN)/interlock simulate demo/simulation.yaml $(ARGS) \
 	  --sweep stages.acceptance.capacity=1..6 --svg docs/sweep-acceptance.svg
 
-recording: $(STAMP) ## Decide the recording that CI replays by the rules of today (ARGS=--anew: record other lives)
+recording: $(STAMP) ## Decide the recording that CI replays by the rules of today (ARGS=--anew: other lives; ARGS="--storms plays": kept plays of chaos)
 	@$(BIN)/python -m tests.replay.make $(ARGS)
 
 mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module stage_locks", "--sample 40 --seed 7")

@@ -141,11 +141,16 @@ def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
         yield with_epoch(turn_line(number, after, [entry]), epoch)
 
 
-def main(file: Path, days: int = 14) -> None:
-    """Write the recording of some weeks."""
+def weeks(days: int, seed: int = 1) -> tuple[Pipeline, tuple[DecidedEntry, ...]]:
+    """Some days of the town on the pipeline of the example, with its freezes."""
     town, freezes = example()
     others = tuple(Arrival(MONDAY + day * DAY, freezes(MONDAY + day * DAY)) for day in range(days))
-    entries = past(days, town=town, others=others)
+    return town, past(days, seed=seed, town=town, others=others)
+
+
+def main(file: Path, days: int = 14) -> None:
+    """Write the recording of some weeks."""
+    town, entries = weeks(days)
     turns = recording_file.write(file, recording_file.RecordingHead(town.name, "any", MONDAY), lines(entries))
     sys.stdout.write(f"{file}: {turns} turns of {days} days\n")
 

@@ -137,7 +137,7 @@ def _pipeline_of(configuration: Configuration, file: Path, name: str, *, by_name
 def _notes(load: RecordedLoad) -> Iterator[str]:
     """What of the recording could not be used as it was."""
     if load.gap is not None:
-        yield f"Turns are missing before {date_and_time(load.began)}: what came before is left out."
+        yield f"What came before {date_and_time(load.began)} is left out: turns are missing, or the board began anew."
     if load.forced:
         yield f"Force-pushes, played as plain merges: {load.forced}."
 
@@ -175,7 +175,7 @@ def _row(each: ComparedFigure) -> Row:
     error = "" if each.error is None else f"{each.error:+.1%}"
     return (
         each.name,
-        _number(each.recorded, each.unit),
+        number(each.recorded, each.unit),
         _range(each.same, each.unit),
         error,
         _range(each.other, each.unit),
@@ -186,12 +186,13 @@ def _row(each: ComparedFigure) -> Row:
 def _range(found: Range | None, unit: str, *, signed: bool = False) -> str:
     if found is None:
         return "-"
-    low, high = (_number(each, unit, signed=signed) for each in (found.low, found.high))
-    middle = _number(found.middle, unit, signed=signed)
+    low, high = (number(each, unit, signed=signed) for each in (found.low, found.high))
+    middle = number(found.middle, unit, signed=signed)
     return middle if low == high == middle else f"{middle} ({low}..{high})"
 
 
-def _number(value: float | None, unit: str, *, signed: bool = False) -> str:
+def number(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """A number in its unit, `s` (seconds) or none; None: there is nothing to make it of."""
     if value is None:
         return "-"
     sign = "-" if round(value) < 0 else "+" if signed and round(value) > 0 else ""
@@ -204,10 +205,10 @@ def _short(seconds: float) -> str:
 
 
 def _changed(run: ComparedRun) -> str:
-    number = f", run {run.turn} of it" if run.turn > 1 else ""
-    was = _number(run.recorded, "s")
-    change = _number(run.other - run.same, "s", signed=True)
-    return f"  {run.service} {run.sha[:7]}{number}: {was} recorded, {_number(run.other, 's')} ({change})"
+    turn = f", run {run.turn} of it" if run.turn > 1 else ""
+    was = number(run.recorded, "s")
+    change = number(run.other - run.same, "s", signed=True)
+    return f"  {run.service} {run.sha[:7]}{turn}: {was} recorded, {number(run.other, 's')} ({change})"
 
 
 def _shape(found: Comparison) -> dict[str, object]:

@@ -127,7 +127,10 @@ class RecordedLoad:
 
 
 def read_load(recorded: Iterable[Recorded]) -> RecordedLoad:
-    """What a recording tells; where turns are missing, what follows the last gap. Raises UnusableRecording."""
+    """What a recording tells; where turns are missing or the board begins anew, what follows the last of that.
+
+    Raises UnusableRecording.
+    """
     reader: _Reader | None = None
     version, epoch, gap = 0, "", None
     for item in recorded:
@@ -137,7 +140,7 @@ def read_load(recorded: Iterable[Recorded]) -> RecordedLoad:
                 reader = _Reader.of_snapshot(item, gap)
             version, epoch = item.version, item.epoch
             continue
-        follows = item.version == 1 or (item.version - 1, item.after) == (version, epoch)
+        follows = (item.version - 1, item.after) == (version, epoch) or (item.version, version) == (1, 0)
         if not follows:
             reader, gap = None, item.at
         version, epoch = item.version, item.epoch

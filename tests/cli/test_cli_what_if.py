@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from demo.past import lines, past
 from tests.cli.conftest import typed
 from tests.example_file import write_example
 from tests.web.conftest import Story
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +166,17 @@ def test_numbers_are_told_with_their_sign_and_their_range() -> None:
         "S1 aaaaaaa: 10m recorded, 5m (-6m)",
         "S1 bbbbbbb, run 2 of it: - recorded, 2m (+1m)",
     ]
+
+
+def test_the_report_on_a_storm_is_the_one_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a rule was changed on purpose: copy what the command prints."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        told = (ROOT / "docs" / "what-if.md").read_text("utf-8").split("### A storm")[1].split("```")[1]
+        command, report = told.removeprefix("text\n$ interlock ").split("\n", 1)
+        monkeypatch.chdir(ROOT)
+        assert typed(*command.split()).stdout == report
+    finally:
+        monkeypatch.undo()
+        time.tzset()

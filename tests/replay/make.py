@@ -1,14 +1,21 @@
-"""Makes `recorded.xz`: some lives of the random town, recorded.
+"""Makes what CI replays: `recorded.xz`, some lives of the random town, and `storms.xz`, what real processes withstood.
 
 `make recording`, after a rule has changed on purpose: the same events, as the rules of today decide them. With
 `ARGS=--anew` other lives are lived, after the machine or an event has changed; that takes a minute. The rules of the
 machine (`tests.core.machine`) are chosen here by a seeded generator, and what people do more often than by Hypothesis.
+
+Storms are plays of chaos: real processes, with a Jenkins and a GitHub that lose, repeat and delay what they tell.
+
+    make chaos ARGS="--seeds 40 --store one --keep plays"       # an hour
+    make recording ARGS="--storms plays"
+
+takes those that were kept, each exported by `interlock history export`, the one with the most merges last.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,10 +25,16 @@ from bot.core.model.board_records import Header
 from bot.core.model.events import Event
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
-from bot.core.rules.decision import LIMITS, DecisionLimits
-from bot.core.rules.recorded import DecidedEntry, RecordedTurn
+from bot.core.rules.decision import DecisionLimits
+from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded
+from bot.core.rules.replay import Player, Replayed
 from bot.store import recording_file
+from bot.store.recording_file import RecordingHead
 from bot.store.recording_line import snapshot_line, turn_line, with_epoch
+from chaos.plan import Plan
+from chaos.play import KEPT_AS, Played
+from chaos.world import PIPELINE
+from tests.cli.conftest import typed
 from tests.core.machine import AnyTown
 
 FILE = Path(__file__).parent / "recorded.xz"
@@ -30,6 +43,8 @@ SEED = 1
 EVENTS, STEPS = 10_000, 60
 #: What happens more often than the other rules of the machine: so many times as often.
 OFTEN = {"people": 3, "backoffs": 2, "merge": 2}
+
+STORMS = FILE.with_name("storms.xz")
 
 Life = tuple[Pipeline, DecisionLimits, list[tuple[Event, float]]]
 
@@ -85,30 +100,62 @@ def _decided(board: Board, event: Event, now: float, limits: DecisionLimits) -> 
     return DecidedEntry(f"{int(now * 1000)}-0", now, (event,), tuple(decision.facts), tuple(decision.effects))
 
 
-def recorded_lives(path: Path) -> Iterator[Life]:
-    """The lives in a recording that `lines` made."""
-    life: Life | None = None
-    for item in recording_file.read(path):
-        if isinstance(item, RecordedTurn):
-            assert life is not None, "a life begins with a snapshot"
-            life[2].extend((event, entry.at) for entry in item.decided for event in entry.events)
-            life = (life[0], item.limits, life[2])
-        elif life is not None:
-            yield life
-            life = None
+def decided_anew(pipeline: str, recorded: Iterable[Recorded]) -> Iterator[str]:
+    """The lines of a recording with the same events, as the rules of today decide them."""
+    player = Player(pipeline)
+    for item in recorded:
+        if isinstance(item, BoardSnapshot):
+            played = player.board if (player.version, player.epoch) == (item.version, item.epoch) else None
+            yield snapshot_line(item.version, item.epoch, item.at, item.records if played is None else played.records())
+            if played is None:  # a board begins
+                list(player.play([item]))
         else:
-            (header,) = (record for record in item.records if isinstance(record, Header))
-            life = (header.pipeline, LIMITS, [])
+            steps = [step for step in player.play([item]) if isinstance(step, Replayed)]
+            assert len(steps) == len(item.decided) and not any(step.error for step in steps), steps
+            yield with_epoch(turn_line(item.version, item.after, [step.now for step in steps], item.limits), item.epoch)
+
+
+# -- storms ------------------------------------------------------------------------------------------------------
+
+
+def storms(kept: Path) -> Iterator[str]:
+    """The recordings of all plays of chaos in a folder that had one store, broke no promise and were not emptied."""
+    plays = []
+    for file in kept.glob(f"*/{KEPT_AS}"):
+        plan, played = Plan.read(file.with_name("plan.json")), Played.read(file)
+        if plan.store == "one" and "Redis emptied" not in played.times and not played.violations:
+            plays.append((played.merges, file.parent))
+    for _, folder in sorted(plays):
+        file = folder / "recording"
+        file.unlink(missing_ok=True)
+        env = {"INTERLOCK_CONFIG": str(folder / "interlock.yaml"), "INTERLOCK_DATA_DIR": str(folder)}
+        done = typed("history", "export", str(file), **env)
+        assert done.exit_code == 0, done.output
+        sys.stdout.write(done.output)
+        yield from decided_anew(PIPELINE, recording_file.read(file))
+
+
+# -- the files ---------------------------------------------------------------------------------------------------
+
+
+def write(file: Path, head: RecordingHead, found: Iterable[str]) -> None:
+    """Write a file anew, as small as it can be."""
+    fresh = file.with_suffix(".new.xz")
+    fresh.unlink(missing_ok=True)
+    turns = recording_file.write(fresh, head, found, small=True)
+    fresh.rename(file)
+    sys.stdout.write(f"{file}: {turns} turns, {file.stat().st_size // 1024} KiB\n")
 
 
 def main() -> None:
-    """Write the file anew."""
-    found = lives() if "--anew" in sys.argv else recorded_lives(FILE)
-    fresh = FILE.with_suffix(".new.xz")
-    fresh.unlink(missing_ok=True)
-    turns = recording_file.write(fresh, recording_file.RecordingHead("shop", "any", 0.0), lines(found), small=True)
-    fresh.rename(FILE)
-    sys.stdout.write(f"{FILE}: {turns} decisions, {FILE.stat().st_size // 1024} KiB\n")
+    """Write the files anew."""
+    if "--storms" in sys.argv:
+        write(STORMS, RecordingHead(PIPELINE, "any", 0.0), storms(Path(sys.argv[sys.argv.index("--storms") + 1])))
+        return
+    for file in (FILE, STORMS):
+        head = recording_file.read_head(file)
+        anew = "--anew" in sys.argv and file == FILE
+        write(file, head, lines(lives()) if anew else decided_anew(head.pipeline, recording_file.read(file)))
 
 
 if __name__ == "__main__":

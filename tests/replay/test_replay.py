@@ -25,6 +25,8 @@ from tests.replay import make
 
 #: How many turns of the recorded lives the tests use that need just some.
 SOME = 1_500
+#: How many KiB the recorded lives, or the storms, may take in the repository.
+MOST_KIB = 330
 #: What no life of the town has.
 MISSING = {"state-lost", "store-changed", "first-start", "taken-out", "default-branch-changed", "trigger-unanswered"}
 MISSING |= {"head-surveyed"}
@@ -50,13 +52,14 @@ def replayed(lines: list[str]) -> list[Replayed]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_what_was_recorded_of_the_town_is_decided_alike_by_the_rules_of_today() -> None:
+@pytest.mark.parametrize("file", [make.FILE, make.STORMS], ids=["town", "storms"])
+def test_what_was_recorded_is_decided_alike_by_the_rules_of_today(file: Path) -> None:
     """If a rule was changed on purpose: `make recording`, and say in the commit what is decided otherwise now."""
-    done = typed("replay", str(make.FILE), "--diff")
+    done = typed("replay", str(file), "--diff")
     assert done.exit_code == 0, f"{done.output}\nIs it meant? Then: make recording"
     decided = int(done.output.split(" decisions replayed")[0].removeprefix("done: "))
-    assert decided >= 10_000
-    assert make.FILE.stat().st_size < 300 * 1024
+    assert decided >= make.EVENTS
+    assert file.stat().st_size < MOST_KIB * 1024
 
 
 def test_the_recorded_lives_have_every_kind_of_event_but_those_of_a_board_that_begins() -> None:

@@ -113,3 +113,10 @@ def test_a_snapshot_of_another_schema_is_none() -> None:
     assert load_line(json.dumps(line)) is None
     with pytest.raises(UnusableRecording, match="no configuration"):
         read_load(recorded(past()[5:20], first=6))
+
+
+def test_of_several_recordings_in_one_file_the_last_one_counts() -> None:
+    whole = recorded(past())
+    found = read_load([*whole[:300], *whole])
+    assert found.gap is not None
+    assert len(found.merges) == len(read_load(whole).merges)

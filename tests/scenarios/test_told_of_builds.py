@@ -353,3 +353,21 @@ def test_a_run_that_entered_in_the_second_of_a_refusal_tells_its_own_to_its_pull
     town.quiet()
     town.refuse_trigger("S2a")
     assert [comment.repository for comment in town.did(Comment)] == ["shop/S2"]
+
+
+def test_a_retry_that_fails_again_is_a_failure_like_the_first() -> None:
+    town = Town()
+    town.break_stage("S1", "a")
+    town.retry("S1a")
+    assert town.run("S1a").retrying
+    town.fail_build("S1a")
+    assert (town.status("S1a"), town.run("S1a").retrying) == (Status.FAILED, False)
+
+
+def test_a_build_that_we_called_back_is_told_once_and_is_no_trouble_of_the_stage() -> None:
+    town = Town()
+    town.merge_up_to("S1", "a", PRE)
+    town.lock(PRE)
+    town.confirm_withdrawal("S1a", "it was cancelled in the queue")
+    assert town.told(FactKind.RUN_RECALLED) == ["S1a"]
+    assert (town.board.backoffs, town.queue(PRE)) == ({}, ["S1a"])

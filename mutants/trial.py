@@ -204,6 +204,7 @@ def _replace(code: CodeType) -> None:
         each = todo.pop()
         new[each.co_qualname, each.co_firstlineno] = each
         todo += [constant for constant in each.co_consts if isinstance(constant, CodeType)]
+    gc.unfreeze()  # what was collected was frozen (tests/conftest.py): the garbage collector does not list it then
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename == code.co_filename:
             function.__code__ = new[function.__code__.co_qualname, function.__code__.co_firstlineno]

@@ -11,7 +11,7 @@ from bot.core.model.board_records import Counters, Header, Record, ServiceState
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
 from bot.core.model.run import Attempt, Merge, Run, Status
-from bot.core.rules.merges import PUSHES
+from bot.core.rules.containment import PUSHES
 from bot.statistics.parts import DURATIONS_KEPT, StepDurations
 from bot.store.keys import Keys
 from bot.store.parts import fields_of

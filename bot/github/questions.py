@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
@@ -38,6 +38,8 @@ from config.model import ReportKind
 
 #: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
 NOT_KNOWN_TRIES = 6
+#: The most commits that a comparison lists: what GitHub gives in one page.
+LISTED = 100
 #: Among so many runs that ended last, one is looked for whose pull request nobody has told.
 ENDED_LATELY = 50
 
@@ -48,9 +50,9 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
     404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
     has lost one of the commits (it was taken off main long ago), or they have nothing in common: the answer is no.
     """
-    session = Session(runtime, effect.repository)
+    session, most = Session(runtime, effect.repository), LISTED if effect.listed else 1
     try:
-        answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
+        answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page={most}&page=1", Purpose.PROOF)
     except GitHubNotFound as error:
         if claim.tries < NOT_KNOWN_TRIES:
             raise RetryLater(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
@@ -59,7 +61,22 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
         )  # raises GitHubNotFound if we do not see the repository at all: that is no answer
         return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
     contains = answer.data["status"] in ("ahead", "identical")
-    return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
+    commits = _stood_at(answer.data["commits"], effect.head) if contains and effect.listed else ()
+    return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains, commits))
+
+
+def _stood_at(rows: Sequence[dict[str, Any]], head: str) -> tuple[str, ...]:
+    """The commits at which main stood up to `head`, oldest first: the first parents, not what merges brought in.
+
+    A comparison lists the oldest first (GitHub docs: compare two commits): if there are more than `LISTED`, it names
+    no parent of `head`, and there are none.
+    """
+    parents = {str(row["sha"]): [str(parent["sha"]) for parent in row["parents"]] for row in rows}
+    found: list[str] = []
+    while head in parents:
+        found.append(head)
+        head = next(iter(parents[head]), "")
+    return tuple(reversed(found))
 
 
 def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
@@ -68,7 +85,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     The run may end, or have ended, before the answer is decided upon: its pull request hears of it all the same.
     """
     if not effect.run:
-        run = _without_pull(context, effect.service, effect.sha)
+        run = _to_tell(context, effect)
         if run is None:
             return Done()
         effect = replace(effect, run=run.key, began=run.created)
@@ -82,14 +99,22 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()
 
 
-def _without_pull(context: PipelineContext, service: str, sha: str) -> Run | None:
-    """The run of a commit whose pull request nobody has told; live, or among those that ended lately."""
+def _to_tell(context: PipelineContext, effect: FindPull) -> Run | None:
+    """The run of the commit, if nobody has told its pull request; if it has none, that of the head that carries it."""
+    own = _runs_of(context, effect.service, effect.sha)
+    if own or not effect.carried_by:
+        return next((run for run in own if run.merge.pull is None), None)
+    return next(iter(_runs_of(context, effect.service, effect.carried_by)), None)
+
+
+def _runs_of(context: PipelineContext, service: str, sha: str) -> list[Run]:
+    """The runs of a commit, the latest first: those that live, or else those among the last that have ended."""
     with context.look() as replica:
-        runs = replica.board.of_commit(service, sha)
+        runs = replica.board.of_commit(service, sha)[::-1]
     if not runs:
         ended, _ = context.records.ended(0, ENDED_LATELY)
         runs = [row.run for row in ended if (row.run.service, row.run.position.sha) == (service, sha)]
-    return next((run for run in runs if run.merge.pull is None), None)
+    return runs
 
 
 def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:

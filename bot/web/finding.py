@@ -27,7 +27,8 @@ def runs(board: Board, question: str) -> tuple[list[Run], bool]:
     exact = board.runs.get(question)
     if exact is not None:
         return [exact], False
-    found = list(islice((run for run in board.runs.values() if _means(run, question)), MOST + 1))
+    heads = carriers(board, question)
+    found = list(islice((run for run in board.runs.values() if _means(run, question, heads)), MOST + 1))
     found.sort(key=lambda run: (run.created, run.queue_number))
     return found[:MOST], len(found) > MOST
 
@@ -57,16 +58,29 @@ def finished(context: PipelineContext, question: str) -> list[Ended]:
     if exact is not None:
         return [exact]
     rows, _ = context.records.ended(0, LOOKED_THROUGH)
-    return [row for row in rows if _means(row.run, question)][:MOST]
+    with context.look() as replica:
+        heads = carriers(replica.board, question)
+    return [row for row in rows if _means(row.run, question, heads)][:MOST]
 
 
-def _means(run: Run, question: str) -> bool:
+def carriers(board: Board, question: str) -> frozenset[str]:
+    """The heads whose runs carry a commit whose sha begins so: it came to main together with one of them."""
+    folded = question.casefold().strip()
+    if _SHA.fullmatch(folded) is None:
+        return frozenset()
+    pushed = (each for state in board.services.values() for each in state.pushed)
+    return frozenset(each.head for each in pushed if any(sha.startswith(folded) for sha in each.commits))
+
+
+def _means(run: Run, question: str, heads: frozenset[str]) -> bool:
+    """Whether a run may be meant. `heads`: those whose runs carry the commit that may be meant."""
     folded = question.casefold()
     pull = _PULL.fullmatch(question)
     return (
         run.key.casefold() == folded
         or run.service.casefold() == folded
         or (_SHA.fullmatch(folded) is not None and run.position.sha.startswith(folded))
+        or run.position.sha in heads
         or (pull is not None and int(pull.group(1)) in run.merge.pulls)
     )
 

@@ -17,6 +17,7 @@ from bot.web import shapes
 from bot.web.api_operation import LONGEST, ListFilter, one_of, text
 from bot.web.estimating import add_to_tiles
 from bot.web.evidence import ended_verifications
+from bot.web.finding import carriers
 from bot.web.problems import Problem, unknown_value
 from bot.web.shapes import Shape
 
@@ -68,10 +69,10 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
 
     Those that wait for one stage stand in the order in which they will enter it.
     """
-    fits = matcher(wanted)
     now, statistics = time.time(), context.statistics.current()
     with context.look() as replica:
         board = replica.board
+        fits = matcher(wanted, carriers(board, wanted.q))
         live = [run for run in board.runs.values() if not wanted.query or fits(_of_live(run))]
         in_line = wanted.state == Status.WAITING and bool(wanted.stage)
         live.sort(key=_in_line(board) if in_line else lambda run: (-run.created, -run.queue_number))
@@ -99,8 +100,8 @@ def waiting_of(context: PipelineContext, author: str, most: int = OWN) -> Shape:
         return {"runs": add_to_tiles(tiles, board, statistics, now), "total": len(own)}
 
 
-def matcher(wanted: RunFilter) -> Callable[[_Known], bool]:
-    """Whether a run is one that is wanted."""
+def matcher(wanted: RunFilter, heads: frozenset[str] = frozenset()) -> Callable[[_Known], bool]:
+    """Whether a run is one that is wanted. `heads`: those whose runs carry the commit that may be meant."""
     tests: list[Callable[[_Known], bool]] = []
     if wanted.service:
         tests.append(_same("service", wanted.service))
@@ -113,12 +114,13 @@ def matcher(wanted: RunFilter) -> Callable[[_Known], bool]:
     if wanted.state:
         tests.append(lambda known: wanted.state in known.states)
     if wanted.q:
-        tests.append(means(wanted.q))
+        tests.append(means(wanted.q, heads))
     return lambda known: all(test(known) for test in tests)
 
 
-def means(question: str) -> Callable[[_Known], bool]:
-    """Whether a run may be meant: by its key, service, sha, pull request or author, or by all words of its title."""
+def means(question: str, heads: frozenset[str] = frozenset()) -> Callable[[_Known], bool]:
+    """Whether a run may be meant: by its key, service, pull request or author, by its sha or that of a commit that it
+    carries (it is that of one of the `heads`), or by all words of its title."""
     folded = question.casefold().strip()
     pull, sha = _PULL.fullmatch(folded), _SHA.fullmatch(folded)
     words = folded.split()
@@ -126,7 +128,7 @@ def means(question: str) -> Callable[[_Known], bool]:
     def found(known: _Known) -> bool:
         if known.run.casefold() == folded or known.service.casefold() == folded or known.author.casefold() == folded:
             return True
-        if sha is not None and known.sha.startswith(folded):
+        if sha is not None and (known.sha.startswith(folded) or known.sha in heads):
             return True
         if pull is not None:
             return int(pull[1]) in known.pulls

@@ -25,7 +25,6 @@ from bot.core.model.events import (
     CommandRefused,
     CommandSaid,
     Configured,
-    ContainmentKnown,
     Event,
     FastLaneAsked,
     FreezesPlanned,
@@ -245,8 +244,7 @@ class AnyTown(RuleBasedStateMachine):
         """GitHub answers one of the questions, in any order."""
         questions = self.town.github.questions
         if questions:
-            q = questions.pop(pick % len(questions))
-            self._send(ContainmentKnown(q.service, q.base, q.head, self.town.github.contains(q.head, q.base)))
+            self._send(self.town.github.answer(questions.pop(pick % len(questions))))
 
     @rule(pick=picks)
     def push_again(self, pick: int) -> None:

@@ -77,13 +77,18 @@ def rolling_out() -> Town:
 
 
 def with_a_gap() -> Town:
-    """S1a has locked pre-production, S1b waits before it; the push of S1b's successor was lost, the fix S1f came."""
+    """S1a has locked pre-production, S1b waits before it; the push of S1b's successor was lost, the fix S1f came.
+
+    GitHub has not answered yet whether S1f contains S1b.
+    """
     town = broken()
     town.push("S1", "lost")
     town.merge("S1", "f")
+    slow = town.github.questions.pop()
     town.pass_build("S1f", "S1f", "S1f")
     town.answer_questions()
     town.pass_build("S1f")
+    town.github.questions.append(slow)
     return town
 
 

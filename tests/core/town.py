@@ -15,7 +15,6 @@ from bot.core.model.events import (
     AbortTaken,
     BuildLost,
     BuildSeen,
-    ContainmentKnown,
     Event,
     HeadSeen,
     Merged,
@@ -203,8 +202,7 @@ class Town(BuildingWorld):
         """GitHub answers, truthfully, all that it is asked; how many questions there were."""
         answered = 0
         while self.github.questions:
-            q = self.github.questions.pop(0)
-            self.send(ContainmentKnown(q.service, q.base, q.head, self.github.contains(q.head, q.base)))
+            self.send(self.github.answer(self.github.questions.pop(0)))
             answered += 1
         return answered
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.core.model.board import Board, build_board
 from bot.core.model.board_records import Record
 from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
-from bot.core.model.events import BuildSeen
+from bot.core.model.events import BuildSeen, ContainmentKnown
 from bot.core.model.pipeline import VERIFY, AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
 from demo.pipeline import pipeline as pictures
 
@@ -93,6 +93,16 @@ class GitHub:
                 return True
             at = self.parents.get(at)
         return False
+
+    def answer(self, question: Compare) -> ContainmentKnown:
+        """The true answer to one question."""
+        contains = self.contains(question.head, question.base)
+        commits: list[str] = []
+        at: str | None = question.head
+        while question.listed and contains and at is not None and at != question.base:
+            commits.insert(0, at)
+            at = self.parents.get(at)
+        return ContainmentKnown(question.service, question.base, question.head, contains, tuple(commits))
 
 
 @dataclass

@@ -93,7 +93,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     old, number, new = control.head("shop/s1"), control.open_pull("shop/s1"), control.push("shop/s1")
     shop.tell(Configured(shop.pipeline), Merged("S1", new))
     shop.do(SetStatus("shop/s1", new, "build", "pending", Verbatim("in build"), "S1.1"))
-    shop.do(Compare("S1", "shop/s1", old, new))
+    shop.do(Compare("S1", "shop/s1", old, new, listed=True))
     commented = control.comment("shop/s1", number, "/interlock retry", "dana")
     said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
     shop.do(AuthorizeCommand(said, acts=True, since=time.time()))

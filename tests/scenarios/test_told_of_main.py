@@ -617,3 +617,88 @@ def test_of_pull_requests_that_were_told_in_the_wrong_order_github_says_which_is
     state = town.board.service("S1")
     assert state.history.head is not None and state.history.head.sha == "S1c"
     assert (state.forced_heads, state.history.forced) == ((), 0)
+
+
+# -- merges of which no webhook came ------------------------------------------------------------------------------
+
+
+def found_by_polling(letters: str) -> Town:
+    """Main stands at the last of these commits, and the webhooks of all of them were lost."""
+    town = Town()
+    town.merge("S1", "-")
+    town.quiet()
+    for letter in letters[:-1]:
+        town.github.commit("S1", f"S1{letter}")
+    town.look_at_main("S1", letters[-1])
+    town.answer_questions()
+    return town
+
+
+def searched(town: Town) -> list[tuple[str, str]]:
+    """The commits whose pull requests GitHub is asked for, and by the run of which head each is carried."""
+    return [(search.sha, search.carried_by) for search in town.did(FindPull)]
+
+
+def test_the_pull_requests_of_all_merges_whose_webhooks_were_lost_are_looked_up_and_told() -> None:
+    town = found_by_polling("abc")
+    assert searched(town) == [("S1c", ""), ("S1a", "S1c"), ("S1b", "S1c")]
+    for sha, pull, author in (("S1a", 7, "ann"), ("S1c", 9, "cyd"), ("S1b", 8, "ben")):
+        town.send(PullFound("S1", sha, pull, f"PR {pull}", author))
+    (run,) = [run for run in town.board.runs.values() if run.sha == "S1c"]
+    assert (run.merge.pull, run.merge.title, run.merge.author) == (9, "PR 9", "cyd"), "it is called by its own"
+    assert set(run.merge.pulls) == {7, 8, 9}
+    assert {(each.pull, each.login) for each in run.merge.authors} == {(7, "ann"), (8, "ben")}
+    town.quiet()
+    town.fail_build("S1c")
+    assert {comment.pull for comment in town.did(Comment)} == {7, 8, 9}
+
+
+def test_a_webhook_that_comes_after_all_starts_no_run_of_what_the_found_head_carries() -> None:
+    town = found_by_polling("abc")
+    town.send(Merged("S1", "S1a", pull=7, title="PR 7", author="ann"))
+    assert "S1a" not in town.live()
+    assert town.run("S1c").merge.pulls == (7,)
+    town.send(PullFound("S1", "S1a", 7, "PR 7", "ann"))
+    assert town.run("S1c").merge.pulls == (7,)
+
+
+def test_what_lies_before_a_push_onto_an_unknown_commit_is_looked_up_and_what_the_push_tells_is_not() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "abc":
+        town.github.commit("S1", f"S1{letter}")
+    town.quiet()
+    town.deliver(town.merged("S1", "S1b", "S1d", commits=("S1c",)))
+    town.github.commit("S1", "S1d")
+    town.answer_questions()
+    assert searched(town) == [("S1d", ""), ("S1a", "S1d"), ("S1b", "S1d")]
+
+
+def test_after_a_force_push_or_where_nothing_came_between_nothing_more_is_looked_up() -> None:
+    town = found_by_polling("a")
+    assert searched(town) == [("S1a", "")]
+    town.quiet()
+    town.github.commit("S1", "S1x", onto="S1-")
+    town.look_at_main("S1", "y")
+    town.answer_questions()
+    assert searched(town) == [("S1y", "")]
+    town.quiet()
+    town.force_push("S1", "z", onto="S1a")
+    town.answer_questions()
+    assert searched(town) == [("S1z", "")]
+
+
+def test_of_a_great_many_lost_merges_the_last_ten_are_looked_up() -> None:
+    town = found_by_polling("abcdefghijklmn")
+    assert searched(town)[1:] == [(f"S1{letter}", "S1n") for letter in "defghijklm"]
+    assert town.board.service("S1").head_over("S1a") == "S1n", "all are carried"
+
+
+def test_a_carried_pull_request_that_is_found_after_the_end_of_the_run_hears_of_it() -> None:
+    town = found_by_polling("ab")
+    key = town.key("S1b")
+    town.cancel("S1b")
+    town.confirm_withdrawal("S1b")
+    town.quiet()
+    town.send(PullFound("S1", "S1a", 7, run=key, began=1.0))
+    assert [(comment.pull, comment.run) for comment in town.did(Comment)] == [(7, key)]

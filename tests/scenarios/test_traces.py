@@ -365,8 +365,8 @@ def test_an_older_head_does_not_get_on_top_of_a_newer_commit_until_github_has_sa
     town = lost(jenkins)
     for stage in (PRE, "production"):
         town.send(UnlockAsked(stage, "alex", "looked"))
-    town.send(HeadSeen("S1", "S1a", moves=town.board.service("S1").moves))
     town.quiet()
+    town.send(HeadSeen("S1", "S1a", moves=town.board.service("S1").moves))
     for _ in range(2):
         town.pass_build("S1a")
     assert not [trigger for trigger in town.did(Trigger) if trigger.stage == PRE]

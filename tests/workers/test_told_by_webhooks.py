@@ -10,8 +10,12 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from bot.core.model.effects import Comment
+from bot.core.model.events import CancelAsked, LockAsked
 from bot.core.model.pipeline import Service
 from bot.core.model.run import Merge, Status
+from bot.web import finding
+from bot.web.run_list import RunFilter, list_runs
 from tests.workers.conftest import Open
 from tests.workers.hooked import Hooked, served
 
@@ -95,6 +99,34 @@ def test_several_pull_requests_in_one_push_are_one_run_that_carries_them_all(tol
     told.github.merge(REPO)
     told.settle()
     assert len([run for run in told.runs() if run.status is not Status.ENDING]) == 2
+
+
+def test_pull_requests_whose_webhooks_were_all_lost_are_carried_by_the_head_that_was_found_and_told(
+    told: Hooked,
+) -> None:
+    shop = told.shop
+    shop.context.decision_limits = replace(shop.context.decision_limits, pull_told=0.0)
+    shop.tell(LockAsked(shop.pipeline.stages[0].name, "ann", "closed"))
+    pulls = [told.github.open_pull(REPO, title=f"PR {number}") for number in range(3)]
+    told.github.push_to_pull(REPO, pulls[0])
+    told.settle()
+    told.github.reset_counters()
+    methods = zip(pulls, ("merge", "squash", "rebase"), strict=True)
+    landed = [told.github.merge(REPO, pull, method=method, order="none") for pull, method in methods]
+    told.look_at_main()
+    (run,) = told.runs()
+    assert (run.sha, run.merge.pull, run.merge.title) == (landed[2], pulls[2], "PR 2")
+    assert set(run.merge.pulls) == set(pulls)
+    asked = told.github.requests()
+    assert asked["GET /repos/*/*/commits/*/pulls"] == len(landed), "not of what the first merge brought in"
+    assert sum(count for route, count in asked.items() if "/compare/" in route) == 1
+    for question in (landed[0][:12], f"#{pulls[0]}"):
+        assert [row["run"] for row in list_runs(shop.context, RunFilter(q=question))["runs"]] == [run.key]
+        assert [found.key for found in finding.runs(shop.board, question)[0]] == [run.key]
+    shop.tell(CancelAsked(run.key, "ann", "not wanted"))
+    for pull in pulls:
+        shop.see_through(Comment(REPO, pull, run.key))
+        assert any("cancelled by ann" in said["body"] for said in told.github.comments(REPO, pull))
 
 
 def together(told: Hooked, before: str, pulls: list[int], landed: list[str]) -> list[dict[str, object]]:

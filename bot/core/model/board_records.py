@@ -16,7 +16,10 @@ from bot.core.model.stage_state import FollowUp, Lock, PastBuild, StageBackoff, 
 
 @dataclass(frozen=True, slots=True)
 class PushedCommits:
-    """What one push brought beside its head: whoever merged one of these is carried by the head's run."""
+    """What brought main to a head, beside that: whoever merged one of these is carried by the head's run.
+
+    The commits of one push, or those that no webhook told of before main was found at the head.
+    """
 
     head: str
     commits: tuple[str, ...]
@@ -61,6 +64,10 @@ class ServiceState:
     #: Commands heard lately, and when which pull request was answered somebody who may not write.
     handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()
+
+    def head_over(self, sha: str) -> str | None:
+        """The head that main moved to with the commit, if that was not the head itself."""
+        return next((pushed.head for pushed in reversed(self.pushed) if sha in pushed.commits), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,8 @@ class Compare:
     repository: str
     base: str
     head: str
+    #: Also ask which commits of main came between the two.
+    listed: bool = False
     kind: Literal["compare"] = "compare"
 
     @property
@@ -241,6 +243,8 @@ class FindPull:
     run: str = ""
     text: str = ""
     began: float = 0.0
+    #: The head whose run carries the commit, where that has no run of its own.
+    carried_by: str = ""
     kind: Literal["find-pull"] = "find-pull"
 
     @property

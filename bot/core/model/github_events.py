@@ -106,6 +106,8 @@ class ContainmentKnown:
     base: str
     head: str
     contains: bool
+    #: The commits at which main stood after `base`, up to `head`, oldest first, where that was asked; bounded.
+    commits: tuple[str, ...] = ()
     kind: Literal["containment-known"] = "containment-known"
 
 

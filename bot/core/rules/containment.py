@@ -1,8 +1,10 @@
-"""Asking GitHub for the proofs of containment that the pushes do not give, each once; and what its answers prove."""
+"""What pushes have told, and asking GitHub once for what they have not: proofs of containment, and missed merges."""
 
 from __future__ import annotations
 
-from bot.core.model.effects import Compare
+from bot.core.model.board_records import PushedCommits, ServiceState
+from bot.core.model.effects import Compare, FindPull
+from bot.core.model.events import ContainmentKnown, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.github_messages import ContainmentQuestion
 from bot.core.model.history import CommitHistory, Position
@@ -11,18 +13,44 @@ from bot.core.model.run import Run
 from bot.core.rules.decision import Decision
 from bot.core.rules.stage_versions import off_main
 
+#: How many pushes a service remembers, how many of several commits, and how many commits of each.
+PUSHES, PUSHED, COMMITS = 64, 8, 50
+#: Of how many commits that no webhook told of GitHub is asked for the pull request, each time that main is found ahead.
+ASKED = 10
 #: How many questions may be open per service; those beyond are asked when answers have come in.
 QUESTIONS = 32
 
 
-def ask_containment(decision: Decision, service: str, *, base: str, head: str) -> None:
-    """Have GitHub asked whether `head` contains `base`; nothing happens if that question is open already."""
+def remember_push(decision: Decision, state: ServiceState, event: Merged) -> ServiceState:
+    """Remember a push, and its commits if there are several."""
+    known = state
+    if event.push_id:
+        pushes = (*state.pushes, event.push_id)[-PUSHES:]
+        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
+    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
+        state = _with_pushed(state, event.sha, event.commits)
+    if state is not known:
+        decision.board.put(state)
+    return state
+
+
+def _with_pushed(state: ServiceState, head: str, commits: tuple[str, ...]) -> ServiceState:
+    """The state that remembers with which commits main moved to `head`."""
+    pushed = (*state.pushed, PushedCommits(head, commits[-COMMITS:]))[-PUSHED:]
+    return replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
+
+
+def ask_containment(decision: Decision, service: str, *, base: str, head: str, listed: bool = False) -> None:
+    """Have GitHub asked whether `head` contains `base`; nothing happens if that question is open already.
+
+    `listed`: also which commits came between the two.
+    """
     state = decision.board.service(service)
     configured = decision.board.pipeline.service(service)
     if (base, head) in state.asked or configured is None or len(state.asked) >= QUESTIONS:
         return
     decision.board.put(replace(state, asked=(*state.asked, (base, head))))
-    decision.do(Compare(service, configured.repository, base, head))
+    decision.do(Compare(service, configured.repository, base, head, listed))
     told = ContainmentQuestion(head, base)
     decision.tell(FactKind.CONTAINMENT_ASKED, told, service=service, sha=base)
 
@@ -73,3 +101,31 @@ def position_of(decision: Decision, service: str, sha: str) -> Position | None:
     named += [k.position for k in board.locks_held_by(service) if k.position is not None]
     named += [run.position for run in board.of_commit(service, sha)]
     return state.history.find(sha) or next((position for position in named if position.sha == sha), None)
+
+
+# -- merges of which no webhook told ---------------------------------------------------------------------------------
+
+
+def ask_what_was_missed(decision: Decision, state: ServiceState, before: str | None, sha: str) -> None:
+    """Have asked what else main has moved over since our head, where it moved to `sha` from a commit unknown to us.
+
+    `before`: that commit; None if GitHub named `sha` when it was asked, and nobody has told how main came there.
+    """
+    head = state.history.head
+    if head is not None and (before is None or state.history.find(before) is None):
+        ask_containment(decision, state.key, base=head.sha, head=sha, listed=True)
+
+
+def carry_missed(decision: Decision, event: ContainmentKnown) -> None:
+    """The run of the head carries the commits that no webhook told of: GitHub is asked for their pull requests."""
+    board = decision.board
+    state, configured = board.service(event.service), board.pipeline.service(event.service)
+    told = {event.head, *(sha for pushed in state.pushed for sha in pushed.commits)}
+    told.update(position.sha for position in state.history.positions)
+    missed = tuple(sha for sha in event.commits if sha not in told and not board.of_commit(event.service, sha))
+    if configured is None or not missed:
+        return
+    board.put(_with_pushed(state, event.head, missed))
+    for sha in missed[-ASKED:]:
+        where = (event.service, configured.repository, configured.branch, sha)
+        decision.do(FindPull(*where, decision.limits.pull_told, carried_by=event.head))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from bot.core.model.board_records import PushedCommits, ServiceState
+from bot.core.model.board_records import ServiceState
 from bot.core.model.effects import Comment, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.model.facts import FactKind
@@ -23,18 +23,14 @@ from bot.core.model.pipeline import Lane
 from bot.core.model.refusals import No, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Merge, PullAuthor, Run, Status
-from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules import containment, fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, superseded
-from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main
 from bot.core.rules.decision import Decision
 from bot.core.rules.freezes import labelled
 from bot.core.rules.queue import start_run
 
-#: How many pushes and forced heads a service remembers.
-PUSHES = 64
-FORCED_HEADS = 4
-#: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
-PUSHED, COMMITS, PULLS = 8, 50, 20
+#: How many forced heads a service remembers, and how many pull requests a run.
+FORCED_HEADS, PULLS = 4, 20
 
 
 def accept_merge(decision: Decision, event: Merged) -> None:
@@ -48,7 +44,7 @@ def accept_merge(decision: Decision, event: Merged) -> None:
     if event.push_id and event.push_id in state.pushes:
         _known(decision, event, Phrase.SAME_PUSH)
         return
-    state = _with_push(decision, state, event)
+    state = containment.remember_push(decision, state, event)
     position = _known_position(decision, state, event)
     if position is None and (head := _carried_by(state, event)) is not None:
         _carry(decision, event, head)
@@ -69,20 +65,6 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         _absorb(decision, event)
 
 
-def _with_push(decision: Decision, state: ServiceState, event: Merged) -> ServiceState:
-    """Remember a push, and its commits if there are several."""
-    known = state
-    if event.push_id:
-        pushes = (*state.pushes, event.push_id)[-PUSHES:]
-        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
-    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
-        pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
-        state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
-    if state is not known:
-        decision.board.put(state)
-    return state
-
-
 def _start_undecided(decision: Decision, event: Merged) -> bool:
     """Start a head of which it was not known whether it is to be delivered, if nothing has come of it yet."""
     board = decision.board
@@ -98,9 +80,7 @@ def _start_undecided(decision: Decision, event: Merged) -> bool:
 
 def _carried_by(state: ServiceState, event: Merged) -> str | None:
     """The head of the push that brought the commit of a pull request, if it was not the head itself."""
-    if event.before is not None or event.forced:
-        return None
-    return next((pushed.head for pushed in reversed(state.pushed) if event.sha in pushed.commits), None)
+    return None if event.before is not None or event.forced else state.head_over(event.sha)
 
 
 def _carry(decision: Decision, event: Merged, head: str) -> None:
@@ -150,10 +130,11 @@ def _has_only_begun(decision: Decision, run: Run) -> bool:
     return early and not inside and run.lane is Lane.MAIN
 
 
-def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
+def _add_pull(decision: Decision, run: Run, event: Merged | PullFound, *, carried: bool = False) -> None:
     """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author.
 
-    Of a push alone, who wrote its commits.
+    `carried`: not so this one, since GitHub may yet name that of the run's own commit. Of a push alone, who wrote its
+    commits.
     """
     known = run.merge
     if event.pull is None:
@@ -166,12 +147,12 @@ def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
         if merge != known:
             decision.update(run, merge=merge)
         return
-    if known.pulls:
-        merge = replace(known, pulls=(*known.pulls, event.pull)[:PULLS])
-        merge = merge.with_authors(PullAuthor(event.pull, event.author))
+    pulls = (*known.pulls, event.pull)[:PULLS]
+    if known.pull is not None or carried:
+        merge = replace(known, pulls=pulls).with_authors(PullAuthor(event.pull, event.author))
     else:
-        merge = Merge(event.pull, (event.pull,), event.title or known.title, event.author or known.author)
-        merge = merge.with_authors(*known.authors)
+        title, author = event.title or known.title, event.author or known.author
+        merge = replace(known, pull=event.pull, pulls=pulls, title=title, author=author).with_authors()
     decision.note(decision.update(run, merge=labelled(merge, event.labels)))
 
 
@@ -233,13 +214,18 @@ def _known(decision: Decision, event: Merged, why: Phrase) -> None:
 
 
 def find_pull(decision: Decision, event: PullFound) -> None:
-    """The pull request that the runs of a commit were still missing: it is told where they are."""
-    runs = decision.board.of_commit(event.service, event.sha)
-    for run in runs:
+    """The pull request that the runs of a commit were still missing, or the run that carries it: it is told of them."""
+    board = decision.board
+    own = board.of_commit(event.service, event.sha)
+    for run in own:
         if run.merge.pull is None:
             _add_pull(decision, run, event)
-    service = decision.board.pipeline.service(event.service)
-    if event.run and not runs and service is not None:  # its run has ended before anybody told of the pull request
+    head = None if own else board.service(event.service).head_over(event.sha)
+    carriers = board.of_commit(event.service, head)[-1:] if head is not None else []
+    for run in carriers:
+        _add_pull(decision, run, event, carried=True)
+    service = board.pipeline.service(event.service)
+    if event.run and not own and not carriers and service is not None:  # it has ended before anybody told of that
         decision.do(Comment(service.repository, event.pull, event.run, event.text, event.began))
 
 
@@ -251,9 +237,10 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     is_head = history.head == position
     forced = event.forced and (is_head or event.before is not None)
     forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads
-    decision.board.put(
-        replace(state, history=history, forced_heads=forced_heads, moves=state.moves + 1, unconfirmed_head="")
-    )
+    moves = state.moves + 1
+    decision.board.put(replace(state, history=history, forced_heads=forced_heads, moves=moves, unconfirmed_head=""))
+    if event.forced == (event.before is None):  # polled, or an ordinary push: a pull request waits for its push
+        containment.ask_what_was_missed(decision, state, event.before, event.sha)
     _start(decision, event, position)
 
 
@@ -336,7 +323,7 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
     contains = state.history.contains(position, head)
     if contains is None:
         decision.board.put(replace(state, unconfirmed_head=position.sha))
-        ask_containment(decision, state.key, base=head.sha, head=position.sha)
+        containment.ask_containment(decision, state.key, base=head.sha, head=position.sha, listed=True)
     elif contains and position.segment >= state.history.forced:
         _move_on(decision, state, position, head)
     elif contains:  # pushed again, nobody told with what: it may have brought back what our head lacks
@@ -380,18 +367,24 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     board = decision.board
     state = board.service(event.service)
     asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
-    base, head = position_of(decision, event.service, event.base), position_of(decision, event.service, event.head)
+    base, head = (
+        containment.position_of(decision, event.service, event.base),
+        containment.position_of(decision, event.service, event.head),
+    )
     history = state.history
     if base is not None and head is not None and history.contains(head, base) is None:
         history = history.learn(base, head, contains=event.contains)
-    lost = not event.contains and base is not None and head is not None and seems_taken_off_main(history, base, head)
-    board.put(
-        replace(
-            state, asked=asked, history=history, unconfirmed_head=state.unconfirmed_head or (event.head if lost else "")
-        )
+    lost = (
+        not event.contains
+        and base is not None
+        and head is not None
+        and containment.seems_taken_off_main(history, base, head)
     )
+    unconfirmed = state.unconfirmed_head or (event.head if lost else "")
+    board.put(replace(state, asked=asked, history=history, unconfirmed_head=unconfirmed))
     told = ContainmentAnswer(event.head, event.base, event.contains)
     decision.tell(FactKind.CONTAINMENT_KNOWN, told, service=event.service, sha=event.base)
+    containment.carry_missed(decision, event)
     if (
         state.unconfirmed_head
         and history.head is not None

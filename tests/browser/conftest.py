@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
 import demo.browser
 from tests.web.conftest import redis, redis_url, story
-from tests.web.serving import SharedSite
+from tests.web.serving import served
 from tests.web.story import Story
 
 __all__ = ["redis", "redis_url", "story"]
@@ -31,17 +32,10 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def shared_site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSite]:
-    site = SharedSite(redis_url, tmp_path_factory.mktemp("site"))
-    yield site
-    site.close()
-
-
 @pytest.fixture
-def address(story: Story, shared_site: SharedSite) -> str:
-    """The address of a site that serves the story's pipeline."""
-    return shared_site.serve(story.shape)
+def address(story: Story, redis_url: str, tmp_path: Path) -> Iterator[str]:
+    with served(story.shape, redis_url, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -56,24 +55,21 @@ def served(
     try:
         yield address
     finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Stop it."""
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def start(
     pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
 ) -> tuple[subprocess.Popen[bytes], str]:
     """The same, and it goes on: the process, which leads a session of its own, and the address of the site."""
-    configure(pipeline, redis_url, folder, also)
+    (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
+    with Redis.from_url(redis_url) as redis:
+        redis.delete("interlock:{configuration}:current")  # that of another test
     port = port or free_port()
     env = {
         **os.environ,
@@ -91,66 +87,17 @@ def start(
         process = subprocess.Popen(
             [*command, "bot.web.app:serve()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
         )
-    address = f"http://127.0.0.1:{port}"
-    _await(address, process)
-    return process, address
+    _await(port, process)
+    return process, f"http://127.0.0.1:{port}"
 
 
-def configure(pipeline: Pipeline, redis_url: str, folder: Path, also: str = "") -> None:
-    """Write the pipeline file, which is in force as soon as a process starts."""
-    (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
-    with Redis.from_url(redis_url) as redis:
-        redis.delete("interlock:{configuration}:current")  # that of another test
-
-
-class SharedSite:
-    """One gunicorn that serves one pipeline after the other, each with a fresh process.
-
-    gunicorn imports the application once and forks its processes, so that a fresh one is up at once: to start another
-    gunicorn takes more than a second of the processor. Linux: its processes are found in /proc (proc(5), children).
-    """
-
-    def __init__(self, redis_url: str, folder: Path) -> None:
-        self._redis_url, self._folder = redis_url, folder
-        self._master: subprocess.Popen[bytes] | None = None
-        self._address = ""
-
-    def serve(self, pipeline: Pipeline) -> str:
-        """The address of the site, which serves this pipeline and no other from now on."""
-        if self._master is None:
-            self._master, self._address = start(pipeline, self._redis_url, self._folder)
-            return self._address
-        served_before = self._processes()
-        for process in served_before:
-            os.kill(process, signal.SIGSTOP)  # or it would put its own configuration in force again
-        configure(pipeline, self._redis_url, self._folder)
-        for process in served_before:
-            os.kill(process, signal.SIGKILL)
-        deadline = time.monotonic() + 90
-        while not self._processes() or self._processes() & served_before:
-            assert time.monotonic() < deadline, "gunicorn starts no other process"
-            time.sleep(0.01)
-        _await(self._address, self._master)
-        return self._address
-
-    def _processes(self) -> set[int]:
-        assert self._master is not None
-        children = Path(f"/proc/{self._master.pid}/task/{self._master.pid}/children")
-        return set(map(int, children.read_text().split()))
-
-    def close(self) -> None:
-        """Stop it."""
-        if self._master is not None:
-            end(self._master)
-
-
-def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     """Until the application itself answers: gunicorn listens before it has loaded it."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, "gunicorn has ended"
         try:
-            with urllib.request.urlopen(f"{address}/healthz", timeout=30):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30):
                 return
         except OSError:
             time.sleep(0.05)

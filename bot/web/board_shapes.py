@@ -333,7 +333,7 @@ class RepairShape(TypedDict):
     words: str
 
 
-class WholePipelineShape(TypedDict):
+class PipelineViewShape(TypedDict):
     """What is said of a whole pipeline, now or at a moment of the past."""
 
     pipeline: str
@@ -350,7 +350,7 @@ class WholePipelineShape(TypedDict):
     revision: RevisionShape | None
 
 
-class BoardShape(WholePipelineShape):
+class BoardShape(PipelineViewShape):
     """A whole pipeline: its stages with queues, locks and lanes."""
 
     stages: list[StageShape]
@@ -373,7 +373,7 @@ class PastStageShape(StepShape):
     fast: StepShape | None
 
 
-class PastViewShape(WholePipelineShape):
+class PastViewShape(PipelineViewShape):
     """A whole pipeline as it was."""
 
     stages: list[PastStageShape]

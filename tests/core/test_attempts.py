@@ -6,9 +6,9 @@ import pytest
 
 from bot.core.model.events import TriggerUnanswered
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import AbortLevel, Outcome
+from bot.core.model.pipeline import AbortLevel, Outcome, Step
 from bot.core.model.run import Abort, Attempt, Status
-from bot.core.rules.unmanaged_builds import attempt_refused
+from bot.core.rules.unmanaged_builds import attempt_refused, job_to_look_in
 from tests.core.town import Town
 from tests.texts import text_of
 
@@ -35,6 +35,14 @@ def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: T
     assert asks(town) == asks(town, version=version, build=7) == ""
     town.start_build("S1a")
     assert asks(town, version=version, build=town.run("S1a").attempt.build) == ""
+
+
+def test_jenkins_is_asked_for_a_build_until_it_is_known_which_one_carries_out_the_attempt(town: Town) -> None:
+    key = town.run("S1a").key
+    assert job_to_look_in(town.board, key, 7) == town.board.job(Step(STAGE))
+    assert job_to_look_in(town.board, key, None) is None
+    town.start_build("S1a")
+    assert job_to_look_in(town.board, key, 7) is None
 
 
 def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:

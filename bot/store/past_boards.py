@@ -23,7 +23,7 @@ from bot.store.recording_line import head_of, load_line
 #: How many turns are replayed for one moment at most: about three seconds of a core.
 MOST_TURNS = 12_000
 #: A board is remembered after so many replayed turns and at the end; at most so many, replayed from so many snapshots:
-#: boards that come of the same snapshot share nearly everything. That of 1,000 services is read in half a second.
+#: boards that come of the same snapshot share nearly everything.
 EVERY, REMEMBERED, SNAPSHOTS = 250, 64, 2
 #: How many seconds one waits at most while another moment of the same pipeline is replayed.
 PATIENCE = 10.0

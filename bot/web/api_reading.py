@@ -114,7 +114,7 @@ def explain_waiting(pipeline: str) -> Response:
         shown = replica.board
         found, more = finding.runs(shown, question)
         tiles = [tile(shown, run, now, position_of(shown, run)) for run in found]
-        ended = [] if tiles else ended_shapes(context, shown, finding.finished(context, question))
+        ended = [] if tiles else ended_shapes(context, shown, finding.finished(context, shown, question))
         add_to_tiles(tiles, shown, statistics, now)
         verified = [verification_shape(shown, each, now) for each in finding.verifications(shown, question)]
         if not tiles and not ended and not verified:

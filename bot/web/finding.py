@@ -52,14 +52,13 @@ def pull_of(question: str) -> int | None:
     return None if found is None else int(found.group(1))
 
 
-def finished(context: PipelineContext, question: str) -> list[Ended]:
+def finished(context: PipelineContext, board: Board, question: str) -> list[Ended]:
     """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
     exact = context.records.ended_run(question)
     if exact is not None:
         return [exact]
     rows, _ = context.records.ended(0, LOOKED_THROUGH)
-    with context.look() as replica:
-        heads = carriers(replica.board, question)
+    heads = carriers(board, question)
     return [row for row in rows if _means(row.run, question, heads)][:MOST]
 
 

@@ -45,6 +45,10 @@ class Sink:
         if "/git/ref" in path:  # GitHub: where main stands
             full_name = path.split("/repos/", 1)[1].split("/git/", 1)[0]
             return _response(_OK, {"ref": "refs/heads/main", "object": {"sha": bodies.baseline(full_name)}})
+        if "/compare/" in path:  # GitHub: every commit is the child of the one that it is compared with
+            base, head = path.rsplit("/", 1)[1].split("...")
+            commits = [{"sha": head, "parents": [{"sha": base}]}]
+            return _response(_OK, {"status": "ahead", "commits": commits})
         if path.startswith("/job/") and "/api/json" in path:
             return self._build(path)
         return _response(_MISSING, {})

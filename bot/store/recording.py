@@ -178,20 +178,20 @@ class Recording:
 
     def recent_snapshot(self, at: int) -> tuple[str, int] | None:
         """The last recent snapshot before a moment (milliseconds): its id, and the version of its board."""
-        return self._find_recent("XREVRANGE", at)
+        return self._find_recent("last", at)
 
     def read_recent(self, identity: str) -> str | None:
         """The line of a recent snapshot; None if it has been forgotten. Raises UnreadableRecording."""
         rows = cast("list[Any]", self._redis.xrange(self._keys.recent_snapshots, min=identity, max=identity))
         return next((next(unpack_block(fields[b"d"])) for _, fields in rows), None)
 
-    def _find_recent(self, command: str, at: int) -> tuple[str, int] | None:
-        found = self._scripts.run("find_snapshot", [self._keys.recent_snapshots], [command, at])
+    def _find_recent(self, which: str, at: int) -> tuple[str, int] | None:
+        found = self._scripts.run("find_snapshot", [self._keys.recent_snapshots], [which, at])
         return (found[0].decode(), int(found[1])) if found else None
 
     def first_board(self) -> int | None:
         """The earliest moment whose board can be replayed, in milliseconds since the epoch; None: there is none."""
-        first = self._find_recent("XRANGE", 0)
+        first = self._find_recent("first", 0)
         found = [_milliseconds(first[0])] if first is not None else []
         for identity, line in self._stored_from("-"):
             head = head_of(line)
@@ -201,7 +201,7 @@ class Recording:
 
     def next_snapshot(self, at: int) -> int | None:
         """When the first snapshot after a moment was taken (milliseconds); None if there is none."""
-        recent = self._find_recent("XRANGE", at)
+        recent = self._find_recent("first", at)
         found = [_milliseconds(recent[0])] if recent is not None else []
         packed = (_milliseconds(identity) for identity, line in self._stored_from(str(at)) if head_of(line) is None)
         return min([*found, *islice(packed, 1)], default=None)

@@ -63,6 +63,7 @@ FENCED = {
 PARKED = TakenOut("parked-delivery", "1-0", True, "ann", "a newer version")
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
 OPEN = {"reconfigure", "snapshot", "release", "unsend", "pause", "permit", "backlog", "contact", "heartbeat", "alert"}
+OPEN |= {"find_snapshot"}
 #: No scripts by themselves; and the migration and the restoration, before which the number is looked at.
 APART = {"fence", "history", "claiming", "migrate", "restore"}
 #: What an outbound webhook did not take.

@@ -147,7 +147,7 @@ class ProcessWorld(BuildingWorld):
             path, details = _request(event)
             person = getattr(event, "by", "")
             answer = requests.post(
-                f"http://{self.town.bind}/api/v1/pipelines/{PIPELINE}/{path}?wait=20",
+                f"http://{self.town.bind}/api/v1/pipelines/{PIPELINE}/{path}?wait=5",
                 json={name: value for name, value in details.items() if value},
                 headers={"Authorization": f"Bearer {self.town.tokens[person]}"},
                 timeout=ANSWERS_WITHIN,

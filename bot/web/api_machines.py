@@ -131,13 +131,13 @@ def _callbacks(here: Runtime) -> Shape:
     problems={
         400: "`attempt` or `build` is no whole number.",
         409: "Nobody waits for this build any more: it must not roll out.",
-        503: "It is not known yet which build carries out this attempt: Jenkins is being asked. Ask again.",
+        503: "Interlock does not know yet which build carries out this attempt, and asks Jenkins. Ask again.",
     },
 )
 def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response:
     """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more.
 
-    503 while it is not known which build carries it out: of two that Jenkins made, only one may go on.
+    503 while Interlock does not know which build carries it out: of two that Jenkins made, only one may go on.
     """
     context = context_of(pipeline)
     number, given = _number("attempt", attempt), request.args.get("build", "")
@@ -149,7 +149,7 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
         raise Problem(409, f"nobody waits for this build any more: {words(no)}", current=False)
     if build is not None and job is not None:
         _look_at(context, BuildHinted(job.controller, job.name, build), f"asks:{run}:{number}")
-        return answer(503, f"nobody knows yet that build #{build} carries out this attempt: Jenkins is being asked")
+        return answer(503, f"Interlock does not know yet whether build #{build} carries out this attempt: Jenkins is being asked")
     return reply({"current": True})
 
 

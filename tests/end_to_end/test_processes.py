@@ -50,7 +50,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 
 def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Stack:
-    """Start everything, play the four pictures, and stop; returns the stack as it was."""
+    """Start everything, play the four pictures, lock and unlock a stage by the API, and stop; returns the stack."""
     with ExitStack() as running:
         stack = running.enter_context(
             Stack(ROOT, data_dir=folder, env={**town.env, **LONE}, back_off=BackOff(first=0.1))
@@ -62,6 +62,10 @@ def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Sta
         try:
             world.start()
             Story(world, Console(quiet=True)).play()
+            world.lock("acceptance")
+            world.wait_until("acceptance is locked", lambda: world.is_locked("acceptance"))
+            world.unlock("acceptance")
+            world.wait_until("acceptance is open", lambda: not world.is_locked("acceptance"))
         except BaseException:
             sys.stdout.write("\n".join((folder / "log" / "worker.log").read_text().splitlines()[-40:]))
             raise

@@ -149,7 +149,8 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
         raise Problem(409, f"nobody waits for this build any more: {words(no)}", current=False)
     if build is not None and job is not None:
         _look_at(context, BuildHinted(job.controller, job.name, build), f"asks:{run}:{number}")
-        return answer(503, f"Interlock does not know yet whether build #{build} carries out this attempt: Jenkins is being asked")
+        unknown = f"Interlock does not know yet whether build #{build} carries out this attempt"
+        return answer(503, f"{unknown}: Jenkins is being asked")
     return reply({"current": True})
 
 

@@ -45,7 +45,10 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
+def page(browser: Browser, complaints: list[str], request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page, which is closed before the site goes, in whatever order a test names them: else it loses its stream."""
+    if "address" in request.fixturenames:
+        request.getfixturevalue("address")
     opened = browser.new_page(viewport={"width": 1440, "height": 900})
 
     def note(message: ConsoleMessage) -> None:

@@ -1,6 +1,6 @@
-"""Starts what one machine needs: the embedded Redis-compatible server and the processes of the Procfile.
+"""Starts the embedded Redis-compatible server and the processes of the Procfile on one machine.
 
-Knows processes only: it imports nothing of the bot, the workers or their configuration.
+It handles processes only and imports nothing from the bot, the workers or their configuration.
 """
 
 from launch.embedded import Embedded, EmbeddedServer, running_url

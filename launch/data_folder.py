@@ -1,4 +1,4 @@
-"""The data folder: who may use it and where things lie in it, so that no two servers share one file."""
+"""The data folder: its files, and the lock that keeps two servers from using one folder."""
 
 import fcntl
 import os
@@ -8,14 +8,14 @@ from typing import Self
 
 from launch.errors import FolderInUseError, LaunchError
 
-_PATIENCE = 0.5  # seconds: a server that is just ending, or another process that only checks (`is_held`)
+_PATIENCE = 0.5  # seconds: a server may just be ending, or another process may be checking (`is_held`)
 
 
 class DataFolder:
     """A folder of this installation, readable by its owner only, used by one server at a time.
 
-    The lock is a `flock` on the file `lock`. The server inherits the open file, so the folder stays taken for
-    as long as the launcher or its server lives, and is free at once when both are gone, however they ended.
+    The lock is a `flock` on the file `lock`. The server inherits the open file, so the folder stays taken as long as
+    the launcher or its server lives, and is free as soon as both have ended, in whatever way.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -29,13 +29,16 @@ class DataFolder:
 
     @property
     def lock_fd(self) -> int:
-        """The open file that holds the lock, for the server to inherit."""
+        """Return the open file that holds the lock, for the server to inherit."""
         if self._lock is None:
             raise LaunchError(f"The data folder {self.path} is not held by this process.")
         return self._lock
 
     def take(self) -> Self:
-        """Create the folder if need be and hold it. Raises FolderInUseError, naming who has it."""
+        """Create the folder if necessary and hold it.
+
+        Raises FolderInUseError, which names the process that holds it.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700, exist_ok=True)
@@ -52,13 +55,13 @@ class DataFolder:
         return self
 
     def release(self) -> None:
-        """Let go of the folder. It is free once the server has ended as well."""
+        """Release the folder. It is free once the server has ended as well."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def is_held(self) -> bool:
-        """Say whether some process, this one or another, holds the folder now."""
+        """Return whether a process, this one or another, holds the folder now."""
         if not self._lock_file.exists():
             return False
         with self._lock_file.open() as probe:
@@ -69,7 +72,7 @@ class DataFolder:
         return False
 
     def write_private(self, path: Path, text: str) -> None:
-        """Replace a file of the folder in one step; only its owner may read it (it may hold a password)."""
+        """Replace a file of the folder atomically; only its owner may read it (it may hold a password)."""
         fresh = path.with_suffix(path.suffix + ".new")
         fresh.unlink(missing_ok=True)
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -118,5 +121,5 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # it lives, under another user
+        return True  # it is alive, under another user
     return True

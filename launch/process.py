@@ -1,4 +1,4 @@
-"""One process: how it is started, when it is ready, where its output goes, how it is stopped with all its children."""
+"""One process: its start, its readiness, its output, and its stop together with all its children."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ LARGEST = 10_000_000  # bytes in one file
 KEPT = 3  # older files beside it
 _POLL = 0.03
 _TIMEOUT = 2.0
-_SHOWN = 15  # lines of a failed process in the error
-# Below the range from which Linux (32768 up) and macOS (49152 up) take outgoing ports: while the server is
-# down, a client that keeps dialling a port of that range may be given the very same port and meet itself.
+_SHOWN = 15  # lines of a failed process that the error quotes
+# Below the range from which Linux (32768 up) and macOS (49152 up) take outgoing ports: while the server is down, a
+# client that keeps dialling a port in that range may get the same port as its own and connect to itself.
 _PRIVATE_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
 class Process:
-    """What to run. All times are in seconds.
+    """A command to run and how to supervise it. All times are in seconds.
 
-    `ready` says whether the running process can do its work; without it, being alive is enough.
-    `stop_within` is the time between the polite SIGTERM and SIGKILL. `keep_fds` stay open in the
-    process; with the `umask` its files are its owner's alone. `knows_settings`: whether it is given the variables of
-    Interlock; they hold its secrets, so who has no use for them goes without. `takes_hangup`: SIGHUP to the supervisor
-    is for it.
+    `ready` returns whether the running process can do its work; without it, a living process is ready. `stop_within` is
+    the time between SIGTERM and SIGKILL. `keep_fds` stay open in the process. With the default `umask` only the owner
+    can read its files. `knows_settings`: whether it gets Interlock's environment variables; they hold secrets, so a
+    process that does not need them does not get them. `takes_hangup`: whether SIGHUP to the supervisor is passed on to
+    it.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Process:
 
 
 class Child:
-    """A started process: the leader of its own session, so that no grandchild is ever left behind."""
+    """A started process, the leader of its own session, so that no grandchild is left behind."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Child:
         self.pid = self._popen.pid
         self.started = time.monotonic()
         guard.watch(self.pid)
-        assert self._popen.stdout is not None  # noqa: S101 - asked for with PIPE
+        assert self._popen.stdout is not None  # noqa: S101 - requested with PIPE
         self._pump = threading.Thread(
             target=self._listen, args=(self._popen.stdout,), name=f"log-{process.name}", daemon=True
         )
@@ -90,7 +90,7 @@ class Child:
         if not self.process.knows_settings:
             env = {name: value for name, value in env.items() if not name.startswith("INTERLOCK_")}
         try:
-            return subprocess.Popen(  # noqa: S603 - running the commands of the Procfile is what this is for
+            return subprocess.Popen(  # noqa: S603 - the purpose is to run the commands of the Procfile
                 list(self.process.command),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -111,11 +111,11 @@ class Child:
 
     @property
     def tail(self) -> Sequence[str]:
-        """The last lines that it printed."""
+        """The last lines that the process printed."""
         return tuple(self._tail)
 
     def terminate(self) -> None:
-        """Send SIGTERM to the leader only: it stops its own children in their order."""
+        """Send SIGTERM to the leader only, because it stops its own children in order."""
         if self.code is None:
             self._popen.send_signal(signal.SIGTERM)
 
@@ -125,20 +125,20 @@ class Child:
             self._popen.send_signal(signal.SIGHUP)
 
     def finish(self, within: float) -> int:
-        """Wait for it to end, kill it if it does not, kill what it left behind, and return its exit code."""
+        """Wait for the process to end, kill it and its remaining children if necessary, and return its exit code."""
         try:
             self._popen.wait(max(0.0, within))
         except subprocess.TimeoutExpired:
             self.log.write(f"did not stop within {self.process.stop_within:g} s: killed")
-        with suppress(ProcessLookupError):  # the usual case: its session is empty
+        with suppress(ProcessLookupError):  # the usual case: the session is empty
             os.killpg(self.pid, signal.SIGKILL)
         code = self._popen.wait()
         self._guard.forget(self.pid)
-        self._pump.join(timeout=1.0)  # a daemon that fled the session may keep the pipe open: do not wait for it
+        self._pump.join(timeout=1.0)  # a daemon that left the session may keep the pipe open: do not wait for it
         return code
 
     def stop(self) -> int:
-        """Ask it to stop and see it through."""
+        """Send SIGTERM, wait for the end, and return the exit code."""
         self.terminate()
         return self.finish(self.process.stop_within)
 
@@ -151,12 +151,12 @@ class Child:
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """A file that only its owner may read: what processes print may name people and commits."""
+    """A file that only its owner may read, because processes may print names of people and commits."""
 
     def _open(self) -> io.TextIOWrapper:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)  # one of an older version
-        return open(handle, "a", encoding=self.encoding, errors=self.errors)  # noqa: PTH123 - no path, a handle
+        os.fchmod(handle, 0o600)  # the file may be from an older version
+        return open(handle, "a", encoding=self.encoding, errors=self.errors)  # noqa: PTH123 - a handle, not a path
 
 
 class LineLog:
@@ -172,14 +172,14 @@ class LineLog:
         )
 
     def write(self, line: str) -> None:
-        """Keep one line; safe from several threads."""
+        """Write one line; safe from several threads."""
         text = f"{self._name:<6} | {line}"
         self._file.handle(logging.makeLogRecord({"msg": text}))
         if self._echo is not None:
             try:
                 self._echo.write(text + "\n")
                 self._echo.flush()
-            except OSError:  # the terminal has gone: what follows must be done all the same
+            except OSError:  # the terminal has gone: go on without it
                 self._echo = None
 
     def close(self) -> None:
@@ -187,17 +187,17 @@ class LineLog:
         self._file.close()
 
 
-# -- is it ready, and how did it end --------------------------------------------------------------------------------
+# -- readiness, and how a process ended --------------------------------------------------------------------------------
 
 
 def says(pattern: str) -> Ready:
-    """Ready once it has printed a line in which `pattern` is found."""
+    """Return a check that passes once the process has printed a line in which `pattern` is found."""
     wanted = re.compile(pattern)
     return lambda child: any(wanted.search(line) for line in child.tail)
 
 
 def answers(url: str) -> Ready:
-    """Ready once a GET of this http address is answered with 200."""
+    """Return a check that passes once a GET of this http address is answered with 200."""
     parts = urlsplit(url)
 
     def ask(_child: Child) -> bool:
@@ -214,7 +214,7 @@ def answers(url: str) -> Ready:
 
 
 def pings(url: str) -> Ready:
-    """Ready once the Redis-compatible server at this address lets us in and has loaded its data."""
+    """Return a check that passes once the Redis-compatible server at `url` accepts us and has loaded its data."""
     parts = urlsplit(url)
     request = f"AUTH {parts.password}\r\nPING\r\n".encode()
 
@@ -231,7 +231,7 @@ def pings(url: str) -> Ready:
 
 
 def await_ready(child: Child, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Wait until a process is ready or `stopping` says to give up. Raises StartError with its last lines."""
+    """Wait until a process is ready or `stopping()` is true. Raises StartError with the last lines of the process."""
     process = child.process
     deadline = time.monotonic() + process.ready_within
     while not stopping():
@@ -245,12 +245,12 @@ def await_ready(child: Child, stopping: Callable[[], bool] = lambda: False) -> N
 
 
 def ending(code: int) -> str:
-    """Say in words how a process ended."""
+    """Return in words how a process ended."""
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    """Return a TCP port of 127.0.0.1 on which nothing listens at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -258,7 +258,7 @@ def free_port() -> int:
 
 
 def private_port() -> int:
-    """Return a free TCP port of 127.0.0.1 that no outgoing connection is given by chance."""
+    """Return a free TCP port of 127.0.0.1 outside the range of outgoing connections."""
     for port in random.sample(_PRIVATE_PORTS, 200):
         if bindable(port):
             return port
@@ -266,7 +266,7 @@ def private_port() -> int:
 
 
 def bindable(port: int) -> bool:
-    """Say whether a server could listen on this port of 127.0.0.1 now."""
+    """Return whether a server could listen on this port of 127.0.0.1 now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -277,6 +277,6 @@ def bindable(port: int) -> bool:
 
 
 def _failure(child: Child, sentence: str) -> str:
-    time.sleep(0.1)  # let its last words arrive
+    time.sleep(0.1)  # let its last lines arrive
     lines = child.tail[-_SHOWN:]
     return "\n    ".join([sentence + (" Its last lines:" if lines else " It printed nothing."), *lines])

@@ -21,17 +21,17 @@ WORKERS = "INTERLOCK_WORKERS"
 _BIND_DEFAULT = "127.0.0.1:8080"
 _WORKER = "worker"
 _AFTER_SERVER = (_WORKER, "beat")
-#: How many workers run by default if there are as many cores: one process uses one core.
+#: The default number of workers on a machine with as many cores, because one process uses one core.
 _WORKERS_DEFAULT = 2
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)$")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))")
 
 
 class Stack:
-    """Everything that `interlock up` runs, from the Procfile in `root`.
+    """The processes that `interlock up` runs, from the Procfile in `root`.
 
     With INTERLOCK_REDIS_URL in `env` the stack uses that server. Otherwise it starts the embedded one on the data
-    folder, and gives the processes its address in that variable. The Procfile's `worker` runs as often as
+    folder, and passes its address to the processes in that variable. The Procfile's `worker` runs as often as
     INTERLOCK_WORKERS says: `worker`, `worker-2` and so on. `first` are further processes to start after the server and
     before the worker. Nothing is touched before `run()` or `with`. `web_url` is the address of the web process for a
     person or a probe on this machine.
@@ -60,7 +60,7 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """The server's address; a secret, for it may hold a password. Known once everything has started."""
+        """The server's address; a secret, because it may hold a password. Set once everything has started."""
         return self._env[REDIS_URL]
 
     @property
@@ -71,7 +71,7 @@ class Stack:
         return self._supervisor
 
     def run(self) -> None:
-        """Start everything, stay until a signal, stop everything in reverse order. Raises LaunchError."""
+        """Start everything, wait for a signal, and stop everything in reverse order. Raises LaunchError."""
         try:
             self._assemble().run()
         finally:
@@ -96,7 +96,7 @@ class Stack:
     def _assemble(self) -> Supervisor:
         groups = self._groups(read_procfile(self._root / "Procfile", self._env))
         if self._env.get(REDIS_URL):
-            self._folder.take()  # one beat and one set of logs on a folder, whoever runs the server
+            self._folder.take()  # one beat and one set of logs on a folder, also with an external server
         else:
             self._embedded = Embedded(self._folder.path, env=self._env)
             groups.insert(0, [self._embedded.prepare()])
@@ -128,8 +128,8 @@ class Stack:
 
     def _process(self, name: str, command: tuple[str, ...]) -> Process:
         if name.partition("-")[0] == _WORKER:
-            # It may finish the tasks it has begun; what SIGKILL cuts off is delivered again.
-            # The first one puts the pipeline file in force that all of them read.
+            # A worker may finish the tasks it has begun; a task cut off by SIGKILL is delivered again. Only the first
+            # worker takes SIGHUP: it puts the pipeline file in force for all of them.
             first = name == _WORKER
             return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0, takes_hangup=first)
         if name == "web":
@@ -138,9 +138,9 @@ class Stack:
 
 
 def worker_names(env: Mapping[str, str]) -> list[str]:
-    """What the workers are called: as many as INTERLOCK_WORKERS says, else two, or one on a single core.
+    """Return the names of the workers: as many as INTERLOCK_WORKERS says, else two, or one on a single core.
 
-    Raises LaunchError if it is no number from 1 on.
+    Raises LaunchError if the variable is not a number of at least 1.
     """
     said = env.get(WORKERS) or str(min(_WORKERS_DEFAULT, os.cpu_count() or 1))
     if not said.isdecimal() or int(said) < 1:
@@ -149,7 +149,7 @@ def worker_names(env: Mapping[str, str]) -> list[str]:
 
 
 def local_address(bind: str) -> str:
-    """Turn gunicorn's `host:port` into the address at which this machine reaches it."""
+    """Return the address at which this machine reaches gunicorn's `host:port`."""
     host, colon, port = bind.rpartition(":")
     if not colon or not port.isdigit() or bind.startswith("unix:"):
         raise LaunchError(f"{BIND} is {bind!r}; expected host:port, for example {_BIND_DEFAULT}.")
@@ -163,8 +163,8 @@ def local_address(bind: str) -> str:
 def read_procfile(path: Path, env: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the command of every process, in the order of the file.
 
-    No shell is involved: a value from the environment stays one word, whatever it contains.
-    Raises LaunchError with the file and line of the first mistake.
+    No shell is involved: a value from the environment stays one word, whatever it contains. Raises LaunchError with the
+    file and line of the first mistake.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -179,7 +179,7 @@ def read_procfile(path: Path, env: Mapping[str, str]) -> dict[str, tuple[str, ..
         if found is None:
             raise LaunchError(f"{path}:{number}: expected `name: command`, found {line!r}.")
         if found["name"] in commands:
-            raise LaunchError(f"{path}:{number}: {found['name']!r} stands in this file twice.")
+            raise LaunchError(f"{path}:{number}: {found['name']!r} is in this file twice.")
         try:
             commands[found["name"]] = expand(found["command"], env)
         except (LaunchError, ValueError) as problem:
@@ -190,7 +190,7 @@ def read_procfile(path: Path, env: Mapping[str, str]) -> dict[str, tuple[str, ..
 def expand(command: str, env: Mapping[str, str]) -> tuple[str, ...]:
     """Split a command as a shell would and fill in `$NAME`, `${NAME}` and `${NAME:-default}`.
 
-    Raises LaunchError for a variable that is not set and has no default.
+    Raises LaunchError if a variable is not set and has no default.
     """
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Runs groups of processes: starts them in order, brings back those that die, stops them in reverse order."""
+"""Runs groups of processes: starts them in order, restarts those that die, stops them in reverse order."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ _TICK = 0.05
 
 @dataclass(frozen=True)
 class BackOff:
-    """How long to wait before a process that died is started again, in seconds.
+    """The wait before a dead process is started again, in seconds.
 
     The wait doubles from `first` to `longest`; a process that has lived for `steady` starts over at `first`.
     """
@@ -30,29 +30,28 @@ class BackOff:
     steady: float = 10.0
 
     def wait(self, deaths: int) -> float:
-        """The wait after so many deaths in a row, counted from 1."""
+        """Return the wait after so many deaths in a row, counted from 1."""
         return min(self.longest, self.first * 2.0 ** min(deaths - 1, 32))
 
 
 class _Slot:
-    """One process through all its lives."""
+    """One supervised process, across its restarts."""
 
     def __init__(self, process: Process, log: LineLog) -> None:
         self.process = process
         self.log = log
         self.child: Child | None = None
-        self.kept_up = False  # it has been ready once: from then on its death means a restart
+        self.kept_up = False  # it has been ready once: from then on it is restarted when it dies
         self.deaths = 0  # in a row
         self.restarts = 0
         self.due = 0.0
 
 
 class Supervisor:
-    """Runs `groups` of processes. The next group starts when every process of the one before is ready.
+    """A supervisor of `groups` of processes. A group starts when every process of the group before it is ready.
 
-    `env` is the whole environment of the processes; `log_dir` receives `<name>.log` for each and
-    `launch.log`; `echo` is a terminal to copy all lines to. As a context manager it starts on entry and stops
-    on exit.
+    `env` is the whole environment of the processes; `log_dir` receives `<name>.log` for each and `launch.log`; `echo`
+    is a terminal to copy all lines to. As a context manager it starts on entry and stops on exit.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Supervisor:
         self._watcher: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start every group; return when the last is ready. Raises StartError, having stopped everything."""
+        """Start every group; return when the last is ready. On StartError everything has been stopped."""
         self._guard = Guard()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._watcher.start()
@@ -94,7 +93,7 @@ class Supervisor:
         """Stop every process, the last group first and the first group last. Safe to call twice."""
         self._stopping.set()
         if self._watcher is not None:
-            self._watcher.join()  # from here on nothing is started again
+            self._watcher.join()  # after this nothing is started again
         for group in reversed(self._groups):
             self._stop_group(group)
         if self._guard is not None:
@@ -105,10 +104,10 @@ class Supervisor:
                 log.close()
 
     def run(self) -> None:
-        """Start, stay until SIGINT or SIGTERM, and stop. A second signal kills instead of waiting.
+        """Start, wait for SIGINT or SIGTERM, and stop. A second signal kills instead of waiting.
 
-        SIGHUP stops as well, if it says that our terminal has gone, or if no process takes it.
-        Call it in the main thread. Raises StartError.
+        SIGHUP stops as well, if our terminal has gone or no process takes it. Call it in the main thread. Raises
+        StartError.
         """
         self._terminal = _has_terminal()
         before = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
@@ -121,16 +120,16 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def pid(self, name: str) -> int | None:
-        """The process id of a process that runs now, or None while it is down."""
+        """Return the process id of a running process, or None while it is down."""
         child = self._slots[name].child
         return child.pid if child is not None and child.code is None else None
 
     def restarts(self, name: str) -> int:
-        """How many times a process has been started again."""
+        """Return how many times a process has been started again."""
         return self._slots[name].restarts
 
     def await_ready(self, name: str, within: float = 60.0) -> int:
-        """Wait until a process, perhaps in a new life, is ready; return its pid. Raises LaunchError."""
+        """Wait until a process, possibly a restarted one, is ready; return its pid. Raises LaunchError."""
         slot, deadline = self._slots[name], time.monotonic() + within
         while time.monotonic() < deadline and not self._stopping.is_set():
             child = slot.child
@@ -222,7 +221,7 @@ class Supervisor:
 
 
 def _has_terminal() -> bool:
-    """Whether this process has a controlling terminal that is there."""
+    """Return whether this process has a controlling terminal that still exists."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:
@@ -234,6 +233,6 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _with_our_commands(env: Mapping[str, str]) -> dict[str, str]:
-    """Put this Python's commands (celery, gunicorn) first on PATH, and let lines arrive when printed."""
+    """Put this Python's commands (celery, gunicorn) first on PATH, and turn off the buffering of output."""
     ours = str(Path(sys.executable).parent)
     return {"PYTHONUNBUFFERED": "1", **env, "PATH": os.pathsep.join([ours, env.get("PATH", os.defpath)])}

@@ -37,7 +37,7 @@ def test_variables_are_filled_in_and_stay_one_word(command: str, words: tuple[st
     ("text", "complaint"),
     [
         ("# a remark\n\nweb gunicorn", r"Procfile:3: expected `name: command`"),
-        ("web: a\nweb: b", r"Procfile:2: 'web' stands in this file twice"),
+        ("web: a\nweb: b", r"Procfile:2: 'web' is in this file twice"),
         ("web: run $MISSING", r"Procfile:1: the variable MISSING is not set"),
         ("web: run 'a", r"Procfile:1: No closing quotation"),
     ],

@@ -1,1 +1,1 @@
-"""What Interlock reads when it starts: the pipeline file, and the environment with addresses and secrets."""
+"""The pipeline file, and the environment variables with addresses and secrets: models, checks and messages."""

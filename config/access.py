@@ -1,4 +1,4 @@
-"""The keys of the pipeline file that say who may read and act, and how people sign in."""
+"""The keys of the pipeline file for access: roles, reading, and the ways to sign in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.values import FileSection
 
 
 class RepositoryPermission(StrEnum):
-    """The permissions in a service's repository that can make somebody a member of a role."""
+    """The permissions in a service's repository that can give a person a role."""
 
     WRITE = "write"
     MAINTAIN = "maintain"
@@ -23,11 +23,11 @@ class MemberEntry(FileSection):
     """A member of a role: one of `name`, `team` and `permission`."""
 
     name: v.PersonName | None = None
-    """A person by the name that the log shows: that of a token or of the proxy, or `github:` and a login."""
+    """A person by the name in the log: that of a token or of the proxy, or `github:` and a login."""
     team: v.TeamName | None = None
-    """Everybody in a team at GitHub, `organization/team`; the team as in its address."""
+    """Everybody in a team at GitHub, as `organization/team`, spelled as in the team's address."""
     permission: RepositoryPermission | None = None
-    """Everybody with this permission, or a higher one, in the repository of the service."""
+    """Everybody with at least this permission in the repository of the service."""
 
     @model_validator(mode="after")
     def _exactly_one(self) -> MemberEntry:
@@ -42,46 +42,46 @@ Members = tuple[MemberEntry, ...]
 
 
 class RolesEntry(FileSection):
-    """Who may do what in the pipeline. Each role may do what those before it may."""
+    """The members of each role of a pipeline. Each role includes the rights of the roles before it."""
 
     viewer: Members | None = None
-    """Who may read, where reading needs a sign-in. Default: everybody whom a token or the proxy signs in."""
+    """The people who may read, if reading requires a sign-in. Default: everybody whom a token or the proxy signs in."""
     developer: Members | None = None
-    """Who may retry and cancel the runs of a service and send its fix on the fast lane. Default: `permission: write`
-    in the repository of the service."""
+    """The people who may retry and cancel the runs of a service and send its fix on the fast lane. Default:
+    `permission: write` in the repository of the service."""
     operator: Members | None = None
-    """Who may lock, unlock, pause, resume and act on any run. Default: `permission: maintain` in the repository of a
-    service."""
+    """The people who may lock, unlock, pause, resume and act on any run. Default: `permission: maintain` in the
+    repository of a service."""
     admin: Annotated[Members, Field(min_length=1)]
-    """Who may change whether the pipeline observes, and take out dead letters and parked deliveries."""
+    """The people who may change whether the pipeline observes, and retry or drop dead letters and parked deliveries."""
 
 
 class ReadPolicy(StrEnum):
-    """Who may read on page and API."""
+    """The access that a person needs to read page and API."""
 
     PUBLIC = "public"
     SIGNED_IN = "signed-in"
 
 
 class ProxyEntry(FileSection):
-    """A reverse proxy that signs people in, and says in a header who it is."""
+    """A reverse proxy that signs people in and passes their name in a header."""
 
     header: v.HeaderName
-    """The header in which it names the person. It must drop this header where a client sends it."""
+    """The header with the name of the person. The proxy must remove this header from requests of clients."""
     addresses: Annotated[tuple[v.NetworkText, ...], Field(min_length=1)]
-    """The addresses of the proxy, as addresses or networks. From anywhere else the header counts for nothing."""
+    """The addresses of the proxy, as addresses or networks. The header is ignored in requests from elsewhere."""
     logins: v.Switch = False
     """Whether the names are logins at GitHub, for teams and permissions. Default `false`."""
 
 
 class SignInEntry(FileSection):
-    """The ways to sign in, and how long it lasts."""
+    """The ways to sign in, and how long a person stays signed in."""
 
     token: v.Switch = False
     """With an API token, typed into a form. Default `false`."""
     github: v.Switch = False
-    """With GitHub, as an OAuth app: INTERLOCK_GITHUB_OAUTH_CLIENT_ID and its secret. Default `false`."""
+    """With GitHub, through an OAuth app: INTERLOCK_GITHUB_OAUTH_CLIENT_ID and its secret. Default `false`."""
     proxy: ProxyEntry | None = None
-    """By a reverse proxy that says in a header who it is."""
+    """By a reverse proxy that passes the name of the person in a header."""
     session: Annotated[v.Duration, v.between("5m", "30d")] = 43_200.0
-    """How long somebody stays signed in. Default 12h."""
+    """How long a person stays signed in. Default 12h."""

@@ -1,4 +1,4 @@
-"""Celery's broker as both sides must agree on it: its address, its options, the names of the queues."""
+"""Celery's settings for the broker, the same for every process: its address, its options, the names of the queues."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from kombu import Queue  # type: ignore[attr-defined]
 from bot.store.address import Address, RabbitAddress, SignIn, parse_broker
 from bot.store.connection import sentinel_options
 
-#: The queue of wake-ups: each says that the inbox of one pipeline holds something.
+#: The queue of wake-ups. A wake-up means that the inbox of one pipeline holds something.
 TURNS = "turns"
 #: The task that a wake-up starts; its only argument is the name of the pipeline.
 TURN_TASK = "interlock.turn"
-#: The queue of each family of effects, so that one that hangs stops no other.
+#: The queue of each family of effects, so that one hanging family does not stop the others.
 EFFECTS = {"jenkins": "effects-jenkins", "github": "effects-github", "people": "effects-people"}
 #: Every queue that a worker serves.
 QUEUES = (TURNS, *EFFECTS.values())
-#: How many messages a queue in Redis holds at most while nobody serves it; the newest stay. Each of its channels looks
-#: whenever it has sent so many.
+#: The most messages that a queue in Redis holds while no worker serves it; the newest stay. A channel checks this each
+#: time it has sent `BOUNDED_EVERY` messages.
 MOST_MESSAGES, BOUNDED_EVERY = 1_000, 64
 
 
 def settings(url: str) -> dict[str, Any]:
-    """Celery's settings for the broker at this address (the grammar is in `bot.store.address`). Raises AddressError."""
+    """Return Celery's settings for the broker at this address (the grammar is in `bot.store.address`).
+
+    Raises AddressError.
+    """
     address = parse_broker(url)
     if isinstance(address, RabbitAddress):
         return _rabbit(address)
@@ -39,7 +42,10 @@ def settings(url: str) -> dict[str, Any]:
 
 
 def _celery_url(address: Address) -> str:
-    """The address as Celery's transports want it (kombu.transport.redis: `Channel#_connparams`, `SentinelChannel`)."""
+    """Return the address in the form of Celery's transports.
+
+    Source: kombu.transport.redis: `Channel#_connparams`, `SentinelChannel`.
+    """
     who = _who(address.sign_in)
     if address.socket:
         return f"redis+socket://{who}{quote(address.socket)}?virtual_host={address.db}"
@@ -57,7 +63,10 @@ def _who(sign_in: SignIn) -> str:
 
 
 def _sentinel_options(address: Address) -> dict[str, Any]:
-    """kombu asks the sentinels with these; what it does not name it would take from the connection to the master."""
+    """Return the options with which kombu asks the sentinels.
+
+    For an option that is missing here, kombu would use the value of the connection to the master.
+    """
     if not address.master:
         return {}
     return {"master_name": address.master, "sentinel_kwargs": sentinel_options(address)}
@@ -65,10 +74,10 @@ def _sentinel_options(address: Address) -> dict[str, Any]:
 
 #: Celery's `broker_transport_options`.
 #:
-#: `global_keyprefix` sets us apart from others on the same Redis, and from our own state. Without `ack_emulation` a
-#: worker remembers in its own memory which messages it has taken, and not in Redis as well, which costs two
-#: transactions per message: it puts them back when it stops, and takes no more at once than it has threads. Messages of
-#: a worker that was killed are lost; they are wake-ups, so the sweeper sends others.
+#: `global_keyprefix` keeps our keys apart from those of others on the same Redis, and from our own state. Without
+#: `ack_emulation` a worker records in its own memory which messages it has taken, and not in Redis as well, which would
+#: cost two transactions per message: it puts them back when it stops, and takes no more at once than it has threads.
+#: Messages of a killed worker are lost; they are wake-ups, so the sweeper sends others.
 _OPTIONS: dict[str, Any] = {
     "global_keyprefix": "interlock-celery:",
     "ack_emulation": False,
@@ -80,11 +89,14 @@ _OPTIONS: dict[str, Any] = {
 
 
 def bounded(channel: type[Any]) -> type[Any]:
-    """A class of kombu's channels for Redis (`kombu.transport.redis.Channel` or one below it) that cuts a queue that
-    nobody serves. Its messages are wake-ups: whoever comes back looks at everything anyway.
+    """Return a subclass of a kombu channel for Redis that bounds the length of a queue without a worker.
 
-    Another thread may close the channel while a message is sent, for its connection is lost. kombu 5.7 takes that for a
-    mistake of ours; as the loss of a connection it is sent again, or an error that callers expect.
+    `channel` is `kombu.transport.redis.Channel` or a subclass of it. The messages in the queue are wake-ups, so losing
+    old ones is harmless: a worker that comes back looks at everything anyway.
+
+    Another thread may close the channel while a message is sent, because its connection is lost. kombu 5.7 raises an
+    AttributeError then. Raised as a ConnectionError instead, it leads to another try, or to an error that callers
+    expect.
     """
 
     class Bounded(channel):  # type: ignore[misc]
@@ -108,17 +120,19 @@ def bounded(channel: type[Any]) -> type[Any]:
 
 # -- RabbitMQ ----------------------------------------------------------------------------------------------------------
 
-#: How often worker and RabbitMQ tell each other that they live, in seconds; without two of these a connection is over.
+#: The interval in seconds at which worker and RabbitMQ send heartbeats; after two missing ones the connection is
+#: closed.
 HEARTBEAT = 10
-#: How long the answer to a message is waited for, in seconds.
+#: The time limit for the answer to a message, in seconds.
 RABBIT_TIMEOUT = 10
 
-#: The queues are quorum queues: on a cluster of three servers they outlive one of them, and those of RabbitMQ 4 know no
-#: other kind that does. Nobody needs a wake-up that is a minute old: so an outage of the workers fills no queue.
+#: The queues are quorum queues: on a cluster of three servers they survive the loss of one, and RabbitMQ 4 has no other
+#: kind that does. A wake-up that is a minute old is not needed, so messages expire, and an outage of the workers fills
+#: no queue.
 _QUEUE = {"x-queue-type": "quorum", "x-message-ttl": 60_000}
 
-#: With `confirm_publish` whoever sends a message learns whether RabbitMQ has it: a server that is stopped, or blocks
-#: who publishes for want of memory or disk, is an error after `read_timeout`, and not a wake-up that nobody gets.
+#: With `confirm_publish` the sender of a message is told whether RabbitMQ has stored it. A server that is stopped, or
+#: that blocks publishers for lack of memory or disk, is then an error after `read_timeout`, not a lost wake-up.
 _RABBIT_OPTIONS: dict[str, Any] = {
     "confirm_publish": True,
     "read_timeout": RABBIT_TIMEOUT,
@@ -127,7 +141,7 @@ _RABBIT_OPTIONS: dict[str, Any] = {
 
 
 def _rabbit(address: RabbitAddress) -> dict[str, Any]:
-    """Celery's settings for RabbitMQ: of several servers, another one is tried when one is away."""
+    """Return Celery's settings for RabbitMQ; with several servers, Celery tries another one when one is down."""
     who, vhost = _who(address.sign_in), quote(address.virtual_host, safe="")
     found: dict[str, Any] = {
         "broker_url": ";".join(f"amqp://{who}{place}/{vhost}" for place in _places(address.hosts)),
@@ -139,9 +153,9 @@ def _rabbit(address: RabbitAddress) -> dict[str, Any]:
 
 
 def _rabbit_tls(address: RabbitAddress) -> dict[str, Any]:
-    """The options of TLS by the names that py-amqp has for them (`amqp.transport.SSLTransport`).
+    """Return the TLS options under the names that py-amqp has for them (`amqp.transport.SSLTransport`).
 
-    It checks one name for all hosts: the first.
+    py-amqp checks one name for all hosts: the first.
     """
     tls = address.tls or {}
     names = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}

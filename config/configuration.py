@@ -1,4 +1,4 @@
-"""The pipeline file as the rest of Interlock sees it: complete, checked, never changed."""
+"""The configuration that a pipeline file describes: complete, checked and immutable."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from config.notices import Notice, WebhookFormat
 
 @dataclass(frozen=True, slots=True)
 class JenkinsLimits:
-    """How long Interlock waits for one controller, and how far it looks back: no key of the file. Times in seconds."""
+    """The limits of waiting for one controller and of looking back; not keys of the file. Times in seconds."""
 
-    #: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request.
+    #: How much longer than the time-out of the request a trigger whose reply was lost may take to arrive.
     late_request: float = 3.0
-    #: How long a build must be nowhere to be seen, at every look, before it counts as lost: queue and executor lag
-    #: behind, and a Jenkins that has just restarted answers before it has read everything.
+    #: How long every look must fail to find a build before it counts as lost. The queue and the executors lag behind,
+    #: and a restarted Jenkins answers before it has read everything.
     lost_after: float = 30.0
-    #: The pause between two looks for a build that must end and is gone.
+    #: The pause between two looks for a build that must end and that Jenkins no longer shows.
     gone_pause: float = 5.0
-    #: How many builds of a job one look takes in.
+    #: The most builds of a job that one look reads.
     builds: int = 50
-    #: How long after its claim a trigger goes out on what the claim has noted: far less than a claim lasts
-    #: (`bot.store.outbox`). Later it is noted once more, which proves that it is still ours.
+    #: How long after its claim a trigger may be sent on the note of the claim. This is far less than a claim lasts
+    #: (`bot.store.outbox`). After that the claim is renewed first, which proves that it is still ours.
     claim_note: float = 2.0
 
 
@@ -42,122 +42,123 @@ class Controller:
     """One Jenkins controller; its API token is `Settings.jenkins_token(name)`."""
 
     name: str
-    #: Address without a trailing slash.
+    #: The address without a trailing slash.
     url: str
     user: str
     #: Certificate authorities to trust instead of the system's.
     ca_bundle: Path | None = None
     #: The longest one request may take, in seconds.
     timeout: float = 10.0
-    #: How it shows descriptions.
+    #: The markup of its descriptions.
     markup: Markup = Markup.PLAIN
-    #: In stages that roll out, a trigger without an answer is given up after it has answered for so long, in seconds.
+    #: In stages that roll out, a trigger without an answer is given up only after the controller has answered for this
+    #: long, in seconds.
     late_triggers: float = 60.0
     limits: JenkinsLimits = field(default_factory=JenkinsLimits)
 
     def job_url(self, name: str) -> str:
-        """The page of a job, by its full name."""
+        """Return the address of the page of a job, by the job's full name."""
         return f"{self.url}/{job_path(name)}/"
 
     def build_url(self, name: str, number: int) -> str:
-        """The page of a build of that job."""
+        """Return the address of the page of a build of that job."""
         return f"{self.job_url(name)}{number}/"
 
     def log_url(self, name: str, number: int) -> str:
-        """The console log of a build of that job, as Jenkins shows it to people."""
+        """Return the address of the console log of a build of that job, for people."""
         return f"{self.build_url(name, number)}console"
 
 
 def job_path(name: str) -> str:
-    """`team/deploy` as Jenkins addresses it: `job/team/job/deploy`, each name percent-encoded once."""
+    """Return Jenkins' path of a job: `job/team/job/deploy` for `team/deploy`, each name percent-encoded once."""
     return "/".join(f"job/{quote(part, safe='')}" for part in name.split("/"))
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubLimits:
-    """What GitHub allows, and how long Interlock waits for it: no key of the file. Times are in seconds."""
+    """GitHub's limits, and how long Interlock waits for it; not keys of the file. Times are in seconds."""
 
     #: How long a request may still arrive after it was sent (GitHub docs: troubleshooting the REST API, time-outs).
     late_request: float = 10.0
-    #: So many statuses of one context GitHub takes on one commit, ever (GitHub docs: commit statuses).
+    #: The most statuses of one context that GitHub accepts on one commit, ever (GitHub docs: commit statuses).
     statuses_of_context: int = 1000
-    #: How many open pull requests of a repository get the status of a lock (the newest).
+    #: The most open pull requests of a repository that get the status of a lock; the newest ones do.
     lock_notices: int = 300
-    #: How many of them get it before others get a turn.
+    #: The most of them that get it before other work has a turn.
     lock_notices_at_once: int = 20
-    #: For how long GitHub is asked again whether somebody may command.
+    #: How long GitHub is asked again whether a person may command.
     command_patience: float = 900.0
-    #: How old a command may be when Interlock comes to it.
+    #: The greatest age of a command that is still obeyed.
     command_age: float = 3600.0
-    #: The pause after a refusal that names none (GitHub docs: rate limits, "wait for at least one minute").
+    #: The pause after a refusal that names no pause (GitHub docs: rate limits, "wait for at least one minute").
     unnamed_pause: float = 60.0
-    #: That pause doubles with each further refusal, up to this.
+    #: The limit of that pause, which doubles with each further refusal.
     longest_pause: float = 900.0
-    #: How long before its end a token of an installation is renewed: longer than a request may take.
+    #: How long before its expiry a token of an installation is renewed: longer than a request may take.
     token_renewal: float = 300.0
-    #: GitHub may refuse a new token for a moment (octokit/auth-app.js#65): the age up to which a token is new.
+    #: The age up to which a token counts as new. GitHub may refuse a new token for a moment (octokit/auth-app.js#65).
     new_token: float = 60.0
-    #: The pause before the one repetition with a new token.
+    #: The pause before the one retry with a new token.
     new_token_pause: float = 0.5
-    #: For how long a process believes what it has read of the names of repositories.
+    #: How long a process uses the names of repositories before it reads them again.
     names_believed: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubSettings:
-    """Where GitHub is; addresses without a trailing slash."""
+    """The addresses of GitHub, without a trailing slash, and the options of reporting there."""
 
     api_url: str = "https://api.github.com"
     web_url: str = "https://github.com"
     status_context_prefix: str = "interlock"
-    #: How the stages of a run are reported on its commit.
+    #: The kind of report about the stages of a run on its commit.
     report: ReportKind = ReportKind.STATUSES
-    #: Which open pull requests show a lock; `Pipeline.lock_status` is the same.
+    #: The open pull requests that show a lock; `Pipeline.lock_status` is the same.
     lock_status: LockStatus = LockStatus.HOLDER
-    #: After how many seconds of waiting Interlock comments on a run's pull request; None: never.
+    #: The wait in seconds after which Interlock comments on a run's pull request; None: never.
     comment_after: float | None = 900.0
     #: The longest one request may take, in seconds.
     timeout: float = 15.0
-    #: Seconds between two writes, over all processes; 0: as fast as one likes.
+    #: Seconds between two writes, over all processes; 0: no spacing.
     write_spacing: float = 1.0
     limits: GitHubLimits = field(default_factory=GitHubLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """Which channel gets which notices; the addresses are `Settings.notify_urls`."""
+    """The notices of each channel; the channels' addresses are `Settings.notify_urls`."""
 
     channels: tuple[tuple[str, tuple[Notice, ...]], ...] = ()
 
     def channels_for(self, notice: str) -> tuple[str, ...]:
-        """The channels that get `notice` (a topic of `bot.core.model.effects.Notify`), in the file's order."""
+        """Return the channels that get `notice` (a topic of `bot.core.model.effects.Notify`), in the file's order."""
         return tuple(name for name, notices in self.channels if notice in notices)
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundWebhook:
-    """An address that is told of facts; its secret is `Settings.webhook_secret(name)`."""
+    """An outbound webhook: facts are sent to `url`; its secret is `Settings.webhook_secret(name)`."""
 
     name: str
     url: str
-    #: The kinds of facts that it is told; empty: every kind.
+    #: The kinds of facts that are sent; empty: every kind.
     facts: tuple[FactKind, ...] = ()
     format: WebhookFormat = WebhookFormat.INTERLOCK
-    #: The pipelines whose facts it is told; empty: all.
+    #: The pipelines whose facts are sent; empty: all.
     pipelines: tuple[str, ...] = ()
-    #: The longest that one delivery may take, in seconds.
+    #: The longest one delivery may take, in seconds.
     timeout: float = 10.0
     #: Certificate authorities to trust instead of the system's.
     ca_bundle: Path | None = None
 
     def wants(self, kind: FactKind) -> bool:
-        """Whether it is told of facts of this kind."""
+        """Return whether facts of this kind are sent to it."""
         return not self.facts or kind in self.facts
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """A reverse proxy that names the person in `header`; it counts from `networks` alone."""
+    """A reverse proxy that names the person in `header`; the header counts only in requests from `networks`."""
 
     header: str
     networks: tuple[IPv4Network | IPv6Network, ...]
@@ -167,7 +168,7 @@ class ProxySettings:
 
 @dataclass(frozen=True, slots=True)
 class SignInSettings:
-    """The ways to sign in on the page, and for how many seconds that lasts."""
+    """The ways to sign in on the page, and how long a session lasts, in seconds."""
 
     token: bool = False
     github: bool = False
@@ -176,31 +177,31 @@ class SignInSettings:
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a way to sign in."""
+        """Return whether any way to sign in is configured."""
         return self.token or self.github or self.proxy is not None
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """The live page."""
+    """The settings of the live page."""
 
-    #: Address under which people reach it, without a trailing slash; it may have a path.
+    #: The address at which people reach it, without a trailing slash; it may have a path.
     public_url: str = "http://localhost:8080"
-    #: Whether reading takes a sign-in.
+    #: Whether reading requires a sign-in.
     private: bool = False
     sign_in: SignInSettings = SignInSettings()
-    #: Whether everybody may see badges though reading takes a sign-in.
+    #: Whether everybody may see badges even if reading requires a sign-in.
     open_badges: bool = False
 
     @property
     def root(self) -> str:
-        """The path of `public_url`, below which everything is: `/ci`, or nothing at the root of a host."""
+        """Return the path of `public_url`, which all addresses begin with: `/ci`, or empty at the root of a host."""
         return urlsplit(self.public_url).path
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionSettings:
-    """How much of the past is kept: seconds, MiB per pipeline, runs per pipeline, facts per pipeline."""
+    """How much history is kept: seconds, MiB per pipeline, runs per pipeline, facts per pipeline."""
 
     raw_deliveries: float = 7 * 86400.0
     raw_deliveries_mib: int = 24
@@ -212,7 +213,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True)
 class PollingSettings:
-    """How often Interlock polls; seconds."""
+    """The intervals of polling, in seconds."""
 
     builds: float = 30.0
     heads: float = 120.0
@@ -221,7 +222,7 @@ class PollingSettings:
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """When something counts as wrong, and when that is reported; seconds."""
+    """The limits for judging health and the delays of its notices, in seconds."""
 
     heartbeat: float = 15.0
     undecided: float = 30.0
@@ -232,7 +233,7 @@ class HealthSettings:
 
 @dataclass(frozen=True, slots=True)
 class PipelineAccess:
-    """Who may do what in one pipeline, and which commands are obeyed at GitHub."""
+    """The roles of one pipeline, and the commands that are obeyed at GitHub."""
 
     roles: Roles = field(default_factory=Roles)
     commands: tuple[str, ...] = tuple(COMMANDS)
@@ -240,15 +241,15 @@ class PipelineAccess:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Everything the pipeline file says. Only `pipelines` is needed to make one by hand."""
+    """The content of a pipeline file. To construct one by hand, only `pipelines` is required."""
 
     pipelines: tuple[Pipeline, ...]
     controllers: Mapping[str, Controller] = field(default_factory=dict)
-    #: By the name of the pipeline; a pipeline that is not named runs.
+    #: By the name of the pipeline; a pipeline without an entry has mode `run`.
     modes: Mapping[str, Mode] = field(default_factory=dict)
-    #: By the name of the pipeline; for one that is not named the defaults hold.
+    #: By the name of the pipeline; a pipeline without an entry has the defaults.
     accesses: Mapping[str, PipelineAccess] = field(default_factory=dict)
-    #: By the name of the pipeline; a pipeline that is not named has none.
+    #: By the name of the pipeline; a pipeline without an entry has no freezes.
     freezes: Mapping[str, tuple[ConfiguredFreeze, ...]] = field(default_factory=dict)
     github: GitHubSettings = GitHubSettings()
     notify: NotificationSettings = NotificationSettings()
@@ -257,7 +258,7 @@ class Configuration:
     keep: RetentionSettings = RetentionSettings()
     polling: PollingSettings = PollingSettings()
     health: HealthSettings = HealthSettings()
-    #: SHA-256 of the meaning, in hex: comments, order of keys and ways to write a value do not change it.
+    #: SHA-256 of the meaning, in hex: comments, the order of keys and the notation of values do not change it.
     digest: str = ""
     #: Every key that differs from its default, with its value in words.
     meaning: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -265,42 +266,45 @@ class Configuration:
     text: str = field(default="", compare=False, repr=False)
 
     def pipeline(self, name: str) -> Pipeline | None:
-        """The pipeline called `name`, or None."""
+        """Return the pipeline called `name`, or None."""
         return self._by_name.get(name)
 
     def mode(self, name: str) -> Mode:
-        """Whether the pipeline called `name` acts."""
+        """Return the mode of the pipeline called `name`."""
         return self.modes.get(name, Mode.RUN)
 
     def planned_freezes(self, name: str, now: float) -> tuple[Freeze, ...]:
-        """The freezes of the pipeline called `name`, each with the window in force and the next ones."""
+        """Return the freezes of the pipeline called `name`, each with the window in force and the next ones."""
         return tuple(each.planned(now) for each in self.freezes.get(name, ()))
 
     def access(self, name: str) -> PipelineAccess:
-        """Who may do what in the pipeline called `name`."""
+        """Return the access settings of the pipeline called `name`."""
         return self.accesses.get(name, PipelineAccess())
 
     def webhooks_of(self, pipeline: str) -> tuple[OutboundWebhook, ...]:
-        """The outbound webhooks that are told the facts of the pipeline called so."""
+        """Return the outbound webhooks that facts of the pipeline called `pipeline` are sent to."""
         return tuple(each for each in self.webhooks if not each.pipelines or pipeline in each.pipelines)
 
     def service_for(self, repository: str, branch: str) -> tuple[Pipeline, Service] | None:
-        """Whose main branch `branch` of `repository` (`owner/name`, in any case) is, or None."""
+        """Return the pipeline and service whose main branch is `branch` of `repository`, or None.
+
+        `repository` is `owner/name`, in any case.
+        """
         return self._services.get((repository.casefold(), branch))
 
     def pipelines_of(self, repository: str) -> tuple[Pipeline, ...]:
-        """The pipelines that have a service in `repository` (in any case), in the file's order."""
+        """Return the pipelines that have a service in `repository` (in any case), in the file's order."""
         return self._repositories.get(repository.casefold(), ())
 
     def changes_from(self, before: Configuration) -> tuple[ConfigurationChange, ...]:
-        """Every key of the file that differs from `before`, in the order of their names."""
+        """Return every key of the file that differs from `before`, sorted by name."""
         keys = sorted({**before.meaning, **self.meaning})
         rows = (ConfigurationChange(key, before.meaning.get(key, ""), self.meaning.get(key, "")) for key in keys)
         return tuple(row for row in rows if row.before != row.after)
 
     @cached_property
     def channels(self) -> tuple[str, ...]:
-        """Every channel that is told of anything, in the file's order."""
+        """Return every channel that gets any notice, in the file's order."""
         named = [name for name, _ in self.notify.channels]
         for plan in (pipeline.notices for pipeline in self.pipelines):
             named += [name for route in plan.routes for name in route.to]
@@ -312,7 +316,10 @@ class Configuration:
 
     @cached_property
     def jobs(self) -> Mapping[tuple[str, str], tuple[str, str, Track]]:
-        """(controller, full name of a job) to (pipeline, stage, track): whom a build concerns; `verify` is no stage."""
+        """Map (controller, full name of a job) to (pipeline, stage, track), to find what a build belongs to.
+
+        The job of pull requests has `verify` in place of a stage.
+        """
         found: dict[tuple[str, str], tuple[str, str, Track]] = {}
         for pipeline in self.pipelines:
             for stage in pipeline.stages:

@@ -1,4 +1,4 @@
-"""Mistakes of the configuration as data: where, what is wrong, what was expected, what was probably meant."""
+"""Mistakes of the configuration as data: the place, the problem, the expected value and a suggestion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-#: A longer list of mistakes is of no use, and a hostile file could provoke one.
+#: The most mistakes in a message. A longer list is of no use, and a hostile file could provoke one.
 MOST_SHOWN = 100
 
 #: A path inside the file: keys and list positions (from 0).
@@ -16,15 +16,15 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong with one value, without the place: no full stops, no line breaks."""
+    """A problem with one value, without its place: no full stops, no line breaks."""
 
     what: str
     expected: str | None = None
-    #: The nearest valid name, if one is near.
+    #: The nearest valid name, if any is similar.
     meant: str | None = None
 
     def __str__(self) -> str:
-        """One sentence: `what; expected ...; did you mean `x`?`."""
+        """Return one sentence: `what; expected ...; did you mean `x`?`."""
         text = self.what
         if self.expected:
             text += f"; expected {self.expected}"
@@ -35,7 +35,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class FileMistake:
-    """One mistake in the pipeline file and where it stands: `line` and `column` count from 1."""
+    """A mistake in the pipeline file and its place: `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -45,20 +45,23 @@ class FileMistake:
 
     @property
     def dotted(self) -> str:
-        """The path as text: `pipelines.0.stages.1.capacity`; empty for the file as a whole."""
+        """Return the path as text: `pipelines.0.stages.1.capacity`; empty for the file as a whole."""
         return ".".join(str(step) for step in self.path)
 
     def __str__(self) -> str:
-        """One line that editors and terminals can jump to."""
+        """Return one line whose place editors and terminals can jump to."""
         at = f" (at {self.dotted})" if self.path else ""
         return f"{self.file}:{self.line}:{self.column}: {self.mistake}{at}"
 
 
 class ConfigurationError(Exception):
-    """The pipeline file, or another one (`what`), cannot be used; `mistakes` has what is wrong in the file's order."""
+    """Raised when the pipeline file, or another file (`what`), cannot be used.
+
+    `mistakes` holds its mistakes in the file's order.
+    """
 
     def __init__(self, mistakes: Iterable[FileMistake], what: str = "configuration") -> None:
-        """Keep the mistakes, sorted by place; one that several aliases repeat is kept once."""
+        """Keep the mistakes, sorted by place; a mistake repeated by several aliases is kept once."""
         self.what = what
         unique: dict[tuple[int, int, Mistake], FileMistake] = {}
         for mistake in mistakes:
@@ -67,7 +70,7 @@ class ConfigurationError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        """A headline and one line per mistake."""
+        """Return a headline and one line per mistake."""
         count = len(self.mistakes)
         lines = [f"The {self.what} has {count} mistake{'s' if count != 1 else ''}:"]
         lines += [str(mistake) for mistake in self.mistakes[:MOST_SHOWN]]
@@ -77,23 +80,26 @@ class ConfigurationError(Exception):
 
 
 class SettingsError(Exception):
-    """The environment cannot be used; `sentences` says why, one per variable, never with a secret's value."""
+    """Raised when the environment cannot be used.
+
+    `sentences` says why, one per variable, never with a secret's value.
+    """
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        """Keep the sentences in the order they were found."""
+        """Keep the sentences in order."""
         self.sentences = tuple(sentences)
         super().__init__("\n".join(self.sentences))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name that looks most like `name`, or None if none is near."""
+    """Return the valid name most similar to `name`, or None if none is similar."""
     by_folded = {v.casefold(): v for v in islice(valid, 500)}
     close = difflib.get_close_matches(name[:100].casefold(), by_folded, n=1)
     return by_folded[close[0]] if close else None
 
 
 def one_of(names: Iterable[str]) -> str:
-    """`one of `a`, `b`` for a message; just `` `a` `` for a single name."""
+    """Return the names for a message: `one of `a`, `b``, or just `` `a` `` for a single name."""
     quoted = [f"`{name}`" for name in names]
     quoted = quoted if len(quoted) <= 20 else [*quoted[:20], "..."]
     if not quoted:
@@ -102,7 +108,7 @@ def one_of(names: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value from the file for a message: short, on one line."""
+    """Return a value of the file in a short form on one line, for a message."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""The keys of a freeze in the pipeline file, and when it is in force: its windows in epoch seconds, by its time zone.
+"""The keys of a freeze in the pipeline file, and the computation of its windows, in epoch seconds, by its time zone.
 
-Where the clocks change, cron times mean what Debian's cron makes of them, as `cronsim` does: a time that is left out
-counts at the moment when the clocks go forward, one that comes twice counts the first time. Expressions with `*` as
-minute or hour count whenever they match.
+Where the clocks change, cron times are read as Debian's cron reads them, which `cronsim` follows: a skipped time counts
+at the moment when the clocks go forward, and a repeated time counts the first time. Expressions with `*` as minute or
+hour count whenever they match.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from config.values import FileSection
 
 #: `2026-12-23T12:00`, with or without seconds
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?")
-#: A window that lasts longer, in seconds, counts as one that never ends.
+#: A window that lasts longer than this, in seconds, counts as never ending.
 LONGEST = 366 * 86_400.0
-#: How many times that begin within one window are put together before it counts as one that never ends.
+#: The most beginnings that are joined into one window before it counts as never ending.
 MOST_JOINED = 2_000
-#: How many windows of a freeze the board knows, the one in force included, and with how few left it gets new ones.
+#: How many windows of a freeze the board gets, the one in force included, and the number left at which it gets new
+#: ones.
 PLANNED, LEAST_PLANNED = 8, 4
 
 
 @dataclass(frozen=True, slots=True)
 class FreezeTimes:
-    """When windows begin, and when they end or how long they last (in seconds), as the file has it."""
+    """The beginnings of windows, and their ends or their length in seconds, as written in the file."""
 
     begins: str
     ends: str | None
@@ -46,14 +47,14 @@ class FreezeTimes:
 
     @property
     def recurs(self) -> bool:
-        """Whether it comes again and again, and is no single date."""
+        """Return whether the windows recur, as opposed to a single date."""
         return not DATE.fullmatch(self.begins)
 
 
 def cron_mistake(expression: str) -> str | None:
-    """What is wrong with a cron time: `bad hour`; None: nothing. It has five fields, without seconds."""
+    """Return the mistake in a cron time, such as `bad hour`; None: no mistake. It has five fields, without seconds."""
     if len(expression.split()) != 5:
-        return "it has no five fields"
+        return "it does not have five fields"
     try:
         CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
@@ -62,14 +63,17 @@ def cron_mistake(expression: str) -> str | None:
 
 
 def moment(date: str, time_zone: str, *, last: bool = False) -> float | None:
-    """A date by the clocks of a zone in epoch seconds; None: they leave it out. Of two the first, or the `last`."""
+    """Return a local time of a zone in epoch seconds; None if the clocks skip it.
+
+    If it occurs twice, return the first time, or the `last`.
+    """
     local = datetime.fromisoformat(date).replace(tzinfo=ZoneInfo(time_zone), fold=int(last))
     back = local.astimezone(UTC).astimezone(local.tzinfo)
     return local.timestamp() if back.replace(tzinfo=None) == local.replace(tzinfo=None) else None
 
 
 def windows(times: FreezeTimes, after: float) -> Iterator[FreezeWindow]:
-    """The windows that end after a moment, in order; they do not overlap, and those that touch are one."""
+    """Return the windows that end after a moment, in order, without overlap; windows that touch are joined."""
     found = _recurring_windows(times, after) if times.recurs else _single(times)
     return (window for window in found if window.ends > after)
 
@@ -99,19 +103,23 @@ def _recurring_windows(times: FreezeTimes, after: float) -> Iterator[FreezeWindo
 
 
 def _anchor(times: FreezeTimes, after: float) -> float:
-    """A moment before the window that is in force at `after` begins, if one is: what was before it is over by then."""
+    """Return a time from which to search, before the beginning of the window in force at `after`.
+
+    Windows that begin earlier have ended by `after`. Without a window in force the time is arbitrary.
+    """
     if times.lasts is not None:
         return after - max(3 * times.lasts, 2 * 86_400.0)
     local = datetime.fromtimestamp(after, ZoneInfo(times.time_zone))
     ended = next(CronSim(times.ends or "", local, reverse=True), None)
-    # Backwards the change of the clocks is looked at otherwise than forwards: two days before both say the same.
+    # Searching backwards treats a change of the clocks differently from searching forwards. Two days earlier both
+    # agree.
     return after if ended is None else (ended - timedelta(days=2)).timestamp()
 
 
 def _first(expression: str, time_zone: str, at: float) -> float | None:
-    """The first moment of a cron time from `at` on; None: it does not come within 50 years."""
+    """Return the first moment of a cron time from `at` on; None if it does not occur within 50 years."""
     local = datetime.fromtimestamp(at - 1, ZoneInfo(time_zone))
-    # In an hour that the clocks show twice the times of its first half come again: those are over.
+    # In an hour that the clocks show twice, the times of its first half occur again; those are skipped.
     found = (each.timestamp() for each in CronSim(expression, local))
     return next((each for each in found if each >= at), None)
 
@@ -123,7 +131,7 @@ def _end(times: FreezeTimes, begins: float) -> float | None:
 
 
 def _joins(times: FreezeTimes, ends: float) -> float | None:
-    """The later end of a window that begins again before it ends, or just then; None: it does not."""
+    """Return the later end of a window that begins again before its end, or exactly then; None if it does not."""
     if times.lasts is None:
         following = _first(times.begins, times.time_zone, ends)
         return _end(times, ends) if following == ends else None
@@ -138,18 +146,18 @@ def _joins(times: FreezeTimes, ends: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredFreeze:
-    """One freeze of the file: what the rules know of it, and its times."""
+    """A freeze of the file: the part that the rules use, and its times."""
 
     freeze: Freeze
     times: FreezeTimes
 
     def planned(self, now: float) -> Freeze:
-        """The freeze with the window in force and the next ones, for the board."""
+        """Return the freeze with the window in force and the next ones, for the board."""
         return replace(self.freeze, windows=tuple(islice(windows(self.times, now), PLANNED)))
 
 
 def is_current(known: tuple[Freeze, ...], planned: tuple[Freeze, ...], now: float) -> bool:
-    """Whether a board that knows `known` needs no new plan: the same freezes, and enough of their windows left."""
+    """Return whether the plan that a board has is still good: the same freezes, and enough windows left."""
     return len(known) == len(planned) and all(_is_current(*each, now) for each in zip(known, planned, strict=True))
 
 
@@ -165,13 +173,13 @@ def _from(window: FreezeWindow, now: float) -> FreezeWindow:
 
 
 _WORDS = "a cron time of minute, hour, day, month and weekday, as in `0 16 * * FRI`, or a date as in `2026-12-23T12:00`"
-#: How many of its windows say whether a freeze ever ends, and from when they are looked at: not from now, so that a
-#: file does not become wrong by itself.
+#: The number of windows that are examined to see whether a freeze ever ends, and the time at which this starts. It is a
+#: fixed time, so that a valid file does not become invalid later.
 _LOOKED_AT, _SINCE = 60, 1_704_067_200.0
 
 
 def freeze_time(value: object) -> str:
-    """A cron time, or a date without a zone; YAML reads a date with seconds as one."""
+    """Return a cron time, or a local date. YAML reads a date with seconds as a datetime."""
     if isinstance(value, datetime) and value.tzinfo is None:
         return value.isoformat()
     written = v.text(value, _WORDS).strip()
@@ -182,7 +190,7 @@ def freeze_time(value: object) -> str:
             v.refuse(f"there is no date {shown(written)}", _WORDS)
     wrong = cron_mistake(written) if len(written) <= 255 else "it is too long"
     if wrong is not None:
-        v.refuse(f"{shown(written)} is no time: {wrong}", _WORDS)
+        v.refuse(f"{shown(written)} is not a valid time: {wrong}", _WORDS)
     return re.sub(r"\s+", " ", written)
 
 
@@ -192,7 +200,7 @@ def _zones() -> tuple[str, ...]:
 
 
 def time_zone(value: object) -> str:
-    """A zone of the time zone database."""
+    """Return the name of a zone in the time zone database."""
     words = "a time zone such as `Europe/Berlin` or `UTC`"
     name = v.text(value, words)
     if name not in _zones():
@@ -203,7 +211,7 @@ def time_zone(value: object) -> str:
 def _labels(value: object) -> str:
     name = v.text(value, "the name of a label").strip()
     if not 0 < len(name) <= 50:
-        v.refuse(f"{shown(name)} is no label", "1 to 50 characters")
+        v.refuse(f"{shown(name)} is not a label", "1 to 50 characters")
     return name
 
 
@@ -219,7 +227,7 @@ Label = Annotated[str, BeforeValidator(_labels), WithJsonSchema({"type": "string
 
 
 class FreezeExceptionsEntry(FileSection):
-    """Whom a freeze lets through."""
+    """The exceptions of a freeze."""
 
     labels: tuple[Label, ...] = ()
     """Runs that carry a pull request with one of these labels, in any case. Default: none."""
@@ -233,28 +241,28 @@ class FreezeEntry(FileSection):
     """Times in which stages are closed."""
 
     name: v.Name
-    """Name of the freeze: on the page and in the reason of its lock."""
+    """Name of the freeze, shown on the page and in the reason of its lock."""
     stages: Annotated[tuple[v.Name, ...], Field(min_length=1)]
     """The stages that it closes."""
     from_: Annotated[FreezeTime, Field(alias="from", title="From")]
-    """When a window begins: a cron time (in quotes), for windows that come again and again, or a date."""
+    """The beginning of a window: a cron time (in quotes) for windows that recur, or a date."""
     until: FreezeTime | None = None
-    """When a window ends, in the same form as `from`; or `for`."""
+    """The end of a window, in the same form as `from`. Give either this or `for`."""
     for_: Annotated[v.Duration, v.between("1m", "366d")] | None = Field(default=None, alias="for", title="For")
-    """How long a window lasts; or `until`."""
+    """How long a window lasts. Give either this or `until`."""
     time_zone: TimeZone = "UTC"
-    """By whose clocks the times are meant. Default `UTC`."""
+    """The time zone of the times. Default `UTC`."""
     except_: FreezeExceptionsEntry = Field(default=FreezeExceptionsEntry(), alias="except", title="Except")
-    """Whom it lets through. Default: nobody."""
+    """The runs that it lets through. Default: none."""
 
     @property
     def times(self) -> FreezeTimes:
-        """Its times, for `config.freezes`."""
+        """Return its times, for computing windows."""
         return FreezeTimes(self.from_, self.until, self.for_, self.time_zone)
 
 
 def configured(entry: FreezeEntry) -> ConfiguredFreeze:
-    """A freeze as the rest of Interlock sees it."""
+    """Return a freeze in the form that the rest of Interlock uses."""
     excepted = entry.except_
     freeze = Freeze(
         entry.name,
@@ -271,7 +279,7 @@ def configured(entry: FreezeEntry) -> ConfiguredFreeze:
 
 
 def found(pipelines: Iterable[tuple[FreezeEntry, ...]]) -> Iterator[tuple[Path, bool, Mistake]]:
-    """What is wrong with the times of all freezes, with its path in the file; its place is the value."""
+    """Yield the mistakes in the times of all freezes, each with its path in the file; its place is the value."""
     for index, entries in enumerate(pipelines):
         for number, entry in enumerate(entries):
             for key, mistake in mistakes(entry):
@@ -279,13 +287,13 @@ def found(pipelines: Iterable[tuple[FreezeEntry, ...]]) -> Iterator[tuple[Path, 
 
 
 def mistakes(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
-    """What is wrong with the times of a freeze, with the keys below it."""
+    """Yield the mistakes in the times of a freeze, each with the keys below it."""
     if (entry.until is None) == (entry.for_ is None):
         yield (), Mistake("a freeze has one end", "`until` or `for`")
         return
     times = entry.times
     if entry.until is not None and times.recurs is not FreezeTimes(entry.until, None, None, "").recurs:
-        yield ("until",), Mistake("`from` and `until` are of two kinds", "two cron times, or two dates")
+        yield ("until",), Mistake("`from` and `until` differ in kind", "two cron times, or two dates")
     elif times.recurs:
         yield from _recurring(entry)
     else:
@@ -305,7 +313,7 @@ def _dates(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
 
 
 def _recurring(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
-    """It must come, and the stage must be open again each time."""
+    """Yield a mistake if the freeze never begins, or never leaves the stage open."""
     sample = list(islice(windows(entry.times, _SINCE), _LOOKED_AT))
     key = "until" if entry.until is not None else "for"
     if not sample:
@@ -324,7 +332,7 @@ def _comes(entry: FreezeEntry) -> bool:
 def references(
     freezes: list[tuple[Path, dict[str, Any]]], stages: list[str], services: list[str]
 ) -> Iterator[tuple[Path, Mistake]]:
-    """The stages and services that freezes name and that the pipeline does not have."""
+    """Yield the stages and services that freezes name and that the pipeline does not have."""
     for path, freeze in freezes:
         exceptions = freeze.get("except")
         named = exceptions.get("services") if isinstance(exceptions, dict) else None

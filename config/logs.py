@@ -1,4 +1,4 @@
-"""How every process logs: one line of JSON (or text for people) per event, written at once, never a secret."""
+"""The log output of every process: one line of JSON (or text for people) per event, without buffers or secrets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any, TextIO
 
 import structlog
 
-#: The longest line of JSON in bytes, its end included. POSIX lets a pipe tear what is longer among several writers
-#: (PIPE_BUF, 4096 on Linux), and the processes of one service share theirs.
+#: The longest line of JSON in bytes, including its end. POSIX lets a pipe interleave longer writes of several writers
+#: (PIPE_BUF, 4096 on Linux), and the processes of one service share a pipe.
 LONGEST = 4_096
-#: What stands where something was left out of a value.
+#: Marks the place of text that was cut from a value.
 _GAP = " [...] "
 
 _BARE: tuple[Any, ...] = (
@@ -28,9 +28,9 @@ _BARE: tuple[Any, ...] = (
 
 
 def set_up(level: str = "INFO", form: str = "json") -> None:
-    """Log from `level` on to standard error, as `json` or as `text`. Call once per process.
+    """Log from `level` on to standard error, as `json` or as `text`. Call it once per process.
 
-    What libraries log with Python's `logging` (warnings and worse) becomes such a line, too.
+    Messages that libraries log with Python's `logging` (warnings and worse) get the same form.
     """
     renderer: Any = render if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
@@ -44,14 +44,19 @@ def set_up(level: str = "INFO", form: str = "json") -> None:
 
 
 class LineLogger:
-    """Writes each line by one `write` to the file's descriptor, past all buffers: so lines of several processes mix,
-    but their parts do not."""
+    """A logger that writes each line with one `write` to the file's descriptor, without buffers.
+
+    Lines of several processes may mix, but parts of lines do not.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._descriptor = file.fileno()
 
     def msg(self, line: str) -> None:
-        """Write one line. A pipe takes up to LONGEST bytes whole; of more, the rest follows in another write."""
+        """Write one line.
+
+        A pipe takes up to LONGEST bytes at once; the rest of a longer line follows in another write.
+        """
         rest = line.encode("utf-8", "backslashreplace") + b"\n"
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
@@ -60,12 +65,12 @@ class LineLogger:
 
 
 def render(_logger: Any, _method: str, event: dict[str, Any]) -> str:
-    """The event as one line of JSON, at most LONGEST bytes long: of what is too long, the middle is left out."""
+    """Return the event as one line of JSON of at most LONGEST bytes; the middle of longer values is cut out."""
     line = json.dumps(event, default=repr)
     while (excess := len(line) + 1 - LONGEST) > 0:
         longest = max(event, key=lambda name: len(json.dumps(event[name], default=repr)))
         value = event[longest] if isinstance(event[longest], str) else repr(event[longest])
-        # An escaped character takes up to twelve bytes, so this may take several rounds; each takes something away.
+        # An escaped character takes up to twelve bytes, so this may take several rounds; each round shortens the line.
         kept = max(0, len(value) - excess // 12 - 2 * len(_GAP)) // 2
         event[longest] = value[:kept] + _GAP + value[len(value) - kept :]
         if event[longest] == value:
@@ -75,7 +80,7 @@ def render(_logger: Any, _method: str, event: dict[str, Any]) -> str:
 
 
 class LibraryLogHandler(logging.Handler):
-    """What libraries log, in our form."""
+    """A handler that writes the messages of libraries in our form."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
@@ -84,11 +89,14 @@ class LibraryLogHandler(logging.Handler):
 
 
 def _is_away(record: logging.LogRecord) -> bool:
-    """Whether a library reports an unreachable server, such as Redis or RabbitMQ: a stack trace would add nothing."""
+    """Return whether a library reports an unreachable server, such as Redis or RabbitMQ.
+
+    A stack trace would add nothing to such a report.
+    """
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         return False
-    # Only who talks to these has them loaded.
+    # Only processes that talk to these servers have the modules loaded.
     from amqp.exceptions import ConnectionError as AmqpConnectionError  # type: ignore[import-untyped]
     from kombu.exceptions import OperationalError
     from redis.exceptions import ConnectionError as RedisConnectionError
@@ -99,9 +107,9 @@ def _is_away(record: logging.LogRecord) -> bool:
 
 
 class Once:
-    """What this process said last of each matter, so that what lasts is logged once, not each time it is found again.
+    """The last state logged of each matter, so that a lasting state is logged once and not each time it is found.
 
-    Safe to share between threads; of too many matters the oldest is forgotten, and said again.
+    Safe to share between threads. With too many matters the oldest is forgotten, and may be logged again.
     """
 
     def __init__(self, most: int = 10_000) -> None:
@@ -110,7 +118,7 @@ class Once:
         self._lock = threading.Lock()
 
     def is_new(self, matter: Hashable, state: object) -> bool:
-        """Whether this state of a matter differs from what was said of it last; from now on it is what was said."""
+        """Return whether this state of a matter differs from the last one logged, and remember it as logged."""
         with self._lock:
             known = self._said.get(matter)
             self._said[matter] = state
@@ -120,6 +128,6 @@ class Once:
             return known is None or known != state
 
     def is_over(self, matter: Hashable) -> bool:
-        """The matter is settled; whether anything had been said of it."""
+        """Forget a matter because it is settled; return whether anything had been logged about it."""
         with self._lock:
             return self._said.pop(matter, None) is not None

@@ -1,4 +1,4 @@
-"""The keys of the pipeline file, each with what it is for; the JSON Schema is made from them."""
+"""The keys of the pipeline file with their descriptions; the JSON Schema is made from them."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ SCHEMA_FILE = Path(__file__).with_name("pipeline.schema.json")
 
 
 class Markup(StrEnum):
-    """How a controller shows descriptions (Jenkins: Security, Markup Formatter)."""
+    """The markup in which a controller shows descriptions (Jenkins: Security, Markup Formatter)."""
 
     PLAIN = "plain"
     HTML = "html"
 
 
 class ReportKind(StrEnum):
-    """How the stages of a run are reported on its commit."""
+    """The kind of report about the stages of a run on its commit."""
 
     STATUSES = "statuses"
     CHECKS = "checks"
 
 
 class FailurePolicy(StrEnum):
-    """What a failed build does to its stage."""
+    """The effect of a failed build on its stage."""
 
     REPORT = "report"
     LOCK = "lock"
@@ -57,11 +57,10 @@ class ControllerEntry(FileSection):
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 10.0
     """The longest one request to this controller may take. Default 10s."""
     markup: Markup = Markup.PLAIN
-    """How this controller shows descriptions: as `plain` text, Jenkins' default, or as `html` (its Safe HTML)."""
+    """The markup of this controller's descriptions: `plain` text, Jenkins' default, or `html` (its Safe HTML)."""
     late_triggers: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """Where builds roll out, a trigger without an answer is given up only after the controller has answered so long.
-
-    Default 1m. It must be longer than the read time-out of a proxy before Jenkins."""
+    """In stages that roll out, a trigger without an answer is given up only after the controller has answered for this
+    long. Default 1m. It must be longer than the read time-out of a proxy before Jenkins."""
 
 
 class JobEntry(FileSection):
@@ -78,11 +77,11 @@ class JobEntry(FileSection):
         if isinstance(value, dict):
             return value
         words = '`"controller: full/job/name"`, or a mapping of `controller` and `name`'
-        return v.split_job(value) or v.refuse(f"{shown(value)} names no job", words)
+        return v.split_job(value) or v.refuse(f"{shown(value)} does not name a job", words)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Both ways to write a job."""
+        """Return the schema with both notations of a job."""
         mapping = handler.resolve_ref_schema(handler(core))
         words = {"title": mapping.pop("title"), "description": mapping.pop("description")}
         short = {"type": "string", "pattern": v.JOB, "examples": ["build: shop/build"]}
@@ -99,7 +98,7 @@ class FastEntry(FileSection):
 
 
 class OutcomesEntry(FileSection):
-    """What single outcomes of a build mean, where that differs from `on_failure`. SUCCESS always passes."""
+    """The policy for single outcomes of a build, where it differs from `on_failure`. SUCCESS always passes."""
 
     UNSTABLE: Policy | None = None
     """Jenkins ended the build as UNSTABLE (tests failed)."""
@@ -119,7 +118,7 @@ class StageEntry(FileSection):
     name: v.Name
     """Name of the stage: on the page, in the API and in commit statuses."""
     job: JobEntry
-    """The Jenkins job that is the stage."""
+    """The Jenkins job of the stage."""
     capacity: v.Capacity = None
     """How many runs may be in the stage at once: a number, or `unlimited`, which is the default."""
     on_failure: FailurePolicy = FailurePolicy.REPORT
@@ -135,7 +134,7 @@ class StageEntry(FileSection):
     environment: v.Plain | None = None
     """The GitHub environment that a run is deployed to here. Default: no deployments are written for this stage."""
     production: v.Switch = False
-    """Whether `environment` is a production environment to GitHub. Default `false`."""
+    """Whether GitHub shows `environment` as a production environment. Default `false`."""
 
 
 class ServiceEntry(FileSection):
@@ -150,51 +149,52 @@ class ServiceEntry(FileSection):
     verify: v.Switch = True
     """Whether pull requests to that branch are verified, where the pipeline has `verify`. Default `true`."""
     developers: Members = ()
-    """The developers of this service, beside those of all services (`roles`). Default: no others."""
+    """The developers of this service, in addition to those of all services (`roles`). Default: no others."""
 
 
 class FastLaneEntry(FileSection):
     """How a fix passes the queue."""
 
     start: FastLaneStart = FastLaneStart.ON_FIX
-    """What starts a fast run while a service holds a lock: its next merge (`on-fix`, the default), the failure
-    itself if main has moved on already (`on-failure`), or only a person (`manual`)."""
+    """The event that starts a fast run while a service holds a lock: its next merge (`on-fix`, the default), the
+    failure itself if main has moved on already (`on-failure`), or only a person (`manual`)."""
     rejoins: v.Name | None = None
-    """The first stage that a fast run enters for real. Default: the first stage that can lock."""
+    """The first stage that a fast run enters with the real job. Default: the first stage that can lock."""
 
 
 class RetryEntry(FileSection):
     """The waits between tries to start a build that Jenkins refuses."""
 
     first: Annotated[v.Duration, v.between("1s", "1h")] = 5.0
-    """The first wait; it doubles from there. Default 5s."""
+    """The first wait; it doubles with each further try. Default 5s."""
     most: Annotated[v.Duration, v.between("1s", "1d")] = 120.0
     """The longest wait. Default 2m."""
 
 
 class AbortEntry(FileSection):
-    """How long a build may take to end before Interlock aborts it with more force."""
+    """The waits before Interlock aborts a build with more force."""
 
     term: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """After `stop`: Interlock then terminates its running steps (`term`). Default 1m."""
+    """The time from `stop` until Interlock terminates its running steps (`term`). Default 1m."""
     kill: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """After `term`: Interlock then kills it. Default 1m. In stages that roll out it does no more than `stop`."""
+    """The time from `term` until Interlock kills it. Default 1m. In stages that roll out Interlock does no more than
+    `stop`."""
 
 
 class VerifyEntry(FileSection):
-    """How pull requests are verified: one build for each push to one, and its result as a commit status."""
+    """The verification of pull requests: one build for each push to one, and its result as a commit status."""
 
     job: JobEntry
     """The Jenkins job that verifies a pull request."""
     capacity: v.Capacity = None
-    """How many may be verified at once: a number, or `unlimited`, which is the default."""
+    """How many pull requests may be verified at once: a number, or `unlimited`, which is the default."""
     timeout: Annotated[v.Duration, v.between("1s", "7d")] | None = None
     """The longest a build may run before it is aborted. Default: no limit."""
     drafts: v.Switch = False
     """Whether drafts are verified without a request. Default `false`."""
     forks: Forks = Forks.ON_REQUEST
-    """Pull requests from forks, which anybody may have written: `on-request`, each head after a maintainer has
-    requested it, the default; or `never`."""
+    """The verification of pull requests from forks, which anybody may have written: `on-request`, the default, verifies
+    each head after a maintainer has requested it; `never`."""
 
 
 class PipelineEntry(FileSection):
@@ -209,52 +209,56 @@ class PipelineEntry(FileSection):
     services: Annotated[tuple[ServiceEntry, ...], Field(min_length=1)]
     """The services that are rolled out through these stages."""
     verify: VerifyEntry | None = None
-    """How pull requests are verified; without it they are not."""
+    """The verification of pull requests. Without it they are not verified."""
     fast_lane: FastLaneEntry = FastLaneEntry()
-    """How the fix of a locked stage passes the queue."""
+    """The options of the fast lane, on which the fix of a locked stage passes the queue."""
     retry: RetryEntry = RetryEntry()
-    """How long to wait before a trigger that Jenkins refused is tried again."""
+    """The waits before a trigger that Jenkins refused is tried again."""
     abort: AbortEntry = AbortEntry()
-    """How Interlock aborts a build."""
+    """The steps by which Interlock aborts a build."""
     freezes: tuple[FreezeEntry, ...] = ()
     """Times in which stages are closed. Default: none."""
     roles: RolesEntry | None = None
-    """Who may do what. Default: whoever has an API token may do everything; at GitHub it takes write permission to be
-    a developer, and maintain permission to be an operator."""
+    """The members of each role. Default: everybody with an API token may do everything; at GitHub, write permission
+    makes a developer, and maintain permission an operator."""
     commands: v.Commands = tuple(COMMANDS)
-    """Which commands are obeyed at GitHub, in comments and by the buttons of check runs: a list, `all`, the default,
+    """The commands that are obeyed at GitHub, in comments and by the buttons of check runs: a list, `all`, the default,
     or `none`."""
     notify: PipelineNotifyEntry = PipelineNotifyEntry()
-    """Who is told of what in this pipeline, and when, beside the channels of `notify`."""
+    """The notices of this pipeline: routes, escalation and reminders, in addition to the global channels in
+    `notify`."""
 
 
 class GitHubEntry(FileSection):
-    """Where GitHub is. The App or the token, and the webhook secrets, come from the environment."""
+    """The addresses of GitHub and the reports there.
+
+    The App or the token, and the webhook secrets, come from the environment.
+    """
 
     api_url: v.Url = "https://api.github.com"
     """Address of the API; for GitHub Enterprise Server `https://HOST/api/v3`. Default https://api.github.com."""
     web_url: v.Url = "https://github.com"
     """Address of the web pages, for links. Default https://github.com."""
     status_context_prefix: v.ContextPrefix = "interlock"
-    """What the contexts of our commit statuses begin with: `interlock/build`. Default `interlock`."""
+    """The prefix of the contexts of our commit statuses, as in `interlock/build`. Default `interlock`."""
     report: ReportKind = ReportKind.STATUSES
-    """How the stages of a run are reported on its commit: as commit `statuses`, the default, or as `checks` (check
+    """The kind of report about the stages of a run on its commit: commit `statuses`, the default, or `checks` (check
     runs, with the reason and buttons), which only a GitHub App may write."""
     lock_status: LockStatus = LockStatus.HOLDER
-    """Which open pull requests get a commit status while a stage is locked: none (`off`), those of the services that
+    """The open pull requests that get a commit status while a stage is locked: none (`off`), those of the services that
     hold a lock (`holder`, the default), or those of all services (`all`)."""
     comment_after: Annotated[v.DurationOrOff, v.between("1m", "7d")] = 900.0
-    """After how long a wait Interlock comments on a run's pull request: why it waits, and when it should enter;
+    """The wait after which Interlock comments on a run's pull request, with the reason and the estimated time of entry;
     `off`: never. Default 15m."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
     """The longest one request to GitHub may take. Default 15s."""
     write_spacing: Annotated[v.Spacing, v.between("0s", "1m")] = 1.0
-    """The time between two writes to GitHub, over all processes. `0s`, for a GitHub Enterprise Server without rate
-    limits: write as fast as one likes, and count nothing. Default 1s."""
+    """The time between two writes to GitHub, over all processes. `0s` is for a GitHub Enterprise Server without rate
+    limits: Interlock then neither spaces nor counts its requests. Default 1s."""
 
 
 class NotifyEntry(FileSection):
-    """Which channel gets which notices. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
+    """The notices of each channel. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
 
     channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """For each channel, the notices it gets."""
@@ -266,16 +270,17 @@ class WebEntry(FileSection):
     public_url: v.Site = "http://localhost:8080"
     """The address of Interlock for people and Jenkins, with its path if it has one: for links and callbacks."""
     read: ReadPolicy | None = None
-    """Who may read on page and API: everybody (`public`), or viewers who have signed in (`signed-in`). Default:
+    """The people who may read page and API: everybody (`public`), or viewers who have signed in (`signed-in`). Default:
     `signed-in` if there is a way to sign in, else `public`."""
     badge: ReadPolicy | None = None
-    """Who may see status badges: everybody (`public`), or those who may read (`signed-in`). Default: as `read` says."""
+    """The people who may see status badges: everybody (`public`), or those who may read (`signed-in`). Default: as for
+    `read`."""
     sign_in: SignInEntry = SignInEntry()
-    """How people sign in on the page."""
+    """The ways to sign in on the page."""
 
 
 class KeepEntry(FileSection):
-    """How much of the past is kept; what is older goes."""
+    """How much history is kept; older data is deleted."""
 
     raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
     """How long webhook deliveries are kept in their original form, for inspection or replay. Default 7d."""
@@ -286,13 +291,13 @@ class KeepEntry(FileSection):
     facts: v.Kept = 50_000
     """How many facts (the audit log) each pipeline keeps. Default 50000."""
     recording: Annotated[v.Duration, v.between("1h", "365d")] = 30 * 86400.0
-    """How long the recording of each pipeline, which can be replayed, goes back. Default 30d."""
+    """How far back the recording of each pipeline goes, for replays. Default 30d."""
     recording_mib: v.Mebibytes = 200
-    """How many MiB the recording of each pipeline has at most; the oldest goes first. Default 200."""
+    """The largest size of the recording of each pipeline in MiB; the oldest part is deleted first. Default 200."""
 
 
 class PollingEntry(FileSection):
-    """How often Interlock polls: a webhook may be lost, and time sends none."""
+    """The intervals of polling. Polling finds changes whose webhook was lost, and notices that time has passed."""
 
     builds: Annotated[v.Duration, v.between("1s", "1h")] = 30.0
     """How often Interlock asks Jenkins about queued and running builds. Default 30s."""
@@ -303,7 +308,7 @@ class PollingEntry(FileSection):
 
 
 class HealthEntry(FileSection):
-    """When Interlock itself counts as `degraded` or `down`, and when the channels with `health` get a notice."""
+    """The limits at which Interlock itself counts as `degraded` or `down`, and the delays of the notices about it."""
 
     heartbeat: Annotated[v.Duration, v.between("5s", "10m")] = 15.0
     """A web process, worker or beat without a heartbeat for this long counts as dead. Default 15s."""
@@ -321,28 +326,31 @@ class PipelineFile(FileSection):
     """The pipeline file of Interlock."""
 
     controllers: Annotated[dict[v.ControllerName, ControllerEntry], Field(min_length=1)]
-    """The Jenkins controllers, each under the name that jobs refer to it by."""
+    """The Jenkins controllers, by the name that jobs use for them."""
     pipelines: Annotated[tuple[PipelineEntry, ...], Field(min_length=1)]
     """The pipelines."""
     github: GitHubEntry = GitHubEntry()
-    """Where GitHub is, and how commit statuses are named."""
+    """The addresses of GitHub, and the reports there."""
     notify: NotifyEntry = NotifyEntry()
-    """Which channel gets which notices."""
+    """The notices of each channel."""
     webhooks: tuple[WebhookEntry, ...] = ()
-    """The outbound webhooks: addresses that are told of facts over HTTP. Default: none."""
+    """The outbound webhooks: addresses that facts are sent to over HTTP. Default: none."""
     web: WebEntry = WebEntry()
     """The live page."""
     keep: KeepEntry = KeepEntry()
-    """How much of the past is kept."""
+    """How much history is kept."""
     polling: PollingEntry = PollingEntry()
     """How often Interlock polls Jenkins, GitHub and the clock."""
     health: HealthEntry = HealthEntry()
-    """When Interlock itself counts as `degraded` or `down`."""
+    """The limits at which Interlock itself counts as `degraded` or `down`."""
 
 
 # -- the JSON Schema -------------------------------------------------------------------------------------------------
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema as JSON-able data. `interlock schema -o config/pipeline.schema.json` writes the committed one."""
+    """Return the schema as JSON-able data.
+
+    `interlock schema -o config/pipeline.schema.json` writes the committed one.
+    """
     return sections.json_schema(PipelineFile, "Interlock pipeline file")

@@ -1,4 +1,4 @@
-"""The keys of the pipeline file that say who is told of what: people, and other programs by outbound webhooks."""
+"""The keys of the pipeline file for notices to people, and for outbound webhooks to other programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Notice(StrEnum):
 
 
 class RoutedNotice(StrEnum):
-    """The notices about a stage or a run: those that a pipeline has routes for."""
+    """The notices about a stage or a run, which a pipeline can have routes for."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
@@ -46,38 +46,38 @@ ServiceNames = Annotated[tuple[v.ServiceName, ...], Field(min_length=1)]
 
 
 class RouteEntry(FileSection):
-    """Who is told of what, at once."""
+    """A route: notices that are sent to recipients at once."""
 
     of: Annotated[tuple[RoutedNotice, ...], Field(min_length=1)]
     """The notices that take this route."""
     to: Recipients
-    """Who is told: channels, or `authors`, whom a comment names on the pull request of what failed."""
+    """The recipients: channels, or `authors`, who are named in a comment on the pull request of the failed commit."""
     stages: Names | None = None
     """Only notices about these stages. Default: all."""
     services: ServiceNames | None = None
-    """Only notices about these services. Default: all, and those that are about none."""
+    """Only notices about these services. Default: all, and notices about no service."""
 
 
 class EscalationEntry(FileSection):
-    """Who is told that a stage is still locked by a failure."""
+    """A level of the escalation: recipients of the notice that a failure still locks a stage."""
 
     after: Annotated[v.Duration, v.between("1m", "30d")]
-    """How long the stage has been locked by then. Each level later than the one before."""
+    """How long the stage has been locked at that time. Each level must be later than the one before."""
     to: Recipients
-    """Who is told: channels, or `authors`."""
+    """The recipients: channels, or `authors`."""
     stages: Names | None = None
-    """Only of these stages. Default: all."""
+    """Only notices about these stages. Default: all."""
 
 
 class ReminderEntry(FileSection):
-    """Who is reminded of a lock of a person that has no end."""
+    """The reminders of a person's lock that has no end."""
 
     after: Annotated[v.Duration, v.between("1m", "30d")] = 8 * 3600.0
-    """How long the lock has stood at the first reminder. Default 8h."""
+    """The age of the lock at the first reminder. Default 8h."""
     every: Annotated[v.Duration, v.between("1m", "30d")] = 86_400.0
-    """How long until the next one, again and again. Default 1d."""
+    """The time between two reminders. Default 1d."""
     to: Recipients
-    """Who is told: channels."""
+    """The recipients: channels."""
 
 
 class Weekday(StrEnum):
@@ -93,51 +93,53 @@ class Weekday(StrEnum):
 
 
 class WeeklyEntry(FileSection):
-    """Who gets the report of each week, and when."""
+    """The recipients of the weekly report, and its time."""
 
     to: Recipients
-    """Who gets it: channels."""
+    """The recipients: channels."""
     day: Weekday = Weekday.MONDAY
-    """On which day. The report is about the last week that is over by then. Default `monday`."""
+    """The day on which it is sent. It covers the last complete week. Default `monday`."""
     hour: v.Hour = 8
-    """At which full hour, 0 to 23. Default 8."""
+    """The full hour at which it is sent, 0 to 23. Default 8."""
     time_zone: TimeZone = "UTC"
-    """By whose clocks. Default `UTC`."""
+    """The time zone of day and hour. Default `UTC`."""
 
 
 class PipelineNotifyEntry(FileSection):
-    """Who is told of what in this pipeline, beside the channels of `notify`, which hear of all pipelines."""
+    """Notification routes of one pipeline, in addition to the global channels in `notify`."""
 
     routes: tuple[RouteEntry, ...] = ()
-    """Who is told at once. Default: nobody else."""
+    """The routes of notices that are sent at once. Default: none."""
     escalation: tuple[EscalationEntry, ...] = ()
-    """Who is told while a stage stays locked by a failure, level by level; they also hear when it opens."""
+    """The recipients, level by level, while a failure keeps a stage locked. They also get a notice when it opens."""
     reminder: ReminderEntry | None = None
-    """Who is reminded of a lock of a person that has no end. Default: nobody."""
+    """The reminders of a person's lock that has no end. Default: none."""
     weekly: WeeklyEntry | None = None
-    """Who gets the report of each week, and when. Default: nobody."""
+    """The recipients of the weekly report, and its time. Default: none."""
     people: dict[v.PersonName, v.Name] = Field(default_factory=dict)
-    """The channel of a person who wants to be told when a stage opens, by the name that the log shows."""
+    """The channel of each person who can ask for a notice when a stage opens, by the person's name in the log."""
 
 
-# -- outbound webhooks: other programs, which are told of facts over HTTP ----------------------------------------------
+# -- outbound webhooks: facts sent to other programs over HTTP ---------------------------------------------------------
 
 _KINDS = tuple(str(kind) for kind in FactKind)
 
 
 class WebhookFormat(StrEnum):
-    """In which form a webhook is told."""
+    """The format of the facts that a webhook sends."""
 
     INTERLOCK = "interlock"
     CDEVENTS = "cdevents"
 
 
 def facts(value: object) -> tuple[FactKind, ...]:
-    """A list of kinds of facts; `all` for every kind, those of later versions too, is none of them."""
+    """Return the listed kinds of facts; empty for `all`, which includes the kinds of later versions."""
     if value == "all":
         return ()
     if not isinstance(value, list | tuple) or not value:
-        v.refuse(f"{shown(value)} is no list of kinds of facts", "`all`, or a list such as [stage-locked, run-failed]")
+        v.refuse(
+            f"{shown(value)} is not a list of kinds of facts", "`all`, or a list such as [stage-locked, run-failed]"
+        )
     for each in value:
         if not isinstance(each, str) or each not in _KINDS:
             v.refuse(f"there is no kind of fact {shown(each)}", one_of(_KINDS), nearest(str(each), _KINDS))
@@ -153,22 +155,23 @@ PipelineNames = Annotated[tuple[v.Name, ...], Field(min_length=1)]
 
 
 class WebhookEntry(FileSection):
-    """An address that is told of facts. Its secret comes from the environment: INTERLOCK_WEBHOOK_SECRET_<NAME>."""
+    """An outbound webhook. Its secret comes from the environment: INTERLOCK_WEBHOOK_SECRET_<NAME>."""
 
     name: v.ControllerName
-    """Name of the webhook: in the log, in the metrics and in the variable of its secret; each once."""
+    """Name of the webhook in the log, in the metrics and in the variable of its secret; each name once."""
     url: v.Url
     """The address that facts are posted to. Only `https://`, unless it is on this machine or `allow_http` is set."""
     facts: Facts = ()
-    """The kinds of facts that it is told: a list, or `all`, the default."""
+    """The kinds of facts that are sent: a list, or `all`, the default."""
     format: WebhookFormat = WebhookFormat.INTERLOCK
-    """`interlock`: JSON of our own, every kind, the default. `cdevents`: CDEvents, for the kinds that have one."""
+    """The format of the facts. `interlock`: our own JSON, for every kind, the default. `cdevents`: CDEvents, for the
+    kinds that have one."""
     pipelines: PipelineNames | None = None
-    """The pipelines whose facts it is told. Default: all."""
+    """The pipelines whose facts are sent. Default: all."""
     timeout: Annotated[v.Duration, v.between("1s", "1m")] = 10.0
-    """The longest that one delivery may take. Default 10s."""
+    """The longest one delivery may take. Default 10s."""
     allow_http: v.Switch = False
-    """Whether `http://` to another machine is meant, which everybody on the way can read. Default `false`."""
+    """Whether `http://` to another machine is allowed, although everybody on the way can read it. Default `false`."""
     ca_bundle: v.Plain | None = None
     """A file of certificate authorities to trust for this address, relative to this file."""
 
@@ -181,7 +184,7 @@ class WebhookEntry(FileSection):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -37,12 +37,12 @@ from config.notices import PipelineNotifyEntry, WebhookEntry, Weekday, WeeklyEnt
 from config.validation import validate
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
-#: In bytes; some 20,000 lines.
+#: In bytes; about 20,000 lines.
 MOST_BYTES = 1 << 20
 
 
 def load(path: Path, *, draft: bool = False) -> Configuration:
-    """The configuration that the file describes. In a draft, addresses of the example may stand.
+    """Return the configuration of the file. With `draft`, placeholder addresses of the example are allowed.
 
     Raises ConfigurationError with every mistake in it, or with the one that made it unreadable.
     """
@@ -50,7 +50,7 @@ def load(path: Path, *, draft: bool = False) -> Configuration:
 
 
 def parse(text: str, path: Path, *, draft: bool = False) -> Configuration:
-    """The configuration that `text` describes, as if it stood in the file `path`. Raises ConfigurationError."""
+    """Return the configuration of `text`, with `path` as its file name. Raises ConfigurationError."""
     file = str(path)
     try:
         root, spotted = compose(text)
@@ -65,14 +65,14 @@ def parse(text: str, path: Path, *, draft: bool = False) -> Configuration:
 
 
 def example_pipeline() -> Pipeline:
-    """The pipeline of the commented example: that of the four pictures."""
+    """Return the pipeline of the commented example, which the four pictures show."""
     text = Path(__file__).with_name("example.yaml").read_text("utf-8")
     model = PipelineFile.model_validate(compose(text)[0].plain())
     return _pipeline(model.pipelines[0], model)
 
 
 def read_text(path: Path, wanted: str, what: str = "configuration") -> str:
-    """The text of a file, of bounded size; `wanted`: what kind of file is expected. Raises ConfigurationError."""
+    """Return the text of a file of bounded size; `wanted`: the expected kind of file. Raises ConfigurationError."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
@@ -90,7 +90,7 @@ def read_text(path: Path, wanted: str, what: str = "configuration") -> str:
 
 
 def file_mistake(file: str, mark: SourcePosition, at: KeyPath, mistake: Mistake) -> FileMistake:
-    """A mistake with its place."""
+    """Return a mistake with its place."""
     return FileMistake(file, mark.line, mark.column, at, mistake)
 
 
@@ -149,7 +149,7 @@ def _webhook(entry: WebhookEntry, folder: Path) -> OutboundWebhook:
 
 
 def _notices(entry: PipelineNotifyEntry, everywhere: NotifyEntry) -> NoticePlan:
-    """Who is told of what in a pipeline, the channels that hear of all pipelines first."""
+    """Return the notice plan of a pipeline, with the routes of the global channels first."""
     routes = [Route((name,), tuple(map(str, notices))) for name, notices in everywhere.channels.items()]
     routes += [Route(r.to, tuple(map(str, r.of)), r.stages or (), r.services or ()) for r in entry.routes]
     levels = tuple(EscalationLevel(level.after, level.to, level.stages or ()) for level in entry.escalation)
@@ -174,7 +174,7 @@ def _web(entry: WebEntry) -> WebSettings:
 
 
 def _roles(entry: PipelineEntry) -> Roles:
-    """The members of each role; a role that is not given keeps its default."""
+    """Return the members of each role; a role that is not given keeps its default."""
     section = entry.roles
     given = {name: getattr(section, name) for name in type(section).model_fields} if section is not None else {}
     named = {name: _members(members) for name, members in given.items() if members is not None}
@@ -218,13 +218,13 @@ def _job(entry: JobEntry) -> Job:
     return Job(entry.controller, entry.name)
 
 
-# -- what a file means, to compare it with another one -----------------------------------------------------------------
+# -- the meaning of a file, to compare it with another one -------------------------------------------------------------
 
 
 def _meaning(model: PipelineFile) -> dict[str, Any]:
-    """What differs from the defaults, lists sorted whose order says nothing.
+    """Return all that differs from the defaults, with lists sorted where their order has no meaning.
 
-    Without the defaults, a version of Interlock that has more keys finds the same meaning in the same file.
+    Because the defaults are left out, a version of Interlock with more keys finds the same meaning in the same file.
     """
     data = model.model_dump(mode="json", exclude_defaults=True)
     data["pipelines"].sort(key=lambda p: p["name"])
@@ -236,9 +236,9 @@ def _meaning(model: PipelineFile) -> dict[str, Any]:
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Each key with its value in words: `pipelines.shop.stages.build.capacity` and `2`. Stages tell their order, too.
+    """Yield each key with its value in words, such as `pipelines.shop.stages.build.capacity` and `2`.
 
-    An entry of a list is called by its name, or counted from 0.
+    For stages, their order is yielded too. An entry of a list is identified by its name, or by its position from 0.
     """
     if isinstance(value, dict):
         for name, part in value.items():

@@ -1,4 +1,4 @@
-"""The scenario of a simulation: its keys, and reading the file as strictly as the pipeline file."""
+"""The scenario of a simulation: its keys, and a reader as strict as that of the pipeline file."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 DATE = r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"
 #: The committed copy of the schema that `# yaml-language-server: $schema=` lines point to.
 SCHEMA_FILE = Path(__file__).with_name("scenario.schema.json")
-#: The most merges that a scenario may have on average: more take minutes, and a sweep an hour.
+#: The most merges that a scenario may have on average. More would take minutes, and a sweep an hour.
 MOST_MERGES = 20_000
-#: The keys that hold others and may be left out.
+#: The keys that are mappings and may be left out.
 _OPTIONAL = ("of", "fast")
 
 
 def percent(value: object) -> float:
-    """`5%` as a share of 1."""
+    """Return a percentage such as `5%` as a share of 1."""
     if not isinstance(value, str) or not re.fullmatch(PERCENT, value):
         guess = f"{value}%" if isinstance(value, int) and 0 <= value <= 100 else None
         v.refuse(f"{shown(value)} is not a percentage", "a number from 0% to 100%, as in `5%` or `0.5%`", guess)
@@ -44,7 +44,7 @@ def percent(value: object) -> float:
 
 
 def number(value: object) -> float:
-    """A number that may have a fraction: YAML reads only whole ones here, others come as text."""
+    """Return a number that may have a fraction. The YAML reader returns fractions as text."""
     written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(written, str) or not re.fullmatch(NUMBER, written):
         v.refuse(f"{shown(value)} is not a number", "a number from 0 to 9999, as in `4` or `2.5`")
@@ -52,14 +52,14 @@ def number(value: object) -> float:
 
 
 def time_of_day(value: object) -> float:
-    """`08:30` in seconds since midnight."""
+    """Return a time of day such as `08:30` in seconds since midnight."""
     if not isinstance(value, str) or not re.fullmatch(TIME, value):
         v.refuse(f"{shown(value)} is not a time of day", "hours and minutes, as in `08:30`")
     return int(value[:2]) * 3600.0 + int(value[3:]) * 60.0
 
 
 def date(value: object) -> float:
-    """`2026-01-05` as its midnight UTC, in seconds since the epoch."""
+    """Return a date such as `2026-01-05` as its midnight UTC, in seconds since the epoch."""
     words = "a day, as in `2026-01-05`"
     if not isinstance(value, str) or not re.fullmatch(DATE, value):
         v.refuse(f"{shown(value)} is not a date", words)
@@ -74,12 +74,12 @@ def _text(pattern: str, *examples: str) -> WithJsonSchema:
 
 
 def _no_default(key: dict[str, Any]) -> None:
-    """For a key that overrides the pipeline file: what holds without it, the schema does not know."""
+    """Remove the default from the schema of a key that overrides the pipeline file, whose value is the real default."""
     del key["default"]
 
 
 def _written(default: str) -> Any:
-    """A default as the file would have it, which is also how the schema shows it."""
+    """Return a field whose default is in the file's notation, which the schema then shows."""
     return Field(default=default, validate_default=True)
 
 
@@ -104,14 +104,14 @@ class WhileLocked(StrEnum):
 
 
 class HoursEntry(FileSection):
-    """Hours of a working day in which people merge."""
+    """A period of a working day in which people merge."""
 
     from_: Annotated[TimeOfDay, Field(alias="from", title="From")]
     """When they begin, in UTC."""
     until: TimeOfDay
     """When they end."""
     share: Annotated[int, v.whole(1, 1000), v.integer(1, 1000)] = 1
-    """How much of a day's merges falls into them, in proportion to the shares of the others. Default 1."""
+    """The weight of this period when a day's merges are divided among the periods. Default 1."""
 
 
 _WORKDAY = HoursEntry.model_validate({"from": "08:00", "until": "18:00"})
@@ -123,53 +123,53 @@ class MergesEntry(FileSection):
     a_day: Number
     """How many merges each service has on a working day, on average."""
     of: dict[v.ServiceName, Number] = Field(default={})
-    """The services that have more or fewer: how many."""
+    """The number for services that have more or fewer."""
     hours: Annotated[tuple[HoursEntry, ...], Field(min_length=1)] = (_WORKDAY,)
     """The hours in which people merge, from Monday to Friday. Default: from 08:00 until 18:00."""
     while_locked: WhileLocked = WhileLocked.HOLD_BACK
     """Whether the developers of a service that holds a lock `hold-back` their other merges until it opens, the default,
-    or `merge` them as ever."""
+    or `merge` them as usual."""
 
 
 class FastLoadEntry(FileSection):
-    """How the builds of the fast lane's own job go, where they differ."""
+    """The builds of the fast lane's own job, where they differ from those of the stage."""
 
     takes: BuildTime
-    """How long a build takes: half of them take longer."""
+    """The median duration of a build."""
     capacity: v.FastCapacity | None = None
-    """How many fast builds run at once, instead of what the pipeline says."""
+    """How many fast builds run at once, in place of the pipeline's capacity."""
 
 
 class StageLoadEntry(FileSection):
-    """How the builds of a stage go."""
+    """The builds of a stage."""
 
     takes: BuildTime
-    """How long a build takes: half of them take longer."""
+    """The median duration of a build."""
     spread: Percent = _written("20%")
-    """How far durations scatter around that: the standard deviation of their logarithm. Default 20%."""
+    """The scatter of durations around that: the standard deviation of their logarithm. Default 20%."""
     queued: v.Spacing = 0.0
     """How long a build waits in Jenkins' own queue. Default 0s."""
     fails: Percent = _written("0%")
-    """How many commits break the stage: every build with one fails here, until a fix is merged. Default 0%."""
+    """The share of commits that break the stage: every build with one fails here, until a fix is merged. Default 0%."""
     flakes: Percent = _written("0%")
-    """How many builds fail by chance, so that a retry passes. Default 0%."""
+    """The share of builds that fail by chance, so that a retry passes. Default 0%."""
     capacity: Annotated[v.Capacity, Field(json_schema_extra=_no_default)] = None
-    """How many runs may be in the stage at once, instead of what the pipeline says."""
+    """How many runs may be in the stage at once, in place of the pipeline's capacity."""
     fast: FastLoadEntry | None = None
-    """The fast lane's own job for this stage. Default: its builds go as those of the stage."""
+    """The builds of the fast lane's own job for this stage. Default: the same as those of the stage."""
 
 
 class ReactionEntry(FileSection):
-    """The people of a scenario."""
+    """The reactions of people in a scenario."""
 
     fix: Annotated[v.Duration, v.between("1s", "30d")]
-    """From a failure until its fix is merged."""
+    """The time from a failure until its fix is merged."""
     retry: Annotated[v.Duration, v.between("1s", "30d")] = 600.0
-    """From a failure by chance until somebody retries it. Default 10m."""
+    """The time from a failure by chance until a person retries it. Default 10m."""
     spread: Percent = _written("50%")
-    """How far both scatter, as the durations of builds do. Default 50%."""
+    """The scatter of both times, like that of the durations of builds. Default 50%."""
     on_call: v.Switch = False
-    """Whether they do so at night and at weekends, too. Default: only in the hours in which people merge."""
+    """Whether people react at night and at weekends, too. Default: only in the hours in which people merge."""
 
 
 class ScenarioFile(FileSection):
@@ -178,24 +178,25 @@ class ScenarioFile(FileSection):
     config: v.Plain | None = None
     """The pipeline file whose pipeline is simulated, relative to this file. Default: that of `interlock example`."""
     pipeline: v.Name | None = None
-    """Which pipeline of that file, where it has several."""
+    """The pipeline of that file to simulate, if it has several."""
     services: Annotated[int, v.whole(1, 1000), v.integer(1, 1000)] | None = None
-    """So many services, S1, S2..., instead of those of the pipeline."""
+    """The number of services, called S1, S2..., in place of those of the pipeline."""
     begins: Date = _written("2026-01-05")
-    """The first day: freeze windows depend on it. Default: 2026-01-05, a Monday."""
+    """The first day; freeze windows depend on it. Default: 2026-01-05, a Monday."""
     days: Annotated[int, v.whole(1, 90), v.integer(1, 90)] = 5
-    """On how many days people merge, weekends counted. What is on its way then goes on to its end. Default 5."""
+    """The number of days on which people merge, weekends included. Runs that are live at the end are played to their
+    end. Default 5."""
     merges: MergesEntry
-    """What is merged, and when."""
+    """The merges of the services."""
     stages: Annotated[dict[v.Name, StageLoadEntry], Field(min_length=1)]
-    """How the builds of each stage go, under the name of the stage."""
+    """The builds of each stage, by the name of the stage."""
     people: ReactionEntry
-    """How fast people are."""
+    """The reactions of people to failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadScenario:
-    """A scenario as its file says, with the pipeline that it is about; `configuration`: the file of that, if any."""
+    """A scenario with its pipeline; `configuration`: that of the pipeline file, if the scenario names one."""
 
     file: ScenarioFile
     pipeline: Pipeline
@@ -203,12 +204,18 @@ class ReadScenario:
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema as JSON-able data. `interlock schema --scenario -o config/scenario.schema.json` writes the file."""
+    """Return the schema as JSON-able data.
+
+    `interlock schema --scenario -o config/scenario.schema.json` writes the file.
+    """
     return sections.json_schema(ScenarioFile, "Interlock scenario")
 
 
 def load_scenario(path: Path, change: tuple[KeyPath, str] | None = None) -> ReadScenario:
-    """The scenario that the file describes, with one key changed. Raises ConfigurationError with every mistake."""
+    """Return the scenario of the file, optionally with one key changed.
+
+    Raises ConfigurationError with every mistake.
+    """
     text, name = read_text(path, "a scenario (see config/scenario.yaml)", "scenario"), str(path)
     try:
         root, spotted = compose(text)
@@ -229,11 +236,11 @@ def load_scenario(path: Path, change: tuple[KeyPath, str] | None = None) -> Read
 
 
 def _put(root: YamlNode, at: KeyPath, written: str) -> None:
-    """Change one key, as if the file had it so. Raises UnreadableFileError if there is nothing of that name."""
+    """Set one key, as if the file had that value. Raises UnreadableFileError if the file has no such key."""
     node, made = root, compose(written)[0]
     for step in at[:-1]:
         if not isinstance(node.value, dict):
-            return  # what is wrong there is found when the file is read
+            return  # reading the file reports the mistake
         if step not in node.value and step not in _OPTIONAL:
             mistake = Mistake(
                 f"there is no {shown(step)} to change", one_of(node.value), nearest(str(step), node.value)
@@ -246,7 +253,7 @@ def _put(root: YamlNode, at: KeyPath, written: str) -> None:
 
 
 def _with_pipeline(model: ScenarioFile, folder: Path) -> tuple[ReadScenario | None, list[Found]]:
-    """The scenario with its pipeline, and what it says of that and in itself that does not fit."""
+    """Return the scenario with its pipeline, and the mistakes in the combination of the two."""
     configuration = load(folder / model.config, draft=True) if model.config is not None else None
     if configuration is None:
         pipelines = {"": example_pipeline()}
@@ -267,7 +274,7 @@ def _with_pipeline(model: ScenarioFile, folder: Path) -> tuple[ReadScenario | No
 
 
 def _unfit(read: ReadScenario) -> Iterator[Found]:
-    """What does not fit the pipeline, or is too much."""
+    """Yield the values that do not fit the pipeline or exceed a limit."""
     yield from _stages(read.file, read.pipeline)
     yield from _hours(read.file.merges.hours)
     merges, services = read.file.merges, service_names(read)
@@ -305,7 +312,7 @@ def _hours(hours: tuple[HoursEntry, ...]) -> Iterator[Found]:
 
 
 def service_names(read: ReadScenario) -> tuple[str, ...]:
-    """The services of a scenario."""
+    """Return the names of the services of a scenario."""
     if read.file.services is None:
         return tuple(service.name for service in read.pipeline.services)
     return tuple(f"S{each}" for each in range(1, read.file.services + 1))

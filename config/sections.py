@@ -1,6 +1,7 @@
-"""Reads a file by the model of its sections: pydantic's errors in our words, each with its path in the file.
+"""Validates a file against the model of its sections, and makes the JSON Schema of a model.
 
-And makes the JSON Schema of a model, by which editors complete and check the file.
+pydantic's errors become mistakes in our words, each with its path in the file. Editors use the schema to complete and
+check the file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
 from config.values import FileSection
 
 AnySection = TypeVar("AnySection", bound=FileSection)
-#: A mistake, its path, and whether its place is the key rather than the value.
+#: A path, whether the place of the mistake is the key rather than the value, and the mistake.
 Found = tuple[Path, bool, Mistake]
 
 _SECRETS = ("token", "password", "secret", "api_key", "apikey", "credential")
@@ -34,18 +35,18 @@ _KINDS = {
 
 
 def json_schema(root: type[FileSection], title: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a file."""
+    """Return the JSON Schema (2020-12) of a file."""
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {**head, **v.as_written(root.model_json_schema()), "title": title}
 
 
 def schema_text(schema: dict[str, Any]) -> str:
-    """A JSON Schema as the committed file holds it."""
+    """Return a JSON Schema in the form of the committed file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_section(root: type[AnySection], data: Any) -> tuple[AnySection | None, list[Found]]:
-    """The model if there is one, and the mistakes: keys that are empty, unknown or missing, values that do not fit."""
+    """Return the model, if the data is valid, and the mistakes: empty, unknown or missing keys, and invalid values."""
     found = list(islice(_empty_keys(data), MOST_SHOWN))
     empty = {at for at, _, _ in found}
     try:
@@ -55,11 +56,11 @@ def read_section(root: type[AnySection], data: Any) -> tuple[AnySection | None, 
 
 
 def _mistakes(root: type[BaseModel], error: ValidationError) -> Iterator[Found]:
-    """Each mistake with its path, and whether its place is the key rather than the value."""
+    """Yield each mistake with its path, and whether its place is the key rather than the value."""
     for details in error.errors(include_url=False)[:MOST_SHOWN]:
         path = tuple(details["loc"])
         if details["type"] == "too_short" and details["input"]:
-            continue  # it has entries, and what is wrong with them is said there
+            continue  # the list has entries, and their own mistakes are reported
         if path and path[-1] == "[key]":
             yield path[:-1], True, _value_mistake(root, details, path[:-1])
         elif details["type"] == "extra_forbidden":
@@ -71,7 +72,7 @@ def _mistakes(root: type[BaseModel], error: ValidationError) -> Iterator[Found]:
 
 
 def _empty_keys(data: Any, path: Path = ()) -> Iterator[Found]:
-    """The keys without a value: it is not clear whether the default or nothing is meant."""
+    """Yield the keys without a value, because an empty value could mean the default or nothing."""
     items: Iterator[tuple[str | int, Any]] = iter(())
     if isinstance(data, dict):
         items = iter(data.items())
@@ -121,7 +122,7 @@ def _value_mistake(root: type[BaseModel], details: ErrorDetails, path: Path) -> 
 
 
 def section_at(root: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The section that the value at `path` is; the whole file where there is none."""
+    """Return the section that belongs at `path`; the root section if none does."""
     found = _type_at(root, path)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else root
 
@@ -132,7 +133,7 @@ def _choices(root: type[BaseModel], path: Path) -> tuple[StrEnum, ...]:
 
 
 def _type_at(root: type[BaseModel], path: Path) -> Any:
-    """The type that the value at `path` should have."""
+    """Return the type that the value at `path` should have."""
     found: Any = root
     for step in path:
         if isinstance(found, type) and issubclass(found, BaseModel):
@@ -146,7 +147,7 @@ def _type_at(root: type[BaseModel], path: Path) -> Any:
 
 
 def _bare(kind: Any) -> Any:
-    """A type without Annotated and `| None`."""
+    """Return a type without Annotated and `| None`."""
     while (origin := get_origin(kind)) in (Annotated, Union, UnionType):
         arguments = get_args(kind)
         kind = arguments[0] if origin is Annotated else next(a for a in arguments if a is not type(None))

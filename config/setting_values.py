@@ -1,4 +1,4 @@
-"""Takes the text of a variable apart: lists of secrets, `who:token` pairs, `name=address` pairs, `host:port`."""
+"""Parses the text of environment variables: lists of secrets, `who:token` pairs, `name=address` pairs, `host:port`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from config.errors import nearest, one_of, shown
 from config.placeholders import is_secret_address
 
 _WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
-#: The fewest characters of a secret that somebody makes for Interlock, and how many of them differ at least.
+#: The minimum length of a secret made for Interlock, and its minimum number of different characters.
 LEAST_OF_OURS, DIFFERENT = 16, 5
-#: The fewest of one that GitHub or Jenkins made (theirs have 34 and more), or of a password in its place.
+#: The minimum length of a secret made by GitHub or Jenkins (theirs have 34 and more), or of a password in its place.
 LEAST_FROM_ELSEWHERE = 4
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("json", "text")
@@ -29,24 +29,30 @@ Network = IPv4Network | IPv6Network
 
 
 class InvalidValueError(Exception):
-    """The text of a variable is not valid; the message continues a sentence that begins with the variable's name."""
+    """Raised when the text of a variable is not valid.
+
+    The message continues a sentence that begins with the variable's name.
+    """
 
 
 def parse(setting: str, text: str) -> Any:
-    """The value of `setting` that `text` stands for; raises InvalidValueError, whose message holds no secret."""
+    """Return the value of `setting` that `text` stands for.
+
+    Raises InvalidValueError, whose message holds no secret.
+    """
     parser = _PARSERS.get(setting)
     return text if parser is None else parser(text)
 
 
 def secret(text: str) -> str:
-    """One secret on one line."""
+    """Return a secret that is one line of printable characters."""
     if not text.isprintable():
         raise InvalidValueError("holds a line break or another character that no secret has")
     return text
 
 
 def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
-    """A secret that is hard to guess; `whose`: where to get a better one."""
+    """Return a parser that rejects secrets that are easy to guess; `whose`: where to get a better one."""
 
     def check(text: str) -> str:
         found = secret(text.strip())
@@ -72,7 +78,7 @@ def _app_id(text: str) -> str:
 
 
 def _private_key(text: str) -> str:
-    """A PEM file; in a variable its lines may be joined by `\\n`."""
+    """Return the PEM text of a key; in a variable its lines may be joined by `\\n`."""
     pem = text.replace("\\n", "\n").strip() + "\n"
     try:
         key = load_pem_private_key(pem.encode(), password=None)
@@ -94,15 +100,16 @@ def _one_or_two(text: str) -> tuple[str, ...]:
     return found
 
 
-#: What may stand as it is in the path of an address and before its `@`, less `$` (RFC 3986: `pchar`, `userinfo`).
+#: The characters that may stand unescaped in the path of an address and before its `@`, except `$` (RFC 3986: `pchar`,
+#: `userinfo`).
 _SENDABLE = re.compile(r"[A-Za-z0-9._~!&'()*+;=:-]*")
 
 
 def _callback_secrets(text: str) -> tuple[str, ...]:
-    """Secrets that stand in an address. Jenkins' notification plugin sends it as it is written.
+    """Return secrets that are part of an address, which Jenkins' notification plugin sends as it is written.
 
-    It takes `$` for a variable, and then sends nothing at all; and what is percent-encoded as the password of an
-    address is not decoded (seen with its release 1.19), so that it is another secret.
+    The plugin reads `$` as a variable and then sends nothing at all. It does not decode a percent-encoded password in
+    an address (seen with its release 1.19), so an encoded secret would not match.
     """
     found = _one_or_two(text)
     for each in found:
@@ -134,7 +141,10 @@ def _notify_urls(text: str) -> dict[str, str]:
 
 
 def _pairs(text: str, separator: str, joint: str, name: str, form: str) -> dict[str, str]:
-    """`name<joint>value` entries. An entry that is not one is counted, not repeated: it may be a bare secret."""
+    """Return the `name<joint>value` entries.
+
+    A message identifies a wrong entry by its number and does not quote it, because it may be a bare secret.
+    """
     found: dict[str, str] = {}
     for number, part in enumerate(_parts(text, separator), 1):
         left, middle, right = (piece.strip() for piece in part.partition(joint))
@@ -153,7 +163,7 @@ def _parts(text: str, separator: str) -> list[str]:
 
 
 def _address(parser: Callable[[str], Address | RabbitAddress]) -> Callable[[str], str]:
-    """An address that the parser knows, whose files are there."""
+    """Return a parser for an address that `parser` accepts and whose files exist."""
 
     def check(text: str) -> str:
         try:
@@ -169,7 +179,7 @@ def _address(parser: Callable[[str], Address | RabbitAddress]) -> Callable[[str]
 
 
 def carries_messages(url: str) -> bool:
-    """Whether Celery can use the Redis at this valid address as its broker: it knows no cluster."""
+    """Return whether Celery can use the Redis at this valid address as its broker; it does not support clusters."""
     return not parse_address(url).cluster
 
 
@@ -202,7 +212,7 @@ def _networks(text: str) -> tuple[Network, ...]:
             found.append(ip_network(part))
         except ValueError:
             raise InvalidValueError(
-                f"has an entry, {shown(part)}, that is no address; expected addresses or networks such as "
+                f"has an entry, {shown(part)}, that is not an address; expected addresses or networks such as "
                 "`10.0.0.7` or `10.0.0.0/8`"
             ) from None
     return tuple(found)

@@ -1,6 +1,7 @@
-"""The environment: what its variables mean, and what it lacks for a pipeline file. `load()` reads it once.
+"""The settings: the values of the environment variables, and checks that they suffice for a pipeline file.
 
-A secret may also stand in the file that `<NAME>_FILE` names. No message repeats a value.
+`load()` reads the environment once. A secret may also be in the file that `<NAME>_FILE` names. No message contains a
+value.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from config.model import ReportKind
 T = TypeVar("T")
 
 PREFIX = "INTERLOCK_"
-#: How the variables begin of the secrets that have a variable for each name.
-TOKEN_PREFIX = "INTERLOCK_JENKINS_TOKEN_"  # noqa: S105  the beginning of a name
+#: The prefixes of the secrets that have one variable for each name.
+TOKEN_PREFIX = "INTERLOCK_JENKINS_TOKEN_"  # noqa: S105  only a prefix
 WEBHOOK_PREFIX = "INTERLOCK_WEBHOOK_SECRET_"
 _NAMED = {"jenkins_tokens": TOKEN_PREFIX, "webhook_secrets": WEBHOOK_PREFIX}
 _FILE = "_FILE"
 
-#: A secret file larger than this is some other file.
+#: The largest secret file; a larger file is not a secret file.
 MOST_BYTES = 64 * 1024
 
-#: The settings that `<NAME>_FILE` may hold, too.
+#: The settings that may also be in a file named by `<NAME>_FILE`.
 SECRETS = frozenset(
     {
         "redis_url",
@@ -54,7 +55,7 @@ SECRETS = frozenset(
 )
 #: Variables that the Procfile and the launcher read before there are settings.
 LAUNCH = ("REDIS_BINARY", "REDIS_FSYNC", "WEB_WORKERS", "WORKERS", "WORKER_THREADS")
-#: Variables that only the command line reads: where the server is, and a person's own token.
+#: Variables that only the command line reads: the server's address, and a person's own token.
 PERSONAL = ("URL", "TOKEN", "TOKEN_FILE")
 
 
@@ -62,24 +63,25 @@ PERSONAL = ("URL", "TOKEN", "TOKEN_FILE")
 
 
 class Settings(BaseSettings):
-    """The environment, checked and frozen. Each field is the variable INTERLOCK_<FIELD>, in upper case."""
+    """The environment, checked and immutable. Each field is the variable INTERLOCK_<FIELD>, in upper case."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
     redis_url: SecretStr | None = None
-    """Redis that holds the state; it may carry a password, hence a secret. None: the embedded one."""
+    """Address of the Redis that holds the state; a secret, because it may contain a password. None: the embedded
+    one."""
     broker_url: SecretStr | None = None
-    """Redis or RabbitMQ that carries Celery's messages. None: the same as the state; ask `broker`."""
+    """Redis or RabbitMQ that carries Celery's messages. None: the same as the state. Read it through `broker`."""
     config: Path = Path("interlock.yaml")
     """The pipeline file."""
     data_dir: Path = Path(".interlock")
-    """Where the embedded Redis and the processes keep their files."""
+    """The folder of the files of the embedded Redis and the processes."""
     github_token: SecretStr | None = None
     """GitHub token for statuses, comments, comparisons and heads; not used if there is an App."""
     github_app_id: str | None = None
-    """The GitHub App that Interlock is, by its id or client id."""
+    """The GitHub App that Interlock acts as, by its id or client id."""
     github_app_private_key: SecretStr | None = None
     """The private key of that App, in PEM form."""
     github_webhook_secrets: tuple[SecretStr, ...] = ()
@@ -87,30 +89,31 @@ class Settings(BaseSettings):
     jenkins_webhook_secret: tuple[SecretStr, ...] = ()
     """Secret in the address that Jenkins calls back: one, or two while it is being changed, the new one first."""
     jenkins_tokens: dict[str, SecretStr] = {}
-    """API tokens of the Jenkins users, by controller as the variables have it; ask `jenkins_token`."""
+    """API tokens of the Jenkins users, by the controller's part of the variable name. Read them through
+    `jenkins_token`."""
     api_tokens: dict[str, SecretStr] = {}
-    """Who may use the API, and their tokens; ask `who`."""
+    """The people who may use the API, and their tokens. Read them through `who`."""
     session_secrets: tuple[SecretStr, ...] = ()
-    """Secrets that the cookies of those who are signed in are signed with: one, or two while it is being changed, the
-    new one first."""
+    """Secrets that session cookies are signed with: one, or two while it is being changed, the new one first."""
     github_oauth_client_id: str | None = None
-    """The OAuth app, or the GitHub App, by which people sign in through GitHub: its client id."""
+    """The client id of the OAuth app, or of the GitHub App, by which people sign in through GitHub."""
     github_oauth_client_secret: SecretStr | None = None
     """The client secret of that app."""
     notify_urls: dict[str, SecretStr] = {}
-    """Address of each channel of the pipeline file, as apprise has them."""
+    """Address of each channel of the pipeline file, in apprise's form."""
     webhook_secrets: dict[str, SecretStr] = {}
-    """Secrets that outbound webhooks are signed with, by name as the variables have it; ask `webhook_secret`."""
+    """Secrets that outbound webhooks are signed with, by the webhook's part of the variable name. Read them through
+    `webhook_secret`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least serious messages that are logged."""
+    """The lowest level of messages that are logged."""
     log_format: Literal["json", "text"] = "json"
     """One JSON object per line for machines, or text for people."""
     bind: str = "127.0.0.1:8080"
-    """Where the web process listens, `host:port`."""
+    """The address at which the web process listens, `host:port`."""
     worker_metrics: str = ""
-    """Where a worker answers Prometheus, `host:port`; empty: nowhere."""
+    """The address at which a worker answers Prometheus, `host:port`; empty: none."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Proxies whose X-Forwarded-For is believed, for the number of live pages of one address."""
+    """Proxies whose X-Forwarded-For is trusted when live pages are counted per address."""
 
     @classmethod
     def settings_customise_sources(
@@ -121,7 +124,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments first (for tests), then the environment; no `.env` files, no secret folders."""
+        """Return the sources: arguments first (for tests), then the environment; no `.env` files, no secret folders."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, EnvironmentSource(settings_cls)
 
@@ -153,18 +156,18 @@ class Settings(BaseSettings):
         if state and self.broker_url is None and not setting_values.carries_messages(state):
             sentence = (
                 f"{PREFIX}BROKER_URL is not set, but {PREFIX}REDIS_URL is a Redis Cluster, which Celery cannot use; "
-                "expected the address of RabbitMQ (`amqp://`), or of a Redis that is no cluster"
+                "expected the address of RabbitMQ (`amqp://`), or of a Redis that is not a cluster"
             )
             raise PydanticCustomError("settings", "the environment is wrong", {"sentences": (sentence,)})
         return self
 
     @property
     def broker(self) -> SecretStr | None:
-        """Address of Celery's broker: its own, or that of the state; None with the embedded Redis."""
+        """Return the address of Celery's broker: its own, or that of the state; None with the embedded Redis."""
         return self.broker_url or self.redis_url
 
     def need_github(self) -> None:
-        """Raises SettingsError if there is neither a GitHub App nor a token."""
+        """Raise SettingsError if neither a GitHub App nor a token is set."""
         if self.github_app_id is None:
             words = (
                 "a token that may read contents, write statuses and comment on pull requests, or a GitHub App in its "
@@ -173,29 +176,32 @@ class Settings(BaseSettings):
             _needed(self.github_token, "GITHUB_TOKEN", words)
 
     def need_github_webhook_secrets(self) -> tuple[SecretStr, ...]:
-        """The secrets of GitHub's webhooks, at least one; raises SettingsError if there is none."""
+        """Return the secrets of GitHub's webhooks, at least one. Raises SettingsError if none is set."""
         words = "the secret of the GitHub webhook: without one anybody could send us merges"
         return _needed(self.github_webhook_secrets or None, "GITHUB_WEBHOOK_SECRETS", words)
 
     def need_jenkins_webhook_secrets(self) -> tuple[SecretStr, ...]:
-        """The secrets of Jenkins' callbacks, at least one; raises SettingsError if there is none."""
+        """Return the secrets of Jenkins' callbacks, at least one. Raises SettingsError if none is set."""
         words = "the secret in the address that Jenkins calls back"
         return _needed(self.jenkins_webhook_secret or None, "JENKINS_WEBHOOK_SECRET", words)
 
     def jenkins_token(self, controller: str) -> SecretStr:
-        """The API token for `controller` (a name from the pipeline file); raises SettingsError if there is none."""
+        """Return the API token for `controller` (a name from the pipeline file).
+
+        Raises SettingsError if none is set.
+        """
         suffix = _suffix(controller)
         words = f"the API token of the Jenkins user of controller `{controller}`"
         return _needed(self.jenkins_tokens.get(suffix), f"JENKINS_TOKEN_{suffix}", words)
 
     def webhook_secret(self, name: str) -> SecretStr:
-        """The secret that the outbound webhook called so is signed with; raises SettingsError if there is none."""
+        """Return the secret that the outbound webhook `name` is signed with. Raises SettingsError if none is set."""
         suffix = _suffix(name)
         words = f"the secret that deliveries to webhook `{name}` are signed with (`openssl rand -hex 32`)"
         return _needed(self.webhook_secrets.get(suffix), f"WEBHOOK_SECRET_{suffix}", words)
 
     def who(self, token: str) -> str | None:
-        """Whose API token this is, or None. Takes as long for a wrong token as for a right one."""
+        """Return the owner of this API token, or None. Takes as long for a wrong token as for a right one."""
         asked = token.encode("utf-8", "surrogatepass")
         found: str | None = None
         for who, secret in self.api_tokens.items():
@@ -205,18 +211,18 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """The settings as the environment is now; raises SettingsError with a sentence for each mistake."""
+    """Return the settings of the current environment. Raises SettingsError with a sentence for each mistake."""
     sentences: tuple[str, ...] = ()
     try:
         return Settings()
     except ValidationError as error:
         sentences = tuple(_sentences(error))
-    # Raised out here so that the exception does not carry pydantic's, which knows the values.
+    # Raised outside the handler, so that the exception does not carry pydantic's, which holds the values.
     raise SettingsError(sentences)
 
 
 def _parsed(values: dict[str, EnvironmentValue], setting: str) -> dict[str, Any]:
-    """The value of each; every mistake is reported."""
+    """Return the parsed value of each variable. Every mistake is reported."""
     found: dict[str, Any] = {}
     sentences: list[str] = []
     for key, given in values.items():
@@ -240,7 +246,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 
 def _suffix(name: str) -> str:
-    """A name of the pipeline file as it stands in the name of a variable."""
+    """Return a name of the pipeline file in the form used in the name of a variable."""
     return name.upper().replace("-", "_")
 
 
@@ -255,7 +261,7 @@ def _needed(value: T | None, name: str, words: str) -> T:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentValue:
-    """What the environment says for one setting: the variable to name in a message, and its text or its mistake."""
+    """The environment's value for one setting: the variable to name in a message, and its text or its mistake."""
 
     variable: str
     text: str = field(default="", repr=False)
@@ -263,22 +269,22 @@ class EnvironmentValue:
 
 
 class EnvironmentSource(PydanticBaseSettingsSource):
-    """Settings from the environment; names are as written, in upper case."""
+    """A source of settings: the environment, with names as written, in upper case."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """What the environment says for `field_name`, or None; part of pydantic-settings' interface."""
+        """Return the environment's value for `field_name`, or None; part of pydantic-settings' interface."""
         if field_name in _NAMED:
             return _by_name(_NAMED[field_name]) or None, field_name, False
         return _given(PREFIX + field_name.upper(), secret=field_name in SECRETS), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Everything the environment says."""
+        """Return all settings of the environment."""
         values = {n: self.get_field_value(f, n)[0] for n, f in self.settings_cls.model_fields.items()}
         return {name: value for name, value in values.items() if value is not None}
 
 
 def _given(variable: str, *, secret: bool) -> EnvironmentValue | None:
-    """The text of `variable`, or for a secret of the file that `<variable>_FILE` names; None if not set."""
+    """Return the text of `variable`, or for a secret of the file that `<variable>_FILE` names; None if not set."""
     text = os.environ.get(variable)
     if secret and variable + _FILE in os.environ:
         if text is not None:
@@ -292,7 +298,10 @@ def _given(variable: str, *, secret: bool) -> EnvironmentValue | None:
 
 
 def _from_file(variable: str) -> EnvironmentValue:
-    """The text of a secret file without the line break at its end. The path is not repeated: it may be the secret."""
+    """Return the text of a secret file without the line break at its end.
+
+    The path is not repeated in a message, because it may be the secret itself.
+    """
     try:
         with Path(os.environ[variable]).open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
@@ -309,17 +318,17 @@ def _from_file(variable: str) -> EnvironmentValue:
 
 
 def _by_name(prefix: str) -> dict[str, EnvironmentValue]:
-    """What is set of the variables that begin so, by the rest of their names: `PRE_CDP` for `pre-cdp`."""
+    """Return the variables with this prefix, by the rest of their names: `PRE_CDP` for `pre-cdp`."""
     names = {n.removesuffix(_FILE) for n in os.environ if n.startswith(prefix)}
     found = {name: _given(name, secret=True) for name in sorted(names) if name != prefix}
     return {name.removeprefix(prefix): value for name, value in found.items() if value is not None}
 
 
-# -- what the environment lacks ------------------------------------------------------------------------------------
+# -- requirements of the pipeline file that the environment does not meet ----------------------------------------------
 
 
 def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
-    """One sentence for each thing that the pipeline file needs from the environment and that is not there."""
+    """Yield a sentence for each thing that the pipeline file needs and the environment lacks."""
     for controller in configuration.controllers.values():
         try:
             settings.jenkins_token(controller.name)
@@ -328,14 +337,14 @@ def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
         if controller.ca_bundle is not None and not controller.ca_bundle.is_file():
             yield f"controller `{controller.name}`: there is no file `{controller.ca_bundle}` (ca_bundle)"
     if configuration.github.report is ReportKind.CHECKS and settings.github_app_id is None:
-        yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
+        yield f"`github: report: checks` needs a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
     yield from missing_to_sign_in(configuration, settings)
     yield from _missing_for_webhooks(configuration, settings)
     yield from channels_without_address(configuration, settings)
 
 
 def channels_without_address(configuration: Configuration, settings: Settings) -> Iterator[str]:
-    """One sentence for each channel of the pipeline file that `INTERLOCK_NOTIFY_URLS` does not know."""
+    """Yield a sentence for each channel of the pipeline file that `INTERLOCK_NOTIFY_URLS` has no address for."""
     for channel in configuration.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)
@@ -354,19 +363,19 @@ def _missing_for_webhooks(configuration: Configuration, settings: Settings) -> I
 
 
 def missing_to_sign_in(configuration: Configuration, settings: Settings) -> Iterator[str]:
-    """One sentence for each thing that signing in takes and that is not there."""
+    """Yield a sentence for each missing setting that a sign-in needs."""
     ways = configuration.web.sign_in
     if ways.is_possible and not settings.session_secrets:
         name = f"{PREFIX}SESSION_SECRETS"
-        yield f"`web: sign_in` takes a secret for cookies: {name} (or {name}_FILE) is not set"
+        yield f"`web: sign_in` needs a secret for cookies: {name} (or {name}_FILE) is not set"
     if ways.github:
         for name, value in (("ID", settings.github_oauth_client_id), ("SECRET", settings.github_oauth_client_secret)):
             if value is None:
-                yield f"`web: sign_in: github` takes an OAuth app: {PREFIX}GITHUB_OAUTH_CLIENT_{name} is not set"
+                yield f"`web: sign_in: github` needs an OAuth app: {PREFIX}GITHUB_OAUTH_CLIENT_{name} is not set"
 
 
 def unknown_variables() -> Iterator[str]:
-    """One sentence for each INTERLOCK_ variable that nothing reads, perhaps misspelt."""
+    """Yield a sentence for each INTERLOCK_ variable that nothing reads, perhaps misspelt."""
     names = [name.upper() for name in Settings.model_fields if name not in _NAMED]
     names += [f"{name.upper()}_FILE" for name in sorted(SECRETS - set(_NAMED))]
     names += (*LAUNCH, *PERSONAL)

@@ -1,4 +1,4 @@
-"""All mistakes of the pipeline file: pydantic's errors in our words, empty or contradictory keys, broken references."""
+"""Finds all mistakes of the pipeline file: pydantic's errors, empty or contradictory keys, broken references."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Entries = list[tuple[Path, Entry]]
 
 
 def validate(root: YamlNode, *, draft: bool = False) -> tuple[PipelineFile | None, list[Found]]:
-    """The model if there is one, and the mistakes of every pass: path, whether at the key, what.
+    """Return the model, if the file is valid, and the mistakes of every pass: path, whether at the key, mistake.
 
-    In a draft, placeholders are none.
+    With `draft`, placeholders are no mistakes.
     """
     data = root.plain()
     model, found = read_section(PipelineFile, data)
@@ -41,7 +41,7 @@ def validate(root: YamlNode, *, draft: bool = False) -> tuple[PipelineFile | Non
 
 
 def _placeholder(path: Path, text: str) -> Mistake:
-    """An address of the example, where a real one belongs: what that is, as the description of the key says."""
+    """Return the mistake of a placeholder; the description of its key tells what is expected."""
     keys = v.fields_of(section_at(PipelineFile, path[:-1]))
     about = (keys[str(path[-1])].description if path and str(path[-1]) in keys else "") or "the real value"
     first = about.split(".")[0]
@@ -56,7 +56,7 @@ def _backoff(model: PipelineFile) -> Iterator[Found]:
 
 
 def _reading(model: PipelineFile) -> Iterator[Found]:
-    """A page that takes a sign-in, and no way to sign in."""
+    """Yield a mistake if reading requires a sign-in and no way to sign in is configured."""
     ways = model.web.sign_in
     if model.web.read is ReadPolicy.SIGNED_IN and not (ways.token or ways.github or ways.proxy is not None):
         mistake = Mistake("nobody can sign in", "a way to sign in (`sign_in`), or `public`")
@@ -76,12 +76,12 @@ def _environments(model: PipelineFile) -> Iterator[Found]:
                 yield ("pipelines", index, "stages", number, "production"), False, mistake
 
 
-# -- what the keys say about each other ------------------------------------------------------------------------------
-# These work on the file as it was read, not on the validated model, so that a mistake elsewhere hides none of them.
+# -- references between keys -------------------------------------------------------------------------------------------
+# These functions use the file's data and not the validated model, so that a mistake elsewhere does not hide theirs.
 
 
 def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
-    """Every broken reference and every name used twice, with its path; `line_of` gives the line of a path."""
+    """Yield every broken reference and every name used twice, with its path; `line_of` gives the line of a path."""
     root = data if isinstance(data, dict) else {}
     pipelines = _entries(root, "pipelines", ())
     controllers = root.get("controllers")
@@ -101,7 +101,7 @@ def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
 
 
 def _lane(path: Path, pipeline: Entry) -> BrokenReferences:
-    """The fast lane of a pipeline needs a stage that locks, and rejoins before or at the first of them."""
+    """Check that a fast lane has a stage that locks, and rejoins at or before the first of them."""
     stages = _entries(pipeline, "stages", path)
     names = [_text_of(stage, "name") for _, stage in stages]
     locking = [name for name, (_, stage) in zip(names, stages, strict=True) if _locks(stage)]
@@ -116,7 +116,7 @@ def _lane(path: Path, pipeline: Entry) -> BrokenReferences:
 
 
 def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
-    """`verify` beside a stage of that name would have both set one commit status."""
+    """Refuse a stage called `verify` beside the key `verify`, because both would set one commit status."""
     if "verify" not in pipeline:
         return
     for stage_path, stage in _entries(pipeline, "stages", path):
@@ -126,7 +126,7 @@ def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
 
 
 def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
-    """The stages and services that the notices of a pipeline name are its own."""
+    """Check that the notices of a pipeline name its own stages and services, and `authors` only where that is valid."""
     section = pipeline.get("notify")
     if not isinstance(section, dict):
         return
@@ -143,8 +143,8 @@ def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
                     what = f"there is no {kind.removesuffix('s')} {shown(name)} in this pipeline"
                     yield (*at, kind, index), Mistake(what, one_of(names), nearest(name, names))
     for key, what in (
-        ("reminder", "no commit is behind a lock of a person: it has no authors"),
-        ("weekly", "no commit is behind a week: it has no authors"),
+        ("reminder", "a lock of a person has no commit and so no authors"),
+        ("weekly", "a weekly report has no commit and so no authors"),
     ):
         about = section.get(key)
         if isinstance(about, dict) and isinstance(to := about.get("to"), list) and AUTHORS in to:
@@ -152,7 +152,7 @@ def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
 
 
 def _levels(model: PipelineFile) -> Iterator[Found]:
-    """Each level of an escalation comes later than the one before."""
+    """Check that each level of an escalation comes later than the one before."""
     for index, pipeline in enumerate(model.pipelines):
         for number, (earlier, later) in enumerate(pairwise(pipeline.notify.escalation), 1):
             if later.after <= earlier.after:
@@ -185,7 +185,7 @@ def _known_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
 
 
 def _told_of_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
-    """A webhook that is to be told of a pipeline which there is not."""
+    """Yield a mistake for each webhook that names an unknown pipeline."""
     for path, webhook in _entries(root, "webhooks", ()):
         given = webhook.get("pipelines")
         for index, name in enumerate(given if isinstance(given, list) else ()):
@@ -195,7 +195,7 @@ def _told_of_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
 
 
 def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Path, Mistake, Path]]:
-    """Whatever must occur once and does not: its path, the mistake, and the path of the first."""
+    """Yield everything that occurs twice and must not: its path, the mistake, and the path of the first."""
     own = "a name of its own"
     yield from _unique(_entries(root, "webhooks", ()), "name", "webhook", own, lambda e: _text_of(e, "name"))
     yield from _unique(pipelines, "name", "pipeline", own, lambda e: _text_of(e, "name"))
@@ -219,7 +219,7 @@ def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Pat
 def _unique(
     entries: Entries, at: str | None, kind: str, expected: str, key: Callable[[Entry], str]
 ) -> Iterator[tuple[Path, Mistake, Path]]:
-    """Each entry whose `key` an earlier one has; what has no key is another check's business."""
+    """Yield each entry whose `key` an earlier one has; entries with an empty key are left to another check."""
     first: dict[str, Path] = {}
     for path, entry in entries:
         name = key(entry)
@@ -236,19 +236,19 @@ def _address_key(controller: Entry) -> str:
 
 
 def _job_key(job: Entry) -> str:
-    """Jenkins finds items without regard to case (Jenkins: hudson.util.CaseInsensitiveComparator)."""
+    """Return a key without regard to case, as Jenkins finds items (Jenkins: hudson.util.CaseInsensitiveComparator)."""
     controller, name = _text_of(job, "controller"), _text_of(job, "name")
     return f"{controller}: {name.lower()}" if controller and name else ""
 
 
 def _branch_key(service: Entry) -> str:
-    """GitHub finds repositories without regard to case; git keeps branches apart by it."""
+    """Return a key of repository and branch: GitHub ignores case in repositories, git does not in branches."""
     repository, branch = _text_of(service, "repository"), service.get("branch", "main")
     return f"{repository.lower()} {branch}" if repository and isinstance(branch, str) else ""
 
 
 def _jobs(path: Path, pipeline: Entry) -> Entries:
-    """Every job of a pipeline that can be read, taken apart; the path is that of the job."""
+    """Return every readable job of a pipeline as a mapping, with the path of the job."""
     found: Entries = []
     for stage_path, stage in _entries(pipeline, "stages", path):
         fast = stage.get("fast")
@@ -261,13 +261,13 @@ def _jobs(path: Path, pipeline: Entry) -> Entries:
 
 
 def _readable(places: list[tuple[Path, Any]]) -> Entries:
-    """The jobs among these that can be read, taken apart."""
+    """Return the readable jobs among these as mappings."""
     jobs = ((path, raw if isinstance(raw, dict) else v.split_job(raw)) for path, raw in places)
     return [(path, job) for path, job in jobs if job is not None]
 
 
 def _entries(parent: Entry, key: str, path: Path) -> Entries:
-    """The mappings in the list under `key`, with their paths; anything else there is skipped."""
+    """Return the mappings in the list under `key`, with their paths; anything else there is skipped."""
     return _mappings(parent.get(key), (*path, key))
 
 

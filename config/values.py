@@ -1,6 +1,6 @@
-"""A section of a pipeline file, and the kinds of value in it: names, durations, addresses, Jenkins jobs.
+"""The base class of the file's sections, and the kinds of values in them: names, durations, addresses, Jenkins jobs.
 
-Each kind has a message of its own for what is wrong.
+Each kind has its own message for invalid values.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
 DURATION_OR_OFF = r"^(off|[1-9][0-9]{0,8}[smhd])$"
 SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-#: The path is written into every link as it is, so it has letters only that need no escaping anywhere.
+#: The path is part of every link as it is, so only characters that need no escaping anywhere are allowed.
 SITE = r"^https?://[^\s/?#@]+(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$"
-#: What the addresses of Interlock itself begin with. A path that begins so could not be told from them where a proxy
-#: takes it off.
+#: The first path segments of Interlock's own addresses. If `public_url` began with one of them, a proxy that strips the
+#: path could not tell the two apart.
 OWN_PATHS = frozenset(
     ["api", "docs", "find", "healthz", "metrics", "p", "readyz", "sign-in", "sign-out", "static", "webhooks"]
 )
@@ -40,38 +40,38 @@ JOB = r"^\s*[a-z0-9][a-z0-9-]{0,62}\s*:\s*\S.*$"
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION_WORDS = "a number and a unit (s, m, h or d), as in `90s`, `25m` or `3d`"
-# Jenkins: jenkins.model.Jenkins#checkGoodName, less `%`, which branch jobs have in their names (`a%2Fb`).
+# Jenkins: jenkins.model.Jenkins#checkGoodName, without `%`, which occurs in the names of branch jobs (`a%2Fb`).
 _UNSAFE_IN_JOB = set("?*\\!@#$^&|<>[]:;")
 # git-check-ref-format(1)
 _BAD_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock$")
 
 
 class FileSection(BaseModel):
-    """A mapping of the file: closed, and never changed once read."""
+    """A mapping of the file: no unknown keys, immutable."""
 
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
-        # A default is written in Python's terms (seconds), so it needs no validation.
+        # Defaults are in Python's terms (seconds), so they need no validation.
         validate_default=False,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
 
 
 def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a section by their keys in the file: some keys are words of Python."""
+    """Return the fields of a section by their keys in the file; keys that are words of Python have an alias."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def refuse(what: str, expected: str | None = None, meant: str | None = None) -> NoReturn:
-    """Report a mistake through pydantic, which then looks for others."""
+    """Report a mistake through pydantic, which then goes on to look for others."""
     context: dict[str, Any] = {"mistake": Mistake(what, expected, meant)}
     raise PydanticCustomError("mistake", "{mistake}", context)
 
 
 def text(value: object, expected: str) -> str:
-    """`value`, if it is text; numbers and truth values want quotes."""
+    """Return `value` if it is text; for numbers and truth values, refuse it and suggest quotes."""
     if isinstance(value, str):
         return value
     hint = "; put it in quotes" if isinstance(value, int) else ""
@@ -79,7 +79,7 @@ def text(value: object, expected: str) -> str:
 
 
 def duration(value: object) -> float:
-    """`90s`, `25m`, `2h`, `3d` in seconds. A number without a unit is refused."""
+    """Return a duration such as `90s`, `25m`, `2h` or `3d` in seconds. A number without a unit is refused."""
     if isinstance(value, int) and not isinstance(value, bool):
         refuse(f"{shown(value)} has no unit", _DURATION_WORDS, f"{value}s" if value > 0 else None)
     if not isinstance(value, str) or not re.fullmatch(DURATION, value):
@@ -88,23 +88,23 @@ def duration(value: object) -> float:
 
 
 def spacing(value: object) -> float:
-    """A duration, or `0s` for none."""
+    """Return a duration in seconds; `0s` means none."""
     return 0.0 if value == "0s" else duration(value)
 
 
 def duration_or_off(value: object) -> float | None:
-    """A duration, or `off` for never."""
+    """Return a duration in seconds, or None for `off`."""
     return None if value == "off" else duration(value)
 
 
 def written(seconds: float) -> str:
-    """A duration as the file has it, in the largest unit that fits: 120.0 is `2m`."""
+    """Return a duration in the file's notation, in the largest unit that fits: `2m` for 120.0."""
     unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0) if seconds else "s"
     return f"{int(seconds) // _SECONDS[unit]}{unit}"
 
 
 def between(least: str, most: str) -> AfterValidator:
-    """A bound on durations; both ends, as they are written in the file, are allowed."""
+    """Return a check of durations against two bounds in the file's notation, both allowed."""
 
     def check(value: float | None) -> float | None:
         if value is not None and not spacing(least) <= value <= duration(most):
@@ -128,7 +128,10 @@ def _matching(pattern: str, kind: str, words: str) -> BeforeValidator:
 
 
 def url(value: object) -> str:
-    """An http or https address without credentials, query or trailing slash. Messages do not repeat it."""
+    """Return an http or https address without a trailing slash.
+
+    Credentials and queries are refused. Messages do not repeat the address.
+    """
     words = "an address such as `https://ci.example.com/jenkins`"
     address = text(value, words)
     if "@" in address:
@@ -143,7 +146,7 @@ def url(value: object) -> str:
 
 
 def site(value: object) -> str:
-    """The address of Interlock itself: of a host, or of a path on one."""
+    """Return the address of Interlock itself: that of a host, or of a path on one."""
     address = url(value)
     if not re.fullmatch(SITE, address):
         words = "names of letters, digits, `.`, `_`, `~` and `-`, as in `https://ci.example.com/interlock`"
@@ -155,7 +158,7 @@ def site(value: object) -> str:
 
 
 def controller_name(value: str) -> str:
-    """A controller's name also names the variable of its token."""
+    """Return a controller's name; one that would clash with the variable of its token is refused."""
     if value.endswith("-file"):
         refuse(
             f"{shown(value)} ends with `-file`",
@@ -165,7 +168,7 @@ def controller_name(value: str) -> str:
 
 
 def branch(value: object) -> str:
-    """The short name of a git branch."""
+    """Return the short name of a git branch."""
     words = "the name of a branch, such as `main`"
     name = text(value, words)
     if name.startswith("refs/heads/"):
@@ -176,7 +179,7 @@ def branch(value: object) -> str:
 
 
 def split_job(value: object) -> dict[str, str] | None:
-    """`controller: full/job/name` taken apart; None for anything else."""
+    """Split `controller: full/job/name` into its two parts; None for anything else."""
     if not isinstance(value, str) or not re.fullmatch(JOB, value):
         return None
     controller, name = value.split(":", 1)
@@ -184,7 +187,7 @@ def split_job(value: object) -> dict[str, str] | None:
 
 
 def job_name(value: object) -> str:
-    """A Jenkins job's full name: names separated by `/`, without the `job/` of addresses."""
+    """Return a Jenkins job's full name: names separated by `/`, without the `job/` of addresses."""
     words = "the full name of the job, such as `shop/build`"
     name = text(value, words)
     parts = name.split("/")
@@ -200,7 +203,7 @@ def _good_job_part(part: str) -> bool:
 
 
 def whole(least: int, most: int) -> BeforeValidator:
-    """A whole number between two bounds, both allowed."""
+    """Return a parser of whole numbers between two bounds, both allowed."""
     words = f"a whole number from {least} to {most}"
 
     def check(value: object) -> int:
@@ -214,7 +217,7 @@ def whole(least: int, most: int) -> BeforeValidator:
 
 
 def capacity(value: object) -> int | None:
-    """A number of runs from 1 to 1000, or `unlimited` as None."""
+    """Return a number of runs from 1 to 1000, or None for `unlimited`."""
     if value == "unlimited":
         return None
     words = "a whole number from 1 to 1000, or `unlimited`"
@@ -224,18 +227,18 @@ def capacity(value: object) -> int | None:
 
 
 def switch(value: object) -> bool:
-    """`true` or `false`."""
+    """Return `true` or `false`; anything else is refused."""
     if not isinstance(value, bool):
         refuse(f"{shown(value)} does not belong here", "`true` or `false`")
     return value
 
 
 def commands(value: object) -> tuple[str, ...]:
-    """A list of commands; `all` and `none` for all and none of them."""
+    """Return the listed commands; `all` and `none` stand for all and none of them."""
     if value in ("all", "none"):
         return tuple(COMMANDS) if value == "all" else ()
     if not isinstance(value, list | tuple) or not value:
-        refuse(f"{shown(value)} is no list of commands", f"`all`, `none`, or a list of {one_of(COMMANDS)}")
+        refuse(f"{shown(value)} is not a list of commands", f"`all`, `none`, or a list of {one_of(COMMANDS)}")
     for each in value:
         if not isinstance(each, str) or each not in COMMANDS:
             refuse(f"there is no command {shown(each)}", one_of(COMMANDS), nearest(str(each), COMMANDS))
@@ -243,20 +246,23 @@ def commands(value: object) -> tuple[str, ...]:
 
 
 def integer(least: int, most: int) -> WithJsonSchema:
-    """What `whole` accepts, for editors."""
+    """Return the schema of the values that `whole` accepts, for editors."""
     return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
 
 
 def network(value: object) -> str:
-    """An address or a network, such as `10.0.0.0/8`. All of them would trust everybody."""
+    """Return an address or a network, such as `10.0.0.0/8`.
+
+    The network of all addresses is refused, because it would trust everybody.
+    """
     words = "an address or a network, such as `10.0.0.7` or `10.0.0.0/8`"
     written = text(value, words)
     try:
         found = ip_network(written)
     except ValueError:
-        refuse(f"{shown(written)} is no address", words)
+        refuse(f"{shown(written)} is not an address", words)
     if found.prefixlen == 0:
-        refuse(f"{shown(written)} is every address", "the addresses of the proxy alone")
+        refuse(f"{shown(written)} is the network of all addresses", "the addresses of the proxy alone")
     return written
 
 
@@ -346,8 +352,10 @@ Commands = Annotated[
 
 
 def as_written(node: Any) -> Any:
-    """A JSON Schema as pydantic makes it, in the file's own terms: defaults as the file has them (`10s`, not 10.0), and
-    nothing about null, which the file cannot have."""
+    """Return pydantic's JSON Schema in the file's own terms.
+
+    Defaults are in the file's notation (`10s`, not 10.0), and null, which the file cannot have, is left out.
+    """
     if isinstance(node, list):
         return [as_written(item) for item in node]
     if not isinstance(node, dict):
@@ -362,9 +370,9 @@ def as_written(node: Any) -> Any:
         made.pop("propertyNames", None)
     if "default" in made:
         made["default"] = _default(made)
-        if made["default"] is None or _has_section(made["default"]):  # a section says its own defaults
+        if made["default"] is None or _has_section(made["default"]):  # a section has its own defaults
             del made["default"]
-    for name, key in made.get("properties", {}).items():  # pydantic leaves out what the section repeats
+    for name, key in made.get("properties", {}).items():  # pydantic leaves out titles that the section repeats
         key.setdefault("title", name.replace("_", " ").capitalize())
     return made
 

@@ -1,6 +1,6 @@
-"""When the report of a week is due, by the clocks of a time zone, as epoch seconds.
+"""The times of the weekly reports, by the clocks of a time zone, as epoch seconds.
 
-Where the clocks change: an hour that is left out counts when the clocks go forward, one that comes twice counts the
+Where the clocks change, a skipped hour counts at the moment when the clocks go forward, and a repeated hour counts the
 first time.
 """
 
@@ -12,30 +12,30 @@ from zoneinfo import ZoneInfo
 
 from bot.core.model.notice_plan import WeeklyPlan
 
-#: For how long after its time a report is still sent, in seconds: where no beat or worker ran, or the store was away.
+#: How long after its time a report is still sent, in seconds, after an outage of beat, the workers or the store.
 LATEST = 3 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedReport:
-    """The report of a week, such as `2026-W48`, which is due at a moment."""
+    """The report of a week, such as `2026-W48`, and the time at which it is due."""
 
     week: str
     at: float
 
     def is_sent(self, now: float) -> bool:
-        """Whether it is not too late for it."""
+        """Return whether the report is due and not too late to send."""
         return self.at <= now < self.at + LATEST
 
 
 def last_report(plan: WeeklyPlan, now: float) -> PlannedReport:
-    """The last report that was due at a moment, or is due then."""
+    """Return the latest report that is due at or before a moment."""
     found = _report(plan, _monday(plan, now))
     return found if found.at <= now else _report(plan, _monday(plan, now) - timedelta(weeks=1))
 
 
 def next_report(plan: WeeklyPlan, now: float) -> PlannedReport:
-    """The first report that is due after a moment."""
+    """Return the first report that is due after a moment."""
     found = _report(plan, _monday(plan, now))
     return found if found.at > now else _report(plan, _monday(plan, now) + timedelta(weeks=1))
 
@@ -46,7 +46,10 @@ def _monday(plan: WeeklyPlan, now: float) -> date:
 
 
 def _report(plan: WeeklyPlan, monday: date) -> PlannedReport:
-    """The report that is due in the week of a Monday: of the week before, once that has ended by UTC, too."""
+    """Return the report due in the week of a Monday.
+
+    It is about the week before, and not due before that has ended by UTC.
+    """
     day = monday + timedelta(days=plan.day - 1)
     local = datetime.combine(day, time(plan.hour), ZoneInfo(plan.time_zone))
     ended = datetime.combine(monday, time(), UTC)

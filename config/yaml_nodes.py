@@ -1,7 +1,7 @@
-"""Reads YAML into data that remembers the line and column of each value; refuses what is ambiguous or hostile.
+"""Reads YAML into data with the line and column of each value; refuses ambiguous or hostile text.
 
 It builds on the events of PyYAML's C parser. ruamel.yaml keeps places as well, but only in Python and only after the
-whole text is loaded: the limits of depth and size could not be checked first.
+whole text is loaded, so the limits of depth and size could not be checked first.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, SequenceStar
 
 from config.errors import Mistake, Path, nearest, shown
 
-#: No pipeline file comes near these; a file beyond them is a mistake or an attack.
+#: The limits of a file. No pipeline file comes near them; a file beyond them is a mistake or an attack.
 MOST_DEPTH = 32
 MOST_VALUES = 100_000
 
-# The C parser where PyYAML has one: some six times faster, the same events.
+# The C parser, where PyYAML has it: some six times faster, with the same events.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # The YAML 1.2 core rules. YAML 1.1 (PyYAML's own) would read a service called `NO` as false.
@@ -40,20 +40,20 @@ class SourcePosition:
 
 @dataclass(slots=True)
 class YamlNode:
-    """One value of the file and where it starts."""
+    """One value of the file and its place."""
 
     mark: SourcePosition
     #: Text, whole number, truth value, None, list of nodes, or mapping of key to (place of the key, node).
     value: Any
-    #: How many values it holds, itself and each repetition through an alias included.
+    #: The number of values in it, including itself and each repetition through an alias.
     size: int = 1
-    #: How many levels it has, aliases followed.
+    #: The number of its levels, with aliases followed.
     depth: int = 1
-    #: Mappings merged with `<<`, to look a place up.
+    #: The mappings merged with `<<`, for looking up places.
     merged: list[YamlNode] = field(default_factory=list)
 
     def plain(self) -> Any:
-        """The value as dict, list and scalars; own keys win over merged ones."""
+        """Return the value as dict, list and scalars; own keys win over merged ones."""
         if isinstance(self.value, dict):
             data: dict[str, Any] = {}
             for base in reversed(self.merged):
@@ -64,7 +64,7 @@ class YamlNode:
         return self.value
 
     def mark_of(self, path: Path, *, key: bool = False) -> SourcePosition:
-        """Where the value at `path` stands (or its key); the deepest known place above it otherwise."""
+        """Return the place of the value at `path` (or of its key), or else of the deepest known value above it."""
         if not path:
             return self.mark
         found = self._child(path[0])
@@ -86,18 +86,18 @@ class YamlNode:
 
 
 class UnreadableFileError(Exception):
-    """The text is not YAML that can be read on from here."""
+    """Raised when reading cannot continue, because the text is not YAML or exceeds a limit."""
 
     def __init__(self, mark: SourcePosition, mistake: Mistake) -> None:
-        """Keep place and mistake."""
+        """Keep the place and the mistake."""
         self.mark, self.mistake = mark, mistake
         super().__init__(str(mistake))
 
 
 def compose(text: str) -> tuple[YamlNode, list[tuple[SourcePosition, Path, Mistake]]]:
-    """The root of the file, and mistakes that did not stop the reading (keys given twice, tags).
+    """Return the root of the file, and the mistakes that did not stop the reading (keys given twice, tags).
 
-    Raises UnreadableFileError at the first thing that does stop it.
+    Raises UnreadableFileError at the first mistake that stops it.
     """
     if (bad := yaml.reader.Reader.NON_PRINTABLE.search(text)) is not None:
         raise UnreadableFileError(_mark_at(text, bad.start()), Mistake("a character that YAML does not allow"))
@@ -111,7 +111,7 @@ def compose(text: str) -> tuple[YamlNode, list[tuple[SourcePosition, Path, Mista
 
 
 class _Composer:
-    """Turns the parser's events into nodes; the depth is bounded, so recursion is safe."""
+    """A composer of nodes from the parser's events. The depth is bounded, so recursion is safe."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
@@ -120,7 +120,7 @@ class _Composer:
         self.mistakes: list[tuple[SourcePosition, Path, Mistake]] = []
 
     def document(self) -> YamlNode:
-        """The only document of the stream."""
+        """Return the only document of the stream."""
         next(self._events)  # stream start
         if isinstance(next(self._events), yaml.StreamEndEvent):
             raise UnreadableFileError(
@@ -198,7 +198,7 @@ class _Composer:
         return _parent(mark, items, [node for _, node in items.values()] + merged, merged)
 
     def _bases(self, node: YamlNode, path: Path) -> list[YamlNode]:
-        """The mappings that a `<<` merges."""
+        """Return the mappings that a `<<` merges."""
         bases = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(base.value, dict) for base in bases):
             return bases
@@ -209,7 +209,7 @@ class _Composer:
 def _parent(
     mark: SourcePosition, value: Any, children: list[YamlNode], merged: list[YamlNode] | None = None
 ) -> YamlNode:
-    """The node that holds `children`, measured."""
+    """Return the node that holds `children`, with its size and depth."""
     size = 1 + sum(child.size for child in children)
     depth = 1 + max((child.depth for child in children), default=0)
     return YamlNode(mark, value, size, depth, merged or [])
@@ -221,7 +221,7 @@ def _bound_depth(mark: SourcePosition, depth: int) -> None:
 
 
 def _scalar(event: ScalarEvent) -> str | int | bool | None:
-    """The value of a scalar by the YAML 1.2 core rules, without fractions: nothing here is one."""
+    """Return the value of a scalar by the YAML 1.2 core rules; fractions stay text, because no key has one."""
     text = str(event.value)
     if event.style in ("'", '"', "|", ">"):
         return text
@@ -233,18 +233,18 @@ def _scalar(event: ScalarEvent) -> str | int | bool | None:
 
 
 def _mark(mark: Any) -> SourcePosition:
-    """PyYAML's mark (from 0) as ours (from 1)."""
+    """Convert PyYAML's mark (from 0) to ours (from 1)."""
     return SourcePosition(mark.line + 1, mark.column + 1) if mark is not None else SourcePosition()
 
 
 def _mark_at(text: str, position: int) -> SourcePosition:
-    """The place of a character."""
+    """Return the place of a character."""
     before = text[:position]
     return SourcePosition(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
-    """The parser's complaint, with the usual cause where there is one."""
+    """Return the parser's error as a mistake, with the usual cause if there is one."""
     problem = str(error.problem or error.context or "the text is not YAML")
     if "mapping values are not allowed" in problem:
         return Mistake(

@@ -49,7 +49,7 @@ def test_commands_are_all_none_or_a_list(tmp_path: Path, written: str, meant: tu
 VERBS = "one of " + ", ".join(f"`{name}`" for name in COMMANDS)
 NAME = "the name of a token or of a person, or `github:` and a login, as in `github:kim`"
 MISTAKES = [
-    ("    roles: {}\n", "14:12: key `admin` is missing; expected who may change whether the pipeline observes, and take out dead letters and parked deliveries (at pipelines.0.roles)"),
+    ("    roles: {}\n", "14:12: key `admin` is missing; expected the people who may change whether the pipeline observes, and retry or drop dead letters and parked deliveries (at pipelines.0.roles)"),
     ("    roles: {admin: []}\n", "14:20: `admin` has no entries; expected at least one (at pipelines.0.roles.admin)"),
     ("    roles: {admin: [{name: alex}], owner: []}\n", "14:36: unknown key `owner`; expected one of `viewer`, `developer`, `operator`, `admin` (at pipelines.0.roles.owner)"),
     ("    roles: {admin: [alex]}\n", "14:21: `alex` does not belong here; expected a mapping (`key: value` lines) (at pipelines.0.roles.admin.0)"),
@@ -60,8 +60,8 @@ MISTAKES = [
     ("    roles: {admin: [{permission: wirte}]}\n", "14:34: `wirte` is not known here; expected one of `write`, `maintain`, `admin`; did you mean `write`? (at pipelines.0.roles.admin.0.permission)"),
     ("    roles: {admin: [{permission: read}]}\n", "14:34: `read` is not known here; expected one of `write`, `maintain`, `admin` (at pipelines.0.roles.admin.0.permission)"),
     ("    commands: [retyr]\n", f"14:15: there is no command `retyr`; expected {VERBS}; did you mean `retry`? (at pipelines.0.commands)"),
-    ("    commands: off\n", f"14:15: `off` is no list of commands; expected `all`, `none`, or a list of {VERBS} (at pipelines.0.commands)"),
-    ("    commands: []\n", f"14:15: a list is no list of commands; expected `all`, `none`, or a list of {VERBS} (at pipelines.0.commands)"),
+    ("    commands: off\n", f"14:15: `off` is not a list of commands; expected `all`, `none`, or a list of {VERBS} (at pipelines.0.commands)"),
+    ("    commands: []\n", f"14:15: a list is not a list of commands; expected `all`, `none`, or a list of {VERBS} (at pipelines.0.commands)"),
 ]  # fmt: skip
 
 

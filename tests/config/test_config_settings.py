@@ -162,7 +162,7 @@ MISTAKES = [
     ({"NOTIFY_URLS": "chat=mailtos://user:password@example.com"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
     ({"NOTIFY_URLS": "chat=https://hooks.slack.com/services/T000/B000/XXXX"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
     ({"NOTIFY_URLS": "chat=slack://..."}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
-    ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "INTERLOCK_TRUSTED_PROXIES has an entry, `10.0.0.1/8`, that is no address; expected addresses or networks such as `10.0.0.7` or `10.0.0.0/8`"),
+    ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "INTERLOCK_TRUSTED_PROXIES has an entry, `10.0.0.1/8`, that is not an address; expected addresses or networks such as `10.0.0.7` or `10.0.0.0/8`"),
     ({"API_TOKENS": f"alice:{HUSH},{HUSH}"}, "INTERLOCK_API_TOKENS has an entry, number 2, that is not `who:token`"),
     ({"API_TOKENS": "alice:"}, "INTERLOCK_API_TOKENS has an entry, number 1, that is not `who:token`"),
     ({"API_TOKENS": f"alice:{HUSH},alice:x"}, "INTERLOCK_API_TOKENS names `alice` twice"),
@@ -171,7 +171,7 @@ MISTAKES = [
     ({"NOTIFY_URLS": f"chat={HUSH}"}, "INTERLOCK_NOTIFY_URLS holds no address for `chat`; expected one such as `slack://...`"),
     ({"REDIS_URL": f"localhost:{HUSH}"}, "INTERLOCK_REDIS_URL is not the address of a Redis; expected one such as `redis://localhost:6379/0`, `unix:///run/redis.sock`, `redis+sentinel://host1:26379,host2:26379/mymaster` or `redis+cluster://host1:6379,host2:6379`"),
     ({"BROKER_URL": f"redis://:{HUSH}@host?{HUSH}=1"}, "INTERLOCK_BROKER_URL has the option `…`, which `redis://` has not; expected one of `db`"),
-    ({"REDIS_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is not set, but INTERLOCK_REDIS_URL is a Redis Cluster, which Celery cannot use; expected the address of RabbitMQ (`amqp://`), or of a Redis that is no cluster"),
+    ({"REDIS_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is not set, but INTERLOCK_REDIS_URL is a Redis Cluster, which Celery cannot use; expected the address of RabbitMQ (`amqp://`), or of a Redis that is not a cluster"),
     ({"BROKER_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is a Redis Cluster, which Celery cannot use; expected RabbitMQ (`amqp://`), or a Redis that is no cluster"),
     ({"BROKER_URL": "amqps://host?ssl_ca_certs=/no/such"}, "INTERLOCK_BROKER_URL names a file in `ssl_ca_certs` that is not there"),
     ({"REDIS_URL": "rediss://host?ssl_ca_certs=/no/such"}, "INTERLOCK_REDIS_URL names a file in `ssl_ca_certs` that is not there"),
@@ -255,7 +255,7 @@ def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch,
     example = load(write_example(tmp_path / "interlock.yaml"))
     configuration = replace(example, github=GitHubSettings(report=ReportKind.CHECKS))
     (said,) = settings.missing(configuration, found)
-    assert said.startswith("`github: report: checks` takes a GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
+    assert said.startswith("`github: report: checks` needs a GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
 
 
 def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:

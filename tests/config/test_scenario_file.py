@@ -110,7 +110,7 @@ def test_a_mistake_in_the_pipeline_file_names_that_file(tmp_path: Path) -> None:
         ("6m", "6", "4:18: `6` has no unit; expected a number and a unit (s, m, h or d)"),
         ("{takes: 6m}", "{takes: 6m, fails: 5}", "4:29: `5` is not a percentage; expected a number from 0% to 100%"),
         ("{takes: 6m}", "{takes: 6m, flakes: 101%}", "4:30: `101%` is not a percentage"),
-        ("{takes: 6m}", "{spread: 5%}", "4:10: key `takes` is missing; expected how long a build takes"),
+        ("{takes: 6m}", "{spread: 5%}", "4:10: key `takes` is missing; expected the median duration of a build"),
         ("acceptance", "acceptanse", "5:3: there is no stage `acceptanse`; expected one of `build`, `acceptance`"),
         ("  production: {takes: 5m}\n", "", "3:1: stage `production` is missing; expected an entry for each stage"),
         ("{takes: 5m}", "{takes: 5m, fast: {takes: 1m}}", "7:27: stage `production` has no job of the fast lane"),
@@ -123,7 +123,7 @@ def test_a_mistake_in_the_pipeline_file_names_that_file(tmp_path: Path) -> None:
         ("2.5", "2.5\n  hours: [{from: 09:00, until: 25:00}]", "3:32: `25:00` is not a time of day; expected hours"),
         ("2.5", "2.5\n  hours: [{from: 09:00, until: 08:00}]", "3:11: these hours end before they begin, or overlap"),
         ("2.5", "2.5\n  while_locked: hold", "3:17: `hold` is not known here; expected one of `hold-back`, `merge`"),
-        ("people:\n  fix: 45m\n", "", "1:1: key `people` is missing; expected how fast people are"),
+        ("people:\n  fix: 45m\n", "", "1:1: key `people` is missing; expected the reactions of people to failures"),
     ],
 )
 def test_each_mistake_says_what_and_where_and_what_would_be_right(

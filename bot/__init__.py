@@ -1,1 +1,1 @@
-"""Interlock: carries merges through a shared pipeline, locks what broke, lets the fix overtake."""
+"""Interlock: takes merges through a shared pipeline, locks a broken stage and lets the fix pass first."""

@@ -1,4 +1,7 @@
-"""`interlock doctor`: one finding about Jenkins or GitHub: what was looked at, what was found, and how to mend it."""
+"""The form of one finding of `interlock doctor`: its subject, its verdict, the problem and its remedy.
+
+The checks themselves are in `bot.github` and `bot.jenkins`.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     GOOD = "good"
-    UNSURE = "unsure"  # works, or may work, but somebody should look
+    UNSURE = "unsure"  # works, or may work, but a person should check
     BAD = "bad"  # runs will not get through
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """About a system (`controller cdp`, `GitHub`), or about one subject there (`job shop/build`, `repository shop/s1`).
+    """A finding about a system (`controller cdp`, `GitHub`) or about one subject there (`job shop/build`).
 
-    `stage`: the one that a job is. `found` and `mend` name no subject: many may have the same, and are printed
-    together. An empty `found` says that everything is as it should be.
+    Another subject is `repository shop/s1`. `stage`: the stage of the job, if the subject is a job. `found` and `mend`
+    do not name the subject, because equal findings about several subjects are printed together. An empty `found` means
+    that no problem was found.
     """
 
     verdict: Verdict
@@ -31,13 +35,13 @@ class DoctorFinding:
 
     @property
     def what(self) -> str:
-        """What it is about, in words."""
+        """Return the subject and its system in words."""
         return self.system if self.subject is None else f"{self.subject} on {self.system.removeprefix('controller ')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Makes findings about one system, or about one subject there."""
+    """A factory of findings about one system, or about one subject there."""
 
     system: str
     subject: str | None = None
@@ -45,27 +49,27 @@ class Subject:
 
     @classmethod
     def controller(cls, name: str) -> Subject:
-        """About a Jenkins controller."""
+        """Return a subject for a Jenkins controller."""
         return cls(f"controller {name}")
 
     @classmethod
     def job(cls, controller: str, name: str, stage: str) -> Subject:
-        """About a job on one."""
+        """Return a subject for a job on a controller."""
         return cls(f"controller {controller}", f"job {name}", stage)
 
     @classmethod
     def github(cls, subject: str | None = None) -> Subject:
-        """About GitHub, or about one subject there (`repository shop/s1`, `token`, `webhook of shop/s1`)."""
+        """Return a subject for GitHub, or for one thing there (`repository shop/s1`, `token`, `webhook of shop/s1`)."""
         return cls("GitHub", subject)
 
     def good(self, found: str = "") -> DoctorFinding:
-        """All is well with it."""
+        """Return a finding without a problem."""
         return DoctorFinding(Verdict.GOOD, self.system, self.subject, self.stage, found)
 
     def unsure(self, found: str, mend: str = "") -> DoctorFinding:
-        """Somebody should look at it."""
+        """Return a finding that a person should check."""
         return DoctorFinding(Verdict.UNSURE, self.system, self.subject, self.stage, found, mend)
 
     def bad(self, found: str, mend: str) -> DoctorFinding:
-        """It must be mended."""
+        """Return a finding that must be mended."""
         return DoctorFinding(Verdict.BAD, self.system, self.subject, self.stage, found, mend)

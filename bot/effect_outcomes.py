@@ -1,4 +1,4 @@
-"""What can become of an effect: done (perhaps with an event), to be retried, failed for good, or no longer ours."""
+"""The outcomes of an effect: done (perhaps with an event), to be retried, failed for good, or the claim lost."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 
 from bot.core.model.events import Event
 
-#: What `RetryPolicy.give_up` calls outbound webhooks; they are told facts, and no effects.
+#: The key of outbound webhooks in `RetryPolicy.give_up`. Webhooks are sent facts, so they are no effect family.
 WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The effect is done; `event` is what the board must learn."""
+    """The outcome of an effect that is done; `event`, if any, is put in the inbox for the board."""
 
     event: Event | None = None
 
 
 class RetryLater(Exception):
-    """The effect failed and may work later. `after`: seconds to wait; None: longer with each attempt.
+    """Raised when an effect failed but may succeed later.
 
-    `certain` says that the request did nothing; else it may have arrived, and must be looked for. `over`: it was
-    answered, or its connection was closed, so that it cannot arrive later. `event`: what the board should know of it.
+    `after`: seconds to wait; None: a wait that grows with each attempt. `certain`: the request certainly had no effect;
+    otherwise it may have arrived, and the worker must look for its result. `over`: the request was answered, or its
+    connection was closed, so it cannot arrive later. `event`: an event for the board about the failure.
     """
 
     def __init__(
@@ -43,44 +44,45 @@ class RetryLater(Exception):
 
 
 class Postponed(RetryLater):
-    """It is too early: nothing was sent. It counts as no attempt, however long it takes."""
+    """Raised when it is too early and nothing was sent. This counts as no attempt, however long it takes."""
 
     def __init__(self, why: str, *, after: float) -> None:
         super().__init__(why, after=after, certain=True)
 
 
 class RateLimited(Postponed):
-    """A rate limit asks to wait first."""
+    """Raised when a rate limit requires a wait first."""
 
 
 class ClaimLost(Exception):
-    """Our claim has ended: another worker has the effect, or it is done or replaced."""
+    """Raised when our claim has ended: another worker has the effect, or it is done or replaced."""
 
 
 class PermanentFailure(Exception):
-    """Trying again will not help: a person must look at it."""
+    """Raised when a retry will not help and a person must look at the effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long an effect that failed waits for its next try, and when it is given up; in seconds."""
+    """The waits between tries of a failed effect, and the times after which it is given up; in seconds."""
 
-    #: The longest pause before the second try; it doubles with each further one, up to `longest`.
+    #: The longest pause before the second try. The pause doubles with each further try, up to `longest`.
     first: float = 0.5
     longest: float = 60.0
-    #: The longest pause that an answer may ask for: a mistaken header puts nothing off for ever.
+    #: The longest pause that an answer may ask for, so that a wrong header cannot put an effect off for ever.
     longest_asked: float = 86_400.0
-    #: For how long an effect that cannot be done now is tried, from its first failure on, until it is given up into the
-    #: dead letters, by family; and what is told to an outbound webhook (`WEBHOOKS`). By time and not by count, so that
-    #: an outage loses nothing however often we ask.
+    #: By family, how long an effect is tried from its first failure on, before it becomes a dead letter; also for
+    #: outbound webhooks (`WEBHOOKS`). The limit is a time and not a number of tries, so that an outage loses nothing
+    #: however often we try.
     give_up: Mapping[str, float] = field(
         default_factory=lambda: {"github": 86_400.0, "people": 21_600.0, WEBHOOKS: 21_600.0}
     )
 
     def before_retry(self, tries: int, asked: float | None) -> float:
-        """What an answer asked for, or a time at random in the upper half of a limit that doubles with each try.
+        """Return the pause before the next try, in seconds: `asked`, or else a random one that grows with `tries`.
 
-        Jitter keeps many effects that failed together from coming back together.
+        It lies in the upper half of a limit that doubles with each try. The jitter keeps many effects that failed
+        together from being retried together.
         """
         if asked is not None:
             return min(asked, self.longest_asked)

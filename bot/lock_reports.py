@@ -1,7 +1,7 @@
-"""The reports of the locks of one pipeline: made of the log, and kept as long as the history of runs.
+"""The lock reports of one pipeline: made from the log, and kept as long as the history of runs.
 
-A worker stores the report of each lock that has opened (`keep`). Whoever asks before that, or while the lock stands,
-gets it made of the log at once.
+A worker stores the report of each lock that has opened (`keep`). For a lock that still stands, or whose report is not
+stored yet, `find` makes the report from the log at once.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from bot.runtime import PipelineContext, Runtime
 from bot.statistics.parts import LockAccount
 from bot.statistics.statistics import Statistics, cost_so_far
 
-#: How many facts one report is made of at most: a lock that stands for weeks must not cost minutes.
+#: The most facts that one report is made of, so that a lock that stood for weeks does not cost minutes.
 MOST = 50_000
 _REPORT: TypeAdapter[LockReport] = TypeAdapter(LockReport)
 
 
 def keep(context: PipelineContext, statistics: Statistics, kept: int) -> None:
-    """Store the report of each lock that has opened; those of the oldest locks go where there are more than `kept`."""
+    """Store the report of each lock that has opened, and delete the reports of the oldest locks beyond `kept`."""
     keys, redis = context.keys, context.redis
     for key, account in [(key, part) for key, part in statistics.of("account") if isinstance(part, LockAccount)]:
         made = report(key, _facts(context, key, account.since), account, MOST)
@@ -42,7 +42,7 @@ def keep(context: PipelineContext, statistics: Statistics, kept: int) -> None:
 
 
 def find(context: PipelineContext, key: str) -> LockReport | None:
-    """The report of a lock, of one that stands as well; None if nothing is known of it (any more)."""
+    """Return the report of a lock, open or standing; None if nothing (or nothing any more) is known of the lock."""
     stored = cast("bytes | None", context.redis.hget(context.keys.lock_reports, key))
     if stored is not None:
         return _REPORT.validate_json(stored)
@@ -51,14 +51,14 @@ def find(context: PipelineContext, key: str) -> LockReport | None:
 
 
 def last(context: PipelineContext, limit: int) -> list[LockReport]:
-    """The reports of the locks that opened last, the newest first."""
+    """Return the reports of the locks that opened last, newest first."""
     keys: Any = context.redis.zrevrange(context.keys.lock_reports_order, 0, limit - 1)
     rows = cast("list[bytes | None]", context.redis.hmget(context.keys.lock_reports, keys)) if keys else []
     return [_REPORT.validate_json(row) for row in rows if row is not None]
 
 
 def text(runtime: Runtime, context: PipelineContext, found: LockReport) -> str:
-    """The report as Markdown, with its links."""
+    """Return the report as Markdown, with its links."""
     with context.look() as replica:
         stage = context.pipeline_of(replica.board).stage(found.stage)
     log = runtime.log_of(stage.job if stage is not None else None, found.build)
@@ -66,12 +66,12 @@ def text(runtime: Runtime, context: PipelineContext, found: LockReport) -> str:
 
 
 def address(runtime: Runtime, context: PipelineContext, key: str) -> str:
-    """The page of a report."""
+    """Return the address of the page of a report."""
     return f"{runtime.page_of(context.pipeline.name)}/locks/{key}"
 
 
 def _account(context: PipelineContext, key: str) -> LockAccount | None:
-    """What a lock came to, or has come to so far."""
+    """Return the account of a lock: the final one, or the one so far if the lock still stands."""
     statistics, now = context.statistics.current(), time.time()
     part = statistics.parts.get(f"account/{key}")
     if isinstance(part, LockAccount):
@@ -86,7 +86,7 @@ def _account(context: PipelineContext, key: str) -> LockAccount | None:
 
 
 def _facts(context: PipelineContext, key: str, since: float) -> Iterator[tuple[float, Fact]]:
-    """The facts from the beginning of a lock to its end."""
+    """Yield the facts, with their times, from the beginning of a lock to its end."""
     for recorded in islice(context.records.facts_from(since), MOST):
         yield recorded.at, recorded.fact
         if recorded.fact.kind is FactKind.STAGE_UNLOCKED and recorded.fact.lock == key:

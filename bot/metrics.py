@@ -1,8 +1,8 @@
-"""Metrics for Prometheus: what a process measures of itself, and what the store knows. Times in seconds.
+"""Metrics for Prometheus: those that a process measures itself, and those read from the store. Times are in seconds.
 
 The web processes of one gunicorn share a folder (`PROMETHEUS_MULTIPROC_DIR`, see `bot/web/gunicorn_conf.py`), so that
-whichever is asked answers for all of them. What the store knows is worked out when Prometheus asks, the same whichever
-process answers.
+each of them can answer for all. The metrics from the store are computed at each request of Prometheus and are the same
+in every process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bot.store.keys import FAMILIES
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema, Scripts
 
-#: The folder that the processes of one gunicorn share.
+#: The variable that names the folder shared by the processes of one gunicorn.
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -58,7 +58,7 @@ def timed_effect(pipeline: str, kind: str) -> Iterator[None]:
 
 
 def process_registry() -> CollectorRegistry:
-    """What this process measures; together with the others of its gunicorn if they share a folder."""
+    """Return the registry of this process, or of all processes of its gunicorn if they share a folder."""
     if not os.environ.get(FOLDER):
         return REGISTRY
     registry = CollectorRegistry()
@@ -67,7 +67,7 @@ def process_registry() -> CollectorRegistry:
 
 
 _STAGE = ("pipeline", "stage")
-#: Each metric: what it is, its labels, and whether it only grows.
+#: Each metric: its description, its labels, and whether it is a counter.
 METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "interlock_up": ("1 if the store answered, else 0: then the others are missing", (), False),
     "interlock_health": ("Interlock's own health: 0 ok, 1 degraded, 2 down", (), False),
@@ -100,12 +100,12 @@ METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
 }  # fmt: skip
 
 _HEALTH = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.DOWN: 2}
-#: Take one value of a metric: its name, its labels in order, the value.
+#: A function that takes one value of a metric: its name, its labels in order, the value.
 Put = Callable[..., None]
 
 
 class StoredMetrics(Collector):
-    """The metrics of `contexts`, from the store; those of what all pipelines share, if `shared`."""
+    """The metrics of `contexts`, read from the store; with `shared`, also the metrics of the whole installation."""
 
     def __init__(self, runtime: Runtime, contexts: Sequence[PipelineContext], *, shared: bool) -> None:
         self._runtime = runtime
@@ -114,7 +114,7 @@ class StoredMetrics(Collector):
         self._scripts = Scripts(runtime.redis)
 
     def collect(self) -> Iterator[Metric]:
-        """All of them; where the store cannot be reached, only that."""
+        """Yield all metrics; if the store cannot be reached, only `interlock_up` with the value 0."""
         found = {name: _family(name, *about) for name, about in METRICS.items()}
 
         def put(name: str, labels: tuple[str, ...], value: float) -> None:

@@ -1,4 +1,4 @@
-"""Reading what anybody may send: bytes into a JSON object, and fields out of it that may be anything at all."""
+"""Reads JSON that anybody may send: bytes into an object, and fields out of it that may have any type."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-#: How deep a payload may nest. GitHub's published examples stay below ten.
+#: The deepest nesting of a payload. GitHub's published examples have fewer than ten levels.
 DEEPEST = 64
-#: How many objects and lists it may hold: a push of 2,048 commits, the most that GitHub sends, has about 12,000. Each
+#: The most objects and lists in a payload. A push of 2,048 commits, the most that GitHub sends, has about 12,000. Each
 #: costs the parser some hundred bytes, whatever it holds.
 MOST_PARTS = 200_000
 
 
 class Unreadable(ValueError):
-    """The body is not a JSON object; the message says what is wrong with it."""
+    """Raised when a body is not a JSON object; the message says why."""
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body` (UTF-8). Raises Unreadable, also for what would upset the parser or us later."""
+    """Return the JSON object in `body` (UTF-8).
+
+    Raises Unreadable if there is none, and also for JSON that would upset the parser or could not be stored.
+    """
     parts = body.count(b"[") + body.count(b"{")
     if parts > MOST_PARTS:
         raise Unreadable(
@@ -39,12 +42,13 @@ def read_object(body: bytes) -> dict[str, Any]:
     return _without_surrogates(value) if _SURROGATE.search(body) else value
 
 
-#: Half a character, as JSON may write one (RFC 8259, section 8.2). No UTF-8 can, so it could not be stored.
+#: Half a surrogate pair, as JSON may write one (RFC 8259, section 8.2). UTF-8 cannot encode it, so it could not be
+#: stored.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _without_surrogates(value: Any) -> Any:
-    """The same with U+FFFD for each half of a character that stands alone; whole pairs are characters already."""
+    """Return the value with U+FFFD for each lone surrogate; pairs are decoded to characters already."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
@@ -62,8 +66,11 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _depth(body: bytes) -> int:
-    """An upper bound of the nesting, fast: brackets in strings count too, which real payloads never have so many of."""
-    # An opening bracket becomes a step of +1, a closing one of -1 (as a signed byte); the rest is dropped.
+    """Return an upper bound of the nesting.
+
+    This is fast, but counts brackets in strings too. Real payloads never have enough of them to matter.
+    """
+    # An opening bracket becomes a step of +1, a closing one of -1 (as a signed byte); all other bytes are dropped.
     steps = memoryview(body.translate(_STEPS, _NO_BRACKETS)).cast("b")
     return max(accumulate(steps))
 
@@ -73,29 +80,29 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 
 def text(value: Any, *path: str) -> str:
-    """The text at `path`, or an empty one if anything on the way is missing or of another kind."""
+    """Return the text at `path`, or an empty text if anything on the way is missing or has another type."""
     found = at(value, *path)
     return found if isinstance(found, str) else ""
 
 
 def line(raw: str, most: int) -> str:
-    """A text as one line of printable characters, at most so many: anybody may have written it."""
+    """Return a text of unknown origin as one line of at most `most` printable characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in raw[: 4 * most]).split())[:most].strip()
 
 
 def number(value: Any, *path: str) -> int | None:
-    """The whole number at `path`, or None."""
+    """Return the whole number at `path`, or None."""
     found = at(value, *path)
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 def flag(value: Any, *path: str) -> bool:
-    """Whether there is a `true` at `path`."""
+    """Return whether the value at `path` is `true`."""
     return at(value, *path) is True
 
 
 def moment(written: str) -> float | None:
-    """A time as GitHub writes it (ISO 8601, with a time zone), in seconds since the epoch; None if it is none."""
+    """Return an ISO 8601 time with a time zone (GitHub's format) in seconds since the epoch; None for other texts."""
     try:
         found = datetime.fromisoformat(written)
         return found.timestamp() if found.tzinfo is not None else None
@@ -104,17 +111,17 @@ def moment(written: str) -> float | None:
 
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
-#: In place of a commit where there is none: of a branch that was made or deleted (GitHub docs: `push`).
+#: Stands for a missing commit, when a branch was created or deleted (GitHub docs: `push`).
 _NO_COMMIT = "0" * 40
 
 
 def is_sha(value: str) -> bool:
-    """Whether this is the whole sha of a commit."""
+    """Return whether `value` is the full sha of a commit."""
     return _SHA.match(value) is not None and value != _NO_COMMIT
 
 
 def at(value: Any, *path: str) -> Any:
-    """What is at `path` in nested objects, or None."""
+    """Return the value at `path` in nested objects, or None."""
     for name in path:
         if not isinstance(value, dict):
             return None

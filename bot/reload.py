@@ -1,7 +1,8 @@
-"""Puts a pipeline file in force: what differs, what that does to live runs, what stands against it; all of it, or not.
+"""Reloads: compares a pipeline file with the configuration in force, and applies it whole or refuses it.
 
-One configuration is in force for all processes; it is stored (`bot.store.configuration`), and `bot.uptake` takes it
-up in each process. What only a start changes, the environment, is asked of those that run: `equipment`.
+The comparison includes the consequences for live runs and the reasons for a refusal. One configuration is in force for
+all processes; it is stored (`bot.store.configuration`), and `bot.uptake` applies it in each process. A reload cannot
+change the environment of running processes, so it checks that against `equipment`.
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ from bot.store.configuration import ConfigurationStore, ProcessConfiguration, St
 from config.configuration import Configuration
 from config.settings import Settings, missing
 
-#: A process that was heard so long ago, in seconds, has ended; beat speaks at the pace of its clock.
+#: The age of the last heartbeat, in seconds, after which a process counts as ended. Beat has a longer limit, because
+#: its heartbeats come at the pace of its clock.
 HEARD, HEARD_BEAT = 10.0, 75.0
 
 
 class ReloadOvertaken(Exception):
-    """Another configuration was put in force after the difference had been looked at: nothing was changed."""
+    """Raised when another configuration was put in force after the comparison. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadProposal:
-    """A configuration that may be put in force in place of the one `before`."""
+    """A configuration proposed to replace the one `before`."""
 
     configuration: Configuration
     before: StoredConfiguration | None
-    #: What differs; nothing is known of that if the one before cannot be read by this version.
+    #: The differences; empty if this version cannot read the configuration before.
     changes: tuple[ConfigurationChange, ...]
-    #: Whether a configuration that means the same is in force already.
+    #: Whether a configuration with the same meaning is in force already.
     is_in_force: bool = False
-    #: Why it cannot be put in force while Interlock runs.
+    #: The reasons why it cannot be put in force while Interlock runs.
     refusals: tuple[str, ...] = ()
-    #: By pipeline, what happens to its live runs at once.
+    #: By pipeline, the immediate consequences for its live runs.
     consequences: Mapping[str, Consequences] = field(default_factory=dict)
 
 
@@ -79,7 +81,7 @@ def apply(redis: Redis, proposal: ReloadProposal, by: str) -> Revision:
 
 
 def running(redis: Redis) -> dict[str, ProcessConfiguration]:
-    """What each process that runs uses, by its kind and name. Raises RedisError."""
+    """Return the configuration that each running process uses, by its kind and name. Raises RedisError."""
     noted, (seconds, _) = ConfigurationStore(redis).processes(), redis.time()
     heard = {
         f"{kind} {name}"
@@ -91,10 +93,10 @@ def running(redis: Redis) -> dict[str, ProcessConfiguration]:
 
 
 def behind(redis: Redis, configuration: Configuration, revision: Revision) -> Iterator[str]:
-    """Who does not use the configuration yet that was put in force: a sentence for each. Raises RedisError."""
+    """Yield a sentence for each process or pipeline that does not use the new configuration yet. Raises RedisError."""
     for process, uses in running(redis).items():
         if uses.since < revision.since:
-            yield f"{process} goes on with the configuration before" + (f": {uses.problem}" if uses.problem else "")
+            yield f"{process} still uses the configuration before" + (f": {uses.problem}" if uses.problem else "")
     for pipeline in configuration.pipelines:
         with pipeline_context(redis, pipeline, configuration).look() as replica:
             if replica.board.header.revision.since < revision.since:
@@ -102,7 +104,7 @@ def behind(redis: Redis, configuration: Configuration, revision: Revision) -> It
 
 
 def _consequences(redis: Redis, configuration: Configuration) -> Iterator[tuple[str, Consequences]]:
-    """What follows at once in each pipeline that has begun."""
+    """Yield the immediate consequences in each pipeline that has begun."""
     now = time.time()
     for pipeline in configuration.pipelines:
         with pipeline_context(redis, pipeline, configuration).look() as replica:
@@ -121,7 +123,7 @@ def _events(
 
 
 def _left_alone(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
-    """The pipelines that would go with live runs or locks in them: nobody would look after these any more."""
+    """Yield a refusal for each removed pipeline that has live runs or locks: nothing would manage them any more."""
     for pipeline in old.pipelines:
         if new.pipeline(pipeline.name) is not None:
             continue
@@ -130,13 +132,13 @@ def _left_alone(redis: Redis, new: Configuration, old: Configuration) -> Iterato
             locks = len(replica.board.locks)
         if runs or locks:
             yield (
-                f"pipelines.{pipeline.name}: it has {runs} live runs and {locks} locks, which nobody would look after: "
-                "cancel or finish them, and unlock its stages, before it goes"
+                f"pipelines.{pipeline.name}: it still has {runs} live runs and {locks} locks: "
+                "cancel or finish the runs, and unlock its stages, before you remove it"
             )
 
 
 def _not_equipped(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
-    """What the new configuration needs of the environment, and running processes were started without."""
+    """Yield a refusal for each setting that the new configuration needs and that running processes lack."""
     lacking: defaultdict[str, list[str]] = defaultdict(list)
     for process, uses in running(redis).items():
         environment = _equipped(uses.has)
@@ -148,21 +150,21 @@ def _not_equipped(redis: Redis, new: Configuration, old: Configuration) -> Itera
         yield f"{sentence}; {', '.join(processes)} started without: set it there and restart them, then reload"
 
 
-# -- what an environment has, without its secrets ----------------------------------------------------------------------
+# -- the settings that an environment has, without its secrets ---------------------------------------------------------
 
-#: The settings that a configuration may need, by name, and those that it may need a part of.
+#: The settings that a configuration may need: those needed as a whole, and those of which it needs one entry.
 _WHOLE = ("github_app_id", "session_secrets", "github_oauth_client_id", "github_oauth_client_secret")
 _PARTS = ("jenkins_tokens", "notify_urls", "webhook_secrets")
 
 
 def equipment(settings: Settings) -> tuple[str, ...]:
-    """The names of what the environment has of all that a configuration may need: `jenkins_tokens CDP`."""
+    """Return the names of the given settings that a configuration may need, for example `jenkins_tokens CDP`."""
     whole = [name for name in _WHOLE if getattr(settings, name)]
     return (*whole, *(f"{name} {part}" for name in _PARTS for part in getattr(settings, name)))
 
 
 def _equipped(has: tuple[str, ...]) -> Settings:
-    """Settings that have what is named, whatever its values are."""
+    """Return settings in which the named entries are set, to placeholder values."""
     some = SecretStr("set")
     named = [(name, part) for name, _, part in (row.partition(" ") for row in has) if part]
     given: dict[str, Any] = {name: {part: some for each, part in named if each == name} for name in _PARTS}

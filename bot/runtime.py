@@ -1,4 +1,4 @@
-"""The composition root: what a process needs of settings, configuration, Redis and each pipeline, built in one place.
+"""The composition root: builds settings, configuration, Redis and pipeline contexts for a process, in one place.
 
 The web process and the workers build a `Runtime`; the commands, the doctor and the watch connect by `connect_store`.
 """
@@ -55,17 +55,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RedisLimits:
-    """How long one command to Redis may take, in seconds, and how often it is repeated."""
+    """The timeout of one command to Redis, in seconds, and the number of its retries."""
 
     timeout: float
     retries: int
 
 
-#: A worker goes on after a fail-over of Redis.
+#: Long enough for a worker to continue after a fail-over of Redis.
 WORKER_LIMITS = RedisLimits(10.0, 4)
-#: GitHub waits ten seconds for an answer: after two tries there is time left to answer 503.
+#: GitHub waits ten seconds for an answer; after two tries there is still time to answer 503.
 WEB_LIMITS = RedisLimits(3.0, 1)
-#: The watch looks again soon, and a person waits for the doctor: neither repeats a command.
+#: Without retries, because the watch looks again soon, and a person is waiting for the doctor.
 WATCH_LIMITS = RedisLimits(3.0, 0)
 
 
@@ -89,28 +89,28 @@ class PipelineContext:
     recording: Recording
     statistics: StatisticsStore
     webhooks: Webhooks
-    #: The freezes of the file, whose windows a worker works out.
+    #: The freezes of the pipeline file; a worker computes their windows.
     freezes: tuple[ConfiguredFreeze, ...] = ()
-    #: The configuration that all of this follows, as it is in force; None: it was not stored.
+    #: The configuration in force that this context was built from; None: it was not stored.
     stored: StoredConfiguration | None = None
-    #: What a turn passes to the rules.
+    #: Passed to the rules by each turn.
     decision_limits: DecisionLimits = LIMITS
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
-    #: Set by a turn that began a board: then GitHub and Jenkins are polled at once.
+    #: Set by a turn that began a board, so that GitHub and Jenkins are polled at once.
     began: threading.Event = field(default_factory=threading.Event)
-    #: Set by a turn that received a move of main from an unknown commit: then GitHub is asked where main is.
+    #: Set by a turn that received a move of main from an unknown commit, so that GitHub is asked for the head of main.
     main_unclear: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _replica: BoardReplica | None = None
 
     @contextmanager
     def look(self) -> Iterator[BoardReplica]:
-        """This process's copy of the board for readers, up to date; it stays as it is until the block ends.
+        """Yield this process's board replica for readers, up to date; it does not change until the block ends.
 
         One reader at a time. Raises RedisError if the store cannot be reached, OtherSchema if another version has
-        written it; the next look then loads everything.
+        written it; after an error the next call loads the whole board.
         """
         with self._reading:
             if self._replica is None:
@@ -124,9 +124,10 @@ class PipelineContext:
 
     @contextmanager
     def reported(self, key: str) -> Iterator[tuple[Board, Run, float] | None]:
-        """The board, a run, live or ended, and when that is true, in seconds since the epoch: now, or when it ended.
+        """Yield the board, a live or ended run, and the time of that state in seconds since the epoch.
 
-        None if neither the board nor the history knows the run any more. The board stays as it is until the block ends.
+        The time is now for a live run, and the time of its end for an ended one. Yields None if neither the board nor
+        the history has the run. The board does not change until the block ends.
         """
         with self.look() as replica:
             run = replica.board.runs.get(key)
@@ -137,24 +138,27 @@ class PipelineContext:
                 yield None if ended is None else (replica.board, ended.run, ended.at)
 
     def forecast(self, board: Board, run: Run, now: float) -> RunForecast:
-        """What is expected of a live run now."""
+        """Return the forecast of a live run at `now`."""
         return Forecast(board, self.statistics.current(), now).of(run)
 
     def expected(self, board: Board, run: Run, now: float) -> str:
-        """When a waiting run will probably enter its step, with the moment of saying so; empty for all others."""
+        """Return when a waiting run will probably enter its step, and as of when; empty for all other runs."""
         if run.key not in board.runs or run.status is not Status.WAITING:
             return ""
         return said_at(self.forecast(board, run, now), run, now)
 
     def configured(self, header: Header) -> Configured:
-        """What tells the board with this header of our configuration; of a mode only if the file has another."""
+        """Return the event that brings our configuration to the board with this header.
+
+        It has a mode only if the mode in the pipeline file has changed.
+        """
         mode = self.mode if header.configured_mode is not self.mode else None
         if self.stored is None:
             return Configured(self.pipeline, mode)
         return Configured(self.pipeline, mode, self.stored.revision, self.stored.by, self.stored.changes)
 
     def take_over(self, before: PipelineContext) -> None:
-        """Go on where the context of an earlier configuration is, whose turn may be under way."""
+        """Continue from the context of an earlier configuration, whose turn may still be in progress."""
         self.turn, self.asked, self.began, self.main_unclear = (
             before.turn,
             before.asked,
@@ -165,92 +169,95 @@ class PipelineContext:
         self.store.copy = before.store.copy
 
     def pipeline_of(self, board: Board) -> Pipeline:
-        """The pipeline as the board has it; before the workers have put one in force, that of our own file."""
+        """Return the pipeline of the board, or that of our own file while the board has none yet."""
         return board.pipeline if board.pipeline.stages else self.pipeline
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What the threads of one process share. Nothing here connects before it is used."""
+    """The objects that the threads of one process share. Nothing here connects before its first use."""
 
     settings: Settings
     configuration: Configuration
     redis: Redis
     pipelines: dict[str, PipelineContext]
-    #: Keeps how Jenkins, GitHub and the channels answered last.
+    #: Keeps the last answers of Jenkins, GitHub and the channels.
     contacts: Contacts
-    #: How long an effect that failed waits for its next try.
+    #: The waits between tries of a failed effect.
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
-    #: The configuration as it is in force; None: it was not stored.
+    #: The stored configuration in force; None: it was not stored.
     stored: StoredConfiguration | None = None
-    #: Why it is not what the process' own file says; empty: it is.
+    #: The reason why the configuration differs from the process' own file; empty: it does not differ.
     problem: str = ""
-    #: The runtime that this process uses in place of this one, if it does.
+    #: The runtime that has replaced this one in the process: a list of one, or empty.
     successor: list[Runtime] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def revision(self) -> Revision:
-        """Which configuration this is."""
+        """Return the revision of the configuration."""
         return self.stored.revision if self.stored is not None else UNSTORED
 
     def present(self, context: PipelineContext) -> tuple[Runtime, PipelineContext]:
-        """For whoever goes on for long with a pipeline: the runtime that the process uses by now, and its context."""
+        """Return the runtime that the process uses now, and its context of the same pipeline.
+
+        For long-running code that holds an older context.
+        """
         last = self
         while last.successor:
             last = last.successor[0]
         return last, last.pipelines.get(context.pipeline.name, context)
 
     def pipeline(self, name: str) -> PipelineContext:
-        """The context of one pipeline. Raises KeyError if it is not (or no longer) configured."""
+        """Return the context of one pipeline. Raises KeyError if the pipeline is not (or no longer) configured."""
         return self.pipelines[name]
 
     def page_of(self, pipeline: str, run: str = "") -> str:
-        """The address of our own page of a run, or of the whole pipeline."""
+        """Return the address of our page of a run, or of the whole pipeline."""
         return f"{self.configuration.web.public_url}/p/{pipeline}" + (f"/runs/{run}" if run else "")
 
     def log_of(self, job: Job | None, build: int | None) -> str:
-        """The address of a build's log in Jenkins; empty without a build, or if its controller is not configured."""
+        """Return the address of a build's log in Jenkins; empty without a build or without a configured controller."""
         controller = self.configuration.controllers.get(job.controller) if job is not None else None
         return controller.log_url(job.name, build) if controller and job and build is not None else ""
 
     @cached_property
     def observer(self) -> Observer:
-        """Judges the health of the installation."""
+        """Return the observer, which judges the health of the installation."""
         return Observer(self.redis, self.configuration)
 
     @cached_property
     def repositories(self) -> Repositories:
-        """The names and ids of repositories, as GitHub gave them."""
+        """Return the stored names and ids of GitHub repositories."""
         return Repositories(self.redis, self.configuration.github.limits.names_believed)
 
     def migrate(self) -> None:
-        """Bring what an older version stored to our schema. Raises NewerSchema if a newer version wrote it."""
+        """Migrate state stored by an older version to our schema. Raises NewerSchema if a newer version wrote it."""
         for name, context in self.pipelines.items():
             before = migrate(context.redis, context.keys)
             if before is not None:
                 log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
 
     def start_watch(self, kind: str, present: Callable[[], Runtime]) -> None:
-        """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is.
+        """Start the heartbeats of this process (`web` or `worker`) and the watch of the other ones.
 
-        `present`: the runtime that the process uses by then.
+        `present`: returns the runtime that the process uses at that time.
         """
-        from bot.health import watch  # notifications load slowly, and the commands and tests send none
+        from bot.health import watch  # notifications load slowly; commands and tests do not need them
 
         redis = connect_store(self.settings, WATCH_LIMITS)
         watch.start(kind, redis, self.settings, lambda: present().configuration)
 
 
-#: glibc's number of the limit (mallopt(3): M_ARENA_MAX), and how many pools the threads of a process share.
+#: glibc's number of the limit (mallopt(3): M_ARENA_MAX), and the number of pools that the threads of a process share.
 _ARENA_MAX, _POOLS = -8, 2
 
 
 def share_memory_pools() -> None:
-    """Let the threads of this process share two pools of memory, before there are many.
+    """Limit the threads of this process to two memory pools. Call this before there are many threads.
 
-    By default glibc makes one for each thread, up to eight for each core, and each keeps the most that a thread ever
-    needed: a worker with 24 threads grew by 12 MiB whenever another of them was the first to do a large piece of work.
-    Other C libraries have no such pools.
+    By default glibc makes one pool for each thread, up to eight for each core, and each keeps the most that a thread
+    ever needed: a worker with 24 threads grew by 12 MiB whenever another thread was the first to do a large piece of
+    work. Other C libraries have no such pools.
     """
     limit = getattr(ctypes.CDLL(None), "mallopt", None)
     if limit is not None:
@@ -264,7 +271,7 @@ def build(
     stored: StoredConfiguration | None = None,
     problem: str = "",
 ) -> Runtime:
-    """The runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
+    """Build the runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
     share_memory_pools()
     redis = connect_store(settings, limits)
     pipelines = {each.name: pipeline_context(redis, each, configuration, stored) for each in configuration.pipelines}
@@ -272,7 +279,7 @@ def build(
 
 
 def rebuild(before: Runtime, configuration: Configuration, stored: StoredConfiguration) -> Runtime:
-    """The runtime of the same process with another configuration: what is under way in a pipeline goes on."""
+    """Build the runtime of the same process with another configuration. Work in progress in a pipeline continues."""
     redis = before.redis
     pipelines = {each.name: pipeline_context(redis, each, configuration, stored) for each in configuration.pipelines}
     for name in pipelines.keys() & before.pipelines.keys():
@@ -281,7 +288,7 @@ def rebuild(before: Runtime, configuration: Configuration, stored: StoredConfigu
 
 
 def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
-    """A client for the Redis of the settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
+    """Return a client for the Redis of the settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
     if settings.redis_url is None:
         raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
     return connect(settings.redis_url.get_secret_value(), timeout=limits.timeout, retries=limits.retries)
@@ -290,7 +297,7 @@ def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
 def pipeline_context(
     redis: Redis, pipeline: Pipeline, configuration: Configuration, stored: StoredConfiguration | None = None
 ) -> PipelineContext:
-    """One pipeline of this process over `redis`; the configuration says how much is kept, and for how long."""
+    """Build the context of one pipeline over `redis`. The configuration sets how much is kept, and for how long."""
     keys, keep = Keys(pipeline.name), configuration.keep
     records = Records(redis, keys)
     return PipelineContext(
@@ -321,7 +328,10 @@ _making = threading.Lock()
 
 
 def runtime() -> Runtime:
-    """The runtime of this worker or beat as it is now. Raises ConfigurationError or SettingsError if all is wrong."""
+    """Return the current runtime of this worker or beat; build it on the first call.
+
+    Raises ConfigurationError or SettingsError if it cannot be built.
+    """
     with _making:
         if not _present:
             settings = environment.load()
@@ -331,7 +341,7 @@ def runtime() -> Runtime:
 
 
 def use(runtime: Runtime) -> None:
-    """From now on this worker or beat uses another runtime; an effect that is under way ends with the one before."""
+    """Replace the runtime of this worker or beat. An effect in progress finishes with the runtime before."""
     with _making:
         for before in _present:
             before.successor.append(runtime)
@@ -339,7 +349,10 @@ def use(runtime: Runtime) -> None:
 
 
 def start(settings: Settings, who: str, *, puts_in_force: bool) -> FirstConfiguration:
-    """The configuration that a process of these settings starts with. Raises ConfigurationError, SettingsError."""
+    """Return the configuration that a process with these settings starts with.
+
+    Raises ConfigurationError, SettingsError.
+    """
     redis = connect_store(settings, WATCH_LIMITS)
     try:
         return at_start(redis, settings.config, who, puts_in_force=puts_in_force)

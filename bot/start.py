@@ -1,7 +1,7 @@
-"""The configuration that a process starts with: the one in force, which its own file may become.
+"""Chooses the configuration that a process starts with: the one in force, or its own file, which it may put in force.
 
-A file that was in force before and was replaced does not come back because a process starts that still has it. A new
-one is put in force by the start of a worker or of beat; a web process is started anew too often and too quietly for
+A process that still has a file which was in force before and was replaced does not bring that file back by starting.
+Only the start of a worker or of beat puts a new file in force; a web process is restarted too often and too quietly for
 that (gunicorn does so by itself).
 """
 
@@ -19,16 +19,18 @@ from config import pipeline_file
 from config.configuration import Configuration
 from config.errors import ConfigurationError
 
-#: Why a process uses another configuration than its own file, by what that file is.
+#: The reasons why a process uses another configuration than its own file: the file was replaced, or it is new.
 REPLACED = "its pipeline file was in force before and was replaced"
 NEW = "its pipeline file is new and was not put in force"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstConfiguration:
-    """What a process starts with. `stored`: as it is in force; None if that is not known, then it is its own file.
+    """The configuration that a process starts with.
 
-    `problem`: why it is not what its file says, or may not be what is in force; empty: all is well.
+    `stored`: its stored form; None if the store did not answer or its configuration could not be read, and then the
+    process uses its own file. `problem`: why the process does not use its own file, or may not use the configuration in
+    force; empty: no problem.
     """
 
     configuration: Configuration
@@ -37,9 +39,10 @@ class FirstConfiguration:
 
 
 def at_start(redis: Redis, path: Path, who: str, *, puts_in_force: bool) -> FirstConfiguration:
-    """The configuration in force; the own file of `who` is put in force if none is, or if it is new and it may.
+    """Return the configuration to start with, and put the own file of `who` in force if that is due.
 
-    Raises ConfigurationError if its file has mistakes and no other configuration is in force.
+    The own file is put in force if no configuration is, or if the file is new and `puts_in_force` is set. Raises
+    ConfigurationError if the file has mistakes and no other configuration is in force.
     """
     store = ConfigurationStore(redis)
     try:
@@ -51,12 +54,12 @@ def at_start(redis: Redis, path: Path, who: str, *, puts_in_force: bool) -> Firs
             begins = _given(store, stored, own, mistakes, path, puts_in_force)
             if begins is not None:
                 return begins
-            assert own is not None  # noqa: S101  else there would be something to begin with
+            assert own is not None  # noqa: S101  otherwise `_given` would have returned one
             new = _stored(own, stored, path, who)
             revision = store.replace(stored.revision if stored is not None else None, new)
             if revision is not None:
                 return FirstConfiguration(own, replace(new, revision=revision))
-    except RedisError:  # it is asked as soon as it answers: `bot.uptake`
+    except RedisError:  # `bot.uptake` reads the store once it answers
         return FirstConfiguration(pipeline_file.load(path), None)
 
 
@@ -68,7 +71,7 @@ def _given(
     path: Path,
     puts_in_force: bool,
 ) -> FirstConfiguration | None:
-    """What there is to begin with; None: the process' own file, which must be put in force first."""
+    """Return the configuration to start with; None: put the process' own file in force first."""
     if stored is None:
         return None
     try:
@@ -77,7 +80,7 @@ def _given(
         if own is None:
             raise mistakes from error
         if puts_in_force and not store.was_replaced(own.digest):
-            return None  # another version wrote it, and this file is for ours
+            return None  # another version wrote it, and our file is written for ours
         return FirstConfiguration(own, None, f"it cannot read the configuration that is in force: {error}")
     if own is None:
         return FirstConfiguration(present, stored, f"its pipeline file has mistakes: {mistakes}")
@@ -95,7 +98,7 @@ def _stored(own: Configuration, before: StoredConfiguration | None, path: Path, 
 
 
 def in_force(stored: StoredConfiguration | None, path: Path) -> Configuration | None:
-    """The configuration in force, to compare another one with; None if there is none, or none that we can read."""
+    """Return the configuration in force, for a comparison; None if none is, or if we cannot read it."""
     try:
         return None if stored is None else pipeline_file.parse(stored.text, path)
     except ConfigurationError:
@@ -103,7 +106,7 @@ def in_force(stored: StoredConfiguration | None, path: Path) -> Configuration | 
 
 
 def _own_file(path: Path) -> tuple[Configuration | None, ConfigurationError]:
-    """The configuration that the file describes, or its mistakes."""
+    """Return the configuration of the file, or None with its mistakes."""
     try:
         return pipeline_file.load(path), ConfigurationError([])
     except ConfigurationError as error:

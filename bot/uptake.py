@@ -1,8 +1,8 @@
-"""Keeps a process at the configuration in force: takes up a new one, between requests and tasks, or says why not.
+"""Keeps a process at the configuration in force: applies a new one between requests and tasks, or records why not.
 
-Each process looks once a second. Whoever takes a configuration up tells the boards of it first, so what the process
-accepts under it stands behind that in each inbox. A board decides with one configuration at a time, the latest that it
-was told of (`bot.core.rules.configuration`).
+Each process checks once a second. Before a process uses a configuration, it puts the event for it in the inbox of each
+board, so deliveries that it accepts under that configuration come after the event. A board decides with one
+configuration at a time, the latest that it received (`bot.core.rules.configuration`).
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from config.errors import ConfigurationError, SettingsError
 
 log = structlog.get_logger()
 
-#: How often a process looks, and how often it notes what it uses, in seconds.
+#: The interval of the checks, and of storing the configuration in use, in seconds.
 LOOK, NOTE = 1.0, 10.0
-#: How much of a problem is noted, in characters.
+#: The longest problem text that is stored, in characters.
 LONGEST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRuntime:
-    """How a process is reached: the runtime that it uses now, and what has it use another one from now on."""
+    """Access to the runtime of a process: a function that returns it, and one that replaces it."""
 
     present: Callable[[], Runtime]
     use: Callable[[Runtime], None]
 
 
 def tell_boards(runtime: Runtime) -> list[str]:
-    """Tell each board that has another configuration, or an earlier one; returns the pipelines that need a turn."""
+    """Send our configuration to each board that has another or an earlier one; return the pipelines to give a turn."""
     return [name for name, context in runtime.pipelines.items() if _tell(runtime, name)]
 
 
@@ -60,10 +60,10 @@ def _tell(runtime: Runtime, name: str) -> bool:
 
 
 class ConfigurationUptake:
-    """The configuration of one process. `look` and `reload` may be called by several threads."""
+    """The uptake of one process. Several threads may call `look` and `reload`."""
 
     def __init__(self, kind: str, process: ProcessRuntime, redis: Redis) -> None:
-        """`kind`: web, worker or beat. `redis`: a client that repeats nothing, for the next look comes soon."""
+        """Take `kind` (web, worker or beat) and a Redis client without retries, because the next check comes soon."""
         self._process, self._runtime = f"{kind} {own_name()}", process
         self._redis, self._store = redis, ConfigurationStore(redis)
         self._problem = process.present().problem
@@ -72,7 +72,7 @@ class ConfigurationUptake:
         self._lock = threading.Lock()
 
     def look(self) -> None:
-        """Take up what is in force by now; put back what the store has lost. Raises RedisError."""
+        """Apply a new configuration in force, or store ours again if the store has lost it. Raises RedisError."""
         with self._lock:
             present = self._runtime.present()
             since, mine = self._store.since(), present.revision.since
@@ -83,7 +83,10 @@ class ConfigurationUptake:
             self._note()
 
     def reload(self) -> None:
-        """Put the process' own file in force (SIGHUP); if that cannot be, all stays as it is, and health says why."""
+        """Put the process' own file in force (SIGHUP).
+
+        If that fails, nothing changes, and health reports the reason.
+        """
         path = self._runtime.present().settings.config
         try:
             proposal = propose(self._redis, pipeline_file.load(path), path)
@@ -120,14 +123,17 @@ class ConfigurationUptake:
         log.info("configured", digest=new.revision.digest, since=new.revision.since, by=begins.stored.by)
 
     def _in_force(self, present: Runtime) -> FirstConfiguration:
-        """What is in force by now; if this process does not know of any yet, it starts with it."""
+        """Return the configuration in force now.
+
+        If this process has none from the store yet, choose one as at its start.
+        """
         stored = self._store.read() if present.revision.since else None
         if stored is None:
             return start(present.settings, self._process, puts_in_force=True)
         return FirstConfiguration(pipeline_file.parse(stored.text, present.settings.config), stored)
 
     def _put_back(self, present: Runtime) -> None:
-        """The store was emptied, or has lost the last moment: what this process uses is later, and stays in force."""
+        """Store our configuration again: the store was emptied or lost its last writes, so ours is the later one."""
         before = self._store.read()
         if present.stored is not None:
             self._store.replace(before.revision if before is not None else None, present.stored)
@@ -137,7 +143,7 @@ class ConfigurationUptake:
         self._problem = problem
 
     def _note(self) -> None:
-        """Note what this process uses, when that has changed and now and then."""
+        """Store the configuration that this process uses, when it has changed and every `NOTE` seconds."""
         present, now = self._runtime.present(), time.time()
         uses = (present.revision.since, self._problem)
         if self._noted is None or self._noted[:2] != uses or now - self._noted[2] > NOTE:
@@ -148,16 +154,16 @@ class ConfigurationUptake:
 
 
 def keep_up(kind: str, process: ProcessRuntime) -> ConfigurationUptake:
-    """Keep this process at the configuration in force until it ends."""
+    """Start the thread that keeps this process at the configuration in force."""
     found = ConfigurationUptake(kind, process, connect_store(process.present().settings, WATCH_LIMITS))
 
     def run() -> None:
         while True:
             try:
                 found.look()
-            except (RedisError, OtherSchema) as error:  # it goes on as it is, and looks again
+            except (RedisError, OtherSchema) as error:  # keep the configuration, and look again
                 log.debug("configuration-unseen", error=type(error).__name__)
-            except Exception:  # the thread must live: the next configuration may be one that it can use
+            except Exception:  # keep the thread alive: the next configuration may be usable
                 log.exception("configuration-unseen")
             time.sleep(LOOK)
 
@@ -169,5 +175,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, ReloadOvertaken):
         return "another configuration was put in force at the same moment"
     if isinstance(error, RedisError):
-        return f"the store does not answer ({type(error).__name__})"  # its text may hold the address
+        return f"the store does not answer ({type(error).__name__})"  # the error's text may hold the address
     return str(error)

@@ -1,1 +1,1 @@
-"""What is kept in Redis: inbox, board, facts, outbox, lease, history; every change of several is one script."""
+"""The state in Redis: inbox, board, facts, outbox, lease, history. A change of several keys is one script."""

@@ -1,4 +1,4 @@
-"""The address of a Redis, or of RabbitMQ: the one grammar that the settings check, and that clients are made from.
+"""Parse the address of a Redis or a RabbitMQ: one grammar for the check of the settings and for the clients.
 
     redis://[user:password@]host[:port][/db]
     unix://[user:password@]/path/of/the/socket[?db=1]
@@ -7,8 +7,8 @@
 
     amqp://[user:password@]host[:port],host[:port],...[/virtual-host]
 
-`rediss://`, `rediss+sentinel://`, `rediss+cluster://` and `amqps://` are the same over TLS. Imports nothing but the
-standard library, so that the settings can be checked without a client.
+`rediss://`, `rediss+sentinel://`, `rediss+cluster://` and `amqps://` are the same over TLS. This module connects to
+nothing and imports only the standard library, so that the settings can be checked without a client.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 RABBIT_SCHEMES = ("amqp", "amqps")
-#: Ports by default: of a Redis, of a sentinel, of RabbitMQ without and with TLS.
+#: Default ports of a Redis, of a sentinel, and of RabbitMQ without and with TLS.
 REDIS_PORT, SENTINEL_PORT, AMQP_PORT, AMQPS_PORT = 6379, 26379, 5672, 5671
 _VERIFY = ("required", "none")
-#: The options that name a file, and what redis-py and kombu call them as well (`redis.connection.SSLConnection`).
+#: The options that name a file. redis-py and kombu use the same names (`redis.connection.SSLConnection`).
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _TLS = (*_FILES, "ssl_cert_reqs", "ssl_check_hostname")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -31,64 +31,65 @@ _MASTER = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class AddressError(ValueError):
-    """A text is no such address. The message goes on after the name of the variable, and holds no secret."""
+    """A text that is not such an address. The message continues a sentence that begins with the name of the
+    variable, and contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Who we are there; the password is kept out of the printed form."""
+    """The credentials for a server; `repr` omits the password."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
     def options(self) -> dict[str, str]:
-        """As redis-py wants it."""
+        """Return the credentials as keyword arguments of redis-py."""
         given = {"username": self.username, "password": self.password}
         return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis is, taken apart: at one of `hosts` or at a `socket`.
+    """The parsed address of a Redis, which listens at one of `hosts` or at a `socket`.
 
-    With a `master`, the hosts are sentinels; with `cluster`, they are some servers of a cluster.
+    If `master` is set, the hosts are sentinels; if `cluster` is set, they are some of the servers of a cluster.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
     socket: str = ""
-    #: What the sentinels call the group of servers that one of them is the master of.
+    #: The name by which the sentinels know the master and its replicas.
     master: str = ""
     db: int = 0
     sign_in: SignIn = SignIn()
     sentinel_sign_in: SignIn = SignIn()
-    #: redis-py's options of TLS by name; None: no TLS.
+    #: redis-py's TLS options by name; None: no TLS.
     tls: dict[str, Any] | None = None
     cluster: bool = False
 
     @property
     def files(self) -> dict[str, str]:
-        """The files that TLS needs, by the option that names each."""
+        """The files that TLS needs, by option name."""
         return _files(self.tls)
 
 
 @dataclass(frozen=True, slots=True)
 class RabbitAddress:
-    """Where a RabbitMQ is, taken apart: the servers of one cluster, or the only one."""
+    """The parsed address of a RabbitMQ: the servers of one cluster, or a single server."""
 
     hosts: tuple[tuple[str, int], ...]
     virtual_host: str = "/"
     sign_in: SignIn = SignIn()
-    #: The options of TLS by redis-py's names; None: no TLS.
+    #: The TLS options by redis-py's names; None: no TLS.
     tls: dict[str, Any] | None = None
 
     @property
     def files(self) -> dict[str, str]:
-        """The files that TLS needs, by the option that names each."""
+        """The files that TLS needs, by option name."""
         return _files(self.tls)
 
 
 def parse_broker(text: str) -> Address | RabbitAddress:
-    """The address of Celery's broker that `text` stands for. Raises AddressError with a sentence."""
+    """Parse the address of Celery's broker. Raises AddressError, whose message says what is wrong."""
     if text.partition("://")[0] in RABBIT_SCHEMES:
         return _parse_rabbit(text)
     found = parse(text)
@@ -112,7 +113,7 @@ def _parse_rabbit(text: str) -> RabbitAddress:
 
 
 def parse(text: str) -> Address:
-    """The address of a Redis that `text` stands for. Raises AddressError with a sentence."""
+    """Parse the address of a Redis. Raises AddressError, whose message says what is wrong."""
     scheme, parts = _split(
         text,
         SCHEMES,
@@ -146,7 +147,7 @@ def parse(text: str) -> Address:
 
 
 def _split(text: str, schemes: tuple[str, ...], otherwise: str) -> tuple[str, SplitResult]:
-    """The scheme, and the parts. Raises AddressError: with `otherwise` if it has none of the schemes."""
+    """Split an address into its scheme and its parts. Raises AddressError, with `otherwise` for an unknown scheme."""
     if any(not character.isprintable() or character.isspace() for character in text):
         raise AddressError("holds a blank, a line break or another character that no address has")
     scheme, middle, rest = text.partition("://")
@@ -186,7 +187,8 @@ def _refuse_unknown(options: dict[str, str], valid: tuple[str, ...], scheme: str
 
 
 def _sign_in(netloc: str) -> tuple[SignIn, str]:
-    """Who signs in, and the hosts. Without a colon before the `@` it is a user's name, as redis-py has it."""
+    """Split off the credentials and return the hosts as text. Text before the `@` without a colon is a user name, as
+    in redis-py."""
     who, at, positions = netloc.rpartition("@")
     if not at:
         return SignIn(), positions
@@ -195,7 +197,7 @@ def _sign_in(netloc: str) -> tuple[SignIn, str]:
 
 
 def _master(path: list[str]) -> str:
-    """The name of the master, taken off the path."""
+    """Remove the name of the master from the path and return it."""
     if not path or not _MASTER.fullmatch(path[0]):
         raise AddressError(
             "does not say what the sentinels call the master; expected an address such as "

@@ -1,14 +1,14 @@
-"""A backup of everything that must last, of one moment per pipeline, while Interlock runs.
+"""Back up everything that must last, consistent per pipeline, while Interlock runs. Restoring is in `restore.py`.
 
-Redis copies the values of a pipeline in one step (`lua/snapshot.lua`): board, log, inbox and outbox fit together
-whatever is committed meanwhile. The copies are read page by page, so neither this process nor one answer of Redis ever
-holds a whole value, and then they go. Until then Redis needs that much memory once more.
+Redis copies the values of a pipeline in one step (`lua/snapshot.lua`), so board, log, inbox and outbox agree even if a
+turn is committed during the backup. The copies are read page by page, so that neither this process nor a single reply
+of Redis holds a whole value, and are then deleted. Until then Redis needs additional memory of the same size.
 
-The notes about single deliveries and attempts are many, expire, and are true at any time. So they are read as they are:
-those about deliveries before the copies are made (none may name a delivery that the copy of the inbox lacks), the
-others after (none may be missing of what the copies know).
+The notes about single deliveries and attempts are numerous and expire, and each is valid on its own. They are therefore
+read directly: those about deliveries before the copies are made (no note may name a delivery that the copied inbox
+lacks), the others afterwards (no note about anything in the copies may be missing).
 
-Values are stored as such, not in the form of one version of Redis (DUMP): a backup goes from Redis to Valkey and back.
+The backup stores plain values, not the DUMP format of one Redis version, so it can move from Redis to Valkey and back.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from bot.store.backup_file import BackupHead, BackupRow, write
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import SCHEMA, Scripts, refusal, stored_schema
 
-#: How all keys of the installation begin; Celery's queues begin otherwise (`config/broker.py`).
+#: The prefix of all keys of the installation; Celery's queues have another one (`config/broker.py`).
 PREFIX = "interlock"
-#: How many parts of a value are read at a time, and how many entries of a stream, each of which may be large.
+#: The number of elements of a value that are read at a time; fewer entries of a stream, because each may be large.
 PAGE, ENTRIES = 1_000, 100
-#: For how long a copy is kept if nobody deletes it, in milliseconds.
+#: The lifetime of a copy that is not deleted, in milliseconds.
 COPY_MS = 3_600_000
-#: How the keys begin that are written beside the state, behind the hash tag: by a backup, by a restoration.
+#: The prefixes, after the hash tag, of the temporary keys that a backup and a restoration write.
 COPIED, RESTORING = "backup:", "restoring:"
 
-#: What is told anew, found again by asking, or of no use to another process: it is in no backup. Whole names; or, with
-#: a colon or a star at the end, how they begin.
+#: Keys that a backup omits, because they are reported again, can be asked for again, or are useless to another process.
+#: An entry that ends with a colon is a prefix; any other is a whole name.
 PASSING = (
     *("lease", "wake-up", "wake-up:", "claimed:", "webhook-lease:", "restarted"),
-    *("changes", "heads"),  # copies of the board are loaded anew; GitHub is asked anew where main stands
-    # The recording is as large as all the rest; it has an export of its own.
+    *("changes", "heads"),  # board replicas are reloaded; GitHub is asked again for the heads
+    # The recording is as large as everything else together, and has its own export.
     *("recorded-turns", "recording", "recording-state", "recent-snapshots"),
-    *("contacts", "heartbeats", "alerts", "told", "write", "processes"),  # the health, as it was
-    "sent:",  # what a beat has sent in this round
-    *("hold", "primary", "strikes", "line", "wrote", "notices", "created", "points"),  # the limits of GitHub
+    *("contacts", "heartbeats", "alerts", "told", "write", "processes"),  # the health at the time of the backup
+    "sent:",  # messages that a beat has sent in this round
+    *("hold", "primary", "strikes", "line", "wrote", "notices", "created", "points"),  # GitHub's limits
     *(COPIED, RESTORING),
 )
-#: The notes about single deliveries, attempts and effects; they expire.
+#: Prefixes of the notes about single deliveries, attempts and effects. They expire.
 DELIVERED = "seen:"
 NOTES = (DELIVERED, "posted:", "answering:", "missing:", "given:", "wrote:")
-#: What a pipeline may have besides, whether there was any when the backup began or not.
+#: The other keys that a pipeline may have. Each is copied even if it did not exist when the backup began.
 _LASTING = (
     *("meta", "inbox", "board", "facts", "stories", "verified", "outbox", "tries", "delays", "failing", "dead-letters"),
     *("deliveries", "parked", "ended", "ended-order"),
@@ -58,30 +58,30 @@ _LASTING = (
     *(f"due:{family}" for family in FAMILIES),
 )
 
-#: What Redis calls the type of a key that is not there.
+#: The type that Redis reports for a key that does not exist.
 _GONE = "none"
 
 _KEY = re.compile(rf"{PREFIX}:\{{(?P<tag>[^}}]*)\}}:(?P<name>.*)", re.DOTALL)
 
 
 def split(key: str) -> tuple[str, str]:
-    """The hash tag of a key and its name behind that; two empty texts for a key that is not Interlock's."""
+    """Split a key into its hash tag and the name after it; return two empty strings if it is not a key of Interlock."""
     found = _KEY.fullmatch(key)
     return (found["tag"], found["name"]) if found else ("", "")
 
 
 def lasts(name: str) -> bool:
-    """Whether what is stored under this name belongs in a backup. A name that nobody knows does."""
+    """Return whether the value under this name belongs in a backup. An unknown name does."""
     return not any(name == each or (each.endswith(":") and name.startswith(each)) for each in PASSING)
 
 
 def is_note(name: str) -> bool:
-    """Whether it is a note about one delivery, attempt or effect."""
+    """Return whether this is the name of a note about one delivery, attempt or effect."""
     return name.startswith(NOTES)
 
 
 def names_by_tag(redis: Redis) -> dict[str, list[str]]:
-    """The names of everything of Interlock in the store, by hash tag: of a pipeline, or of what all share."""
+    """Return the names of all keys of Interlock in the store, by hash tag: one per pipeline, and the shared ones."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for key in redis.scan_iter(f"{PREFIX}:*", count=PAGE):
         tag, name = split(key.decode())
@@ -91,15 +91,15 @@ def names_by_tag(redis: Redis) -> dict[str, list[str]]:
 
 
 def is_pipeline(names: list[str]) -> bool:
-    """Whether these are the names of a pipeline."""
+    """Return whether these names, all under one hash tag, belong to a pipeline."""
     return "meta" in names
 
 
 def back_up(redis: Redis, path: Path) -> None:
     """Write a backup of the store to a new file.
 
-    Raises FileExistsError or OSError if it cannot be written, NewerSchema if a newer version wrote what is stored,
-    RedisError if the store cannot be reached or has no room for the copies; then there is no file.
+    Raises FileExistsError or OSError if it cannot be written, NewerSchema if a newer version wrote the state,
+    RedisError if the store cannot be reached or has no room for the copies; in each case no file is left behind.
     """
     by_tag = names_by_tag(redis)
     schemas: list[int] = []
@@ -114,7 +114,7 @@ def back_up(redis: Redis, path: Path) -> None:
 
 
 def _rows(redis: Redis, tag: str, names: list[str]) -> Iterator[BackupRow]:
-    """What lasts under one hash tag."""
+    """Yield the rows of everything under one hash tag that must last."""
     keys = [f"{PREFIX}:{{{tag}}}:{name}" for name in names if name.startswith(DELIVERED)]
     yield from _notes(redis, keys)
     known = {name for name in names if lasts(name) and not is_note(name)}
@@ -129,7 +129,7 @@ def _rows(redis: Redis, tag: str, names: list[str]) -> Iterator[BackupRow]:
 
 
 def _notes(redis: Redis, keys: list[str]) -> Iterator[BackupRow]:
-    """Notes as they are now; one that has expired meanwhile is left out."""
+    """Yield the rows of these notes as they are now, without those that have expired in the meantime."""
     for start in range(0, len(keys), PAGE):
         some = keys[start : start + PAGE]
         seconds, micros = redis.time()
@@ -151,18 +151,18 @@ def _notes(redis: Redis, keys: list[str]) -> Iterator[BackupRow]:
 
 
 def _literally(text: str) -> str:
-    """A text as a pattern of SCAN that matches nothing else."""
+    """Escape a text for use in a SCAN pattern."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", text)
 
 
 def _copied(redis: Redis, tag: str, names: list[str]) -> Iterator[BackupRow]:
-    """These values as they are at one moment."""
+    """Yield the rows of these values, all read from copies of the same moment; the copies are deleted afterwards."""
     own = [f"{PREFIX}:{{{tag}}}:{name}" for name in names]
     copies = [f"{PREFIX}:{{{tag}}}:{COPIED}{name}" for name in names]
     pairs = [key for pair in zip(own, copies, strict=True) for key in pair]
     try:
-        there = Scripts(redis).run("snapshot", pairs, [COPY_MS]) if names else []
-        for number in there:
+        copied = Scripts(redis).run("snapshot", pairs, [COPY_MS]) if names else []
+        for number in copied:
             yield from _value(redis, own[number - 1], copies[number - 1])
     finally:
         with redis.pipeline(transaction=False) as pipe:
@@ -172,7 +172,7 @@ def _copied(redis: Redis, tag: str, names: list[str]) -> Iterator[BackupRow]:
 
 
 def _value(redis: Redis, key: str, copy: str) -> Iterator[BackupRow]:
-    """The pages of one value, read from its copy."""
+    """Yield the pages of one value, read from its copy."""
     kind = cast("bytes", redis.type(copy)).decode()
     for page in _PAGES[kind](redis, copy):
         yield BackupRow(key, kind, 0, page)
@@ -191,7 +191,7 @@ def _set(redis: Redis, key: str) -> Iterator[list[Any]]:
 
 
 def _scanned(scan: Callable[[int], Any]) -> Iterator[list[Any]]:
-    """Pages of a SCAN: a part may come twice, and none is left out, for nobody changes a copy."""
+    """Yield the pages of a SCAN. An element may appear twice; none is missed, because a copy never changes."""
     cursor = -1
     while cursor != 0:
         cursor, found = scan(max(cursor, 0))

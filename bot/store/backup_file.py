@@ -1,11 +1,12 @@
-"""The file of a backup: JSON lines in gzip, a head before and the checksum of all lines after them.
+"""Write, read and check the file of a backup: JSON lines in gzip, with a head first and a checksum last.
 
     {"interlock-backup": 1, "schema": 5, "version": "0.1.0", "at": 1795000000.0}
     ["interlock:{shop}:meta", "hash", 0, ["version", "12", ...]]
     ...
     {"values": 30, "sha256": "..."}
 
-A value may take several lines, one after the other. What is not UTF-8 is an object with the bytes in Base64.
+A value may take several consecutive lines. Bytes that are not UTF-8 are an object with the bytes in Base64. This module
+does not access the store.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-#: The form of the file that this version writes, and the only one so far.
+#: The file format that this version writes, the only one so far.
 FORMAT = 1
 
 
 class BackupError(Exception):
-    """A file cannot be read as a backup, or must not be restored; the message says why."""
+    """A file that cannot be read as a backup, or must not be restored; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupHead:
-    """The first line: the largest schema of the pipelines, the version of Interlock, and when (epoch seconds)."""
+    """The first line: the highest schema of the pipelines, the version of Interlock, and the time (epoch seconds)."""
 
     schema: int
     version: str
@@ -43,9 +44,9 @@ class BackupHead:
 
 @dataclass(frozen=True, slots=True)
 class BackupRow:
-    """A value, or a page of it: the key, its type as Redis calls it, when it expires (epoch milliseconds; 0: never),
-    and what it consists of, as bytes: for a hash field and value in turn, for a sorted set member and score, for a
-    stream the id and (as a list) fields and values."""
+    """A value, or one page of it: the key, its Redis type, when it expires (epoch milliseconds; 0: never), and its
+    content as bytes. The content alternates field and value for a hash, member and score for a sorted set, and for a
+    stream the id and a list of fields and values."""
 
     key: str
     type: str
@@ -55,7 +56,7 @@ class BackupRow:
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup holds: its head, how many values, which pipelines (with the runs on the board of each)."""
+    """A summary of a backup: its head, the number of values, the live runs per pipeline, and the file size in bytes."""
 
     head: BackupHead
     values: int
@@ -64,7 +65,7 @@ class BackupReport:
 
 
 def write(path: Path, head: BackupHead, rows: Iterable[BackupRow]) -> None:
-    """Write a backup to a new file, see `new_file`; raises what that and `rows` raise."""
+    """Write a backup to a new file. Raises what `new_file` and `rows` raise."""
     with (
         new_file(path) as file,
         gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped,
@@ -75,9 +76,9 @@ def write(path: Path, head: BackupHead, rows: Iterable[BackupRow]) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A new file of its owner alone (mode 0600), to be written: whole, or not at all.
+    """Open a new file that only its owner may read (mode 0600), and create it under its name only when it is complete.
 
-    Raises FileExistsError if there is one, OSError if it cannot be written.
+    Raises FileExistsError if the name is taken, OSError if it cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -85,7 +86,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.link(beside, path)  # unlike a rename it replaces nothing
+        os.link(beside, path)  # unlike a rename, this never replaces a file
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
@@ -93,7 +94,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name in a folder outlives a power failure only if the folder is written as well."""
+    """Sync a folder to disk: without that, a new name in it may be lost in a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -139,15 +140,15 @@ def _as_bytes(part: Any) -> Any:
 
 
 def read_head(path: Path) -> BackupHead:
-    """The head of a backup; nothing else is checked. Raises BackupError, OSError."""
+    """Return the head of a backup and check nothing else. Raises BackupError, OSError."""
     with gzip.open(path, "rb") as zipped:
         return _head(path, _next_line(path, zipped))
 
 
 def read(path: Path) -> Iterator[BackupRow]:
-    """The rows of a backup, each as it was written. Raises BackupError if the file is damaged or incomplete.
+    """Yield the rows of a backup as they were written. Raises BackupError if the file is damaged or incomplete.
 
-    That is known only at the end: read it through (`check`) before anything is done with what it says.
+    Damage may show only at the end, so read the whole file (`check`) before you use its content.
     """
     digest, values, last = hashlib.sha256(), 0, ""
     with gzip.open(path, "rb") as zipped:
@@ -167,7 +168,7 @@ def read(path: Path) -> Iterator[BackupRow]:
 
 
 def check(path: Path) -> BackupReport:
-    """Read a whole backup, and say what it holds. Raises BackupError if it is damaged, OSError if it cannot be read."""
+    """Read a whole backup and summarize it. Raises BackupError if it is damaged, OSError if it cannot be read."""
     head, last, values = read_head(path), "", 0
     live: dict[str, int] = {}
     for row in read(path):
@@ -205,7 +206,7 @@ def _row(path: Path, found: Any) -> BackupRow:
 
 
 def _next_line(path: Path, zipped: gzip.GzipFile, *, at_end: bool = False) -> bytes:
-    """The next line; empty only where the file may end."""
+    """Return the next line. It is empty only at the end of the file, and only if `at_end` allows the end here."""
     try:
         line: bytes = zipped.readline()
     except gzip.BadGzipFile as error:

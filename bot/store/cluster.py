@@ -1,7 +1,7 @@
-"""A Redis Cluster as one client: used like redis-py's `Redis`, as far as Interlock uses that.
+"""A client of a Redis Cluster with the part of the interface of redis-py's `Redis` that Interlock uses.
 
-The keys of a pipeline share a hash tag (`bot.store.keys`), so one server has all of them, and every script, transaction
-and pipeline of ours stays on one server.
+The keys of a pipeline share a hash tag (`bot.store.keys`), so all of them are on one server, and each script,
+transaction and redis-py pipeline of ours addresses one server.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ from redis.retry import Retry
 
 T = TypeVar("T")
 
-#: How long a connection to one server is waited for, in seconds: another one is asked then where the slots are.
+#: The time-out of a connection to one server, in seconds. After it another server is asked where the slots are.
 CONNECT_TIMEOUT = 1.0
-#: What passes by itself, and may be repeated: every request of ours may (`bot.store.connection.connect`).
+#: Temporary errors, after which a command is repeated: all our commands may be (`bot.store.connection.connect`).
 PASSING = (RedisConnectionError, RedisTimeoutError, ClusterDownError, TryAgainError)
-#: What redis-py says while it finds no server that knows where the slots are, or several that do not agree; all else
-#: that it says by the same exception is a mistake of ours.
+#: Parts of the messages of redis-py while it finds no server that knows the slots, or servers that do not agree. Any
+#: other message of the same exception points to a mistake of ours.
 _AWAY = ("cannot be connected", "could not agree", "not covered")
 
 
 class ClusterClient:
-    """What `connect` returns for a cluster. It connects at the first command, as `Redis` does: redis-py's own client
-    of a cluster connects when it is made, so a process could not start while the cluster is away.
+    """The client that `connect` returns for a cluster. It connects at the first command, as `Redis` does, because
+    redis-py's own cluster client connects when it is created: a process could not start while the cluster is down.
     """
 
     def __init__(self, hosts: tuple[tuple[str, int], ...], retry: Retry, **options: Any) -> None:
-        """`hosts`: some servers of the cluster, which are asked for the others each time the slots have moved."""
+        """Remember how to connect. `hosts`: some servers of the cluster; they are asked for the others whenever slots
+        have moved."""
         self._hosts, self._retry, self._options = hosts, retry, options
         self._lock = threading.Lock()
         self._client: _Client | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the client's. Raises RedisConnectionError while no server can be reached."""
+        """Delegate to redis-py's client. Raises RedisConnectionError while no server can be reached."""
         return getattr(self._connected(), name)
 
     def __enter__(self) -> ClusterClient:
@@ -58,14 +59,14 @@ class ClusterClient:
         self.close()
 
     def server_of(self, key: str) -> Redis:
-        """A client of the one server that has this key now. Raises RedisError."""
+        """Return a client of the server that has this key now. Raises RedisError."""
         client = self._connected()
-        client.exists(key)  # if its slot has moved, the client learns that
+        client.exists(key)  # updates the client's table if the slot has moved
         node = _translated(lambda: client.get_node_from_key(key))  # type: ignore[no-untyped-call]
         return client.get_redis_connection(node)
 
     def servers(self) -> list[Redis]:
-        """A client of each server that has slots now. Raises RedisError."""
+        """Return a client of each server that has slots now. Raises RedisError."""
         client = self._connected()
         return [client.get_redis_connection(node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
 
@@ -84,39 +85,39 @@ class ClusterClient:
 
 
 class _Client(RedisCluster):
-    """redis-py's client, whose errors are those of `Redis`, and which repeats commands with pauses between."""
+    """redis-py's cluster client, with the errors of `Redis`, and repeating commands with pauses in between."""
 
     def __init__(self, hosts: tuple[tuple[str, int], ...], retry: Retry, options: dict[str, Any]) -> None:
         self._again = retry
         self._again.update_supported_errors(PASSING)
         super().__init__(
             startup_nodes=[ClusterNode(host, port) for host, port in hosts],  # type: ignore[no-untyped-call]
-            retry=Retry(NoBackoff(), 1),  # once more at once, for it has asked where the slots are
-            reinitialize_steps=1,  # a fail-over moves many slots: one MOVED is enough to ask for all of them
-            require_full_coverage=False,  # a pipeline whose server lives goes on
-            dynamic_startup_nodes=False,  # the servers' addresses may change; the names we were given need not
+            retry=Retry(NoBackoff(), 1),  # repeat once without a pause, after asking where the slots are
+            reinitialize_steps=1,  # a fail-over moves many slots: reload the whole table at the first MOVED
+            require_full_coverage=False,  # a pipeline whose server is up keeps working
+            dynamic_startup_nodes=False,  # the servers' addresses may change; the configured names stay valid
             **options,
         )
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """One command. Raises RedisError."""
+        """Send one command. Raises RedisError."""
         once = partial(super().execute_command, *args, **options)
         return self._again.call_with_retry(lambda: _translated(once), self._ask_another)
 
     def pipeline(self, transaction: bool | None = True, shard_hint: Any = None) -> ClusterPipeline:
-        """As that of `Redis`: a transaction unless told otherwise, then all of its keys are of one pipeline."""
+        """Return a redis-py pipeline as `Redis` does: by default a transaction, whose keys must share a hash tag."""
         found: ClusterPipeline = super().pipeline(transaction, shard_hint)  # type: ignore[no-untyped-call]
         execute = found.execute
         found.execute = lambda raise_on_error=True: _translated(partial(execute, raise_on_error))  # type: ignore[method-assign]
         return found
 
     def _ask_another(self, _: BaseException) -> None:
-        """Which keys a command has (XREAD) is asked of the default server; from now on of another."""
+        """Choose another default server: that is the one asked which keys a command has (XREAD)."""
         self.replace_default_node()
 
 
 def _translated(act: Callable[[], T]) -> T:
-    """What comes of `act`; redis-py's errors of a cluster that are no RedisError become one."""
+    """Call `act` and return its result. Cluster errors of redis-py that are not a RedisError are raised as one."""
     try:
         return act()
     except RedisClusterException as error:

@@ -1,8 +1,8 @@
-"""Records, events, effects and facts as JSON, and back: pydantic reads and writes the frozen values of the core.
+"""Convert records, events, effects and facts to JSON and back: pydantic reads and writes the frozen values of the core.
 
-A message is an object with the name of its class as `kind`. A text is taken verbatim: a person wrote it, or an older
-schema had written it before it was read. The core knows no pydantic, so what pydantic has to know of `Message` is told
-to it here, once.
+A message is a JSON object with the name of its class as `kind`. A JSON string stands for a verbatim message: a person
+wrote it, or an older schema stored its finished text. The core does not import pydantic, so this module registers with
+pydantic how a `Message` is read and written.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _message_adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def _load_message(value: Any) -> Message:
-    """The message in a decoded value. Raises ValueError (also pydantic.ValidationError) if it is none of ours."""
+    """Return the message in a decoded value. Raises ValueError (also pydantic.ValidationError) if it is not one."""
     if isinstance(value, Message):
         return value
     if isinstance(value, str):
@@ -53,7 +53,7 @@ def _load_message(value: Any) -> Message:
 
 
 def _whose(text: str) -> dict[str, Any]:
-    """What schema 4 stored of whose build is meant as text: `S1 1234567`, or `a second build of S1.1`."""
+    """Convert the text by which schema 4 named a build (`S1 1234567` or `a second build of S1.1`) to today's fields."""
     _, second, run = text.partition("a second build of ")
     service, _, sha = text.rpartition(" ")
     return {"who": None, "repeats": run} if second else {"who": {"service": service, "sha": sha}, "repeats": ""}
@@ -75,7 +75,7 @@ def _message_schema(source: Any, handler: Any) -> core_schema.CoreSchema:
 
 
 def teach_pydantic() -> None:
-    """Have pydantic read and write every field that is a `Message` as these functions say."""
+    """Register `_load_message` and `_dump_message` with pydantic for every field of type `Message`."""
     messages.Message.__get_pydantic_core_schema__ = staticmethod(_message_schema)  # type: ignore[attr-defined]
 
 
@@ -104,7 +104,7 @@ _ENDED: TypeAdapter[Ended] = TypeAdapter(Ended)
 
 @dataclass(frozen=True, slots=True)
 class RecordedFact:
-    """A fact with when it was decided (seconds since the epoch) and the inbox entry that led to it."""
+    """A fact, when it was decided (seconds since the epoch), and the id of the inbox entry that led to it."""
 
     at: float
     entry: str
@@ -114,7 +114,8 @@ class RecordedFact:
 _RECORDED_FACT: TypeAdapter[RecordedFact] = TypeAdapter(RecordedFact)
 
 
-#: How events end that schema 3 wrote otherwise, and what in them had another name: the inbox is not rewritten.
+#: Events that schema 3 stored in another form: (how the JSON ends, text to replace, replacement). They are converted
+#: here because a migration does not rewrite the inbox.
 _EVENTS_OF_SCHEMA_3 = (
     (b'"kind":"abort-taken"}', b'"force":', b'"level":'),
     (b'"kind":"banner-amiss"}', b'"kind":"banner-amiss"}', b'"kind":"banner-overwritten"}'),
@@ -122,29 +123,29 @@ _EVENTS_OF_SCHEMA_3 = (
 
 
 def field_of(record: Record) -> str:
-    """The field of the board's hash that keeps a record."""
+    """Return the field of the board's hash in which a record is stored."""
     return f"{FAMILIES[type(record)]}/{record.key}"
 
 
 def dump_record(record: Record) -> str:
-    """A record as JSON."""
+    """Convert a record to JSON."""
     return _RECORDS[FAMILIES[type(record)]].dump_json(record, exclude_defaults=True).decode()
 
 
 def load_record(field: str, text: bytes | str) -> Record:
-    """The record kept in `field`. Raises pydantic.ValidationError if it is not of our making."""
+    """Return the record stored in `field`. Raises pydantic.ValidationError if the text is not a valid record."""
     family = field.split("/", 1)[0]
     record: Record = _RECORDS[family].validate_json(text)
     return record
 
 
 def dump_event(event: Event) -> bytes:
-    """An event as JSON."""
+    """Convert an event to JSON."""
     return _EVENT.dump_json(event)
 
 
 def load_event(text: bytes) -> Event:
-    """The event in `text`, whoever stored it. Raises pydantic.ValidationError if it is none."""
+    """Return the event in `text`, also if an older schema stored it. Raises pydantic.ValidationError if it is none."""
     for end, before, after in _EVENTS_OF_SCHEMA_3:
         if text.endswith(end):
             text = text.replace(before, after)
@@ -152,30 +153,30 @@ def load_event(text: bytes) -> Event:
 
 
 def dump_effect(effect: Effect) -> str:
-    """An effect as JSON."""
+    """Convert an effect to JSON."""
     return _EFFECT.dump_json(effect).decode()
 
 
 def load_effect(text: bytes | str) -> Effect:
-    """The effect in `text`. Raises pydantic.ValidationError if it is none."""
+    """Return the effect in `text`. Raises pydantic.ValidationError if it is none."""
     return _EFFECT.validate_json(text)
 
 
 def dump_ended(ended: Ended) -> str:
-    """A finished run as JSON."""
+    """Convert an ended run to JSON."""
     return _ENDED.dump_json(ended).decode()
 
 
 def load_ended(text: bytes | str) -> Ended:
-    """The finished run in `text`."""
+    """Return the ended run in `text`."""
     return _ENDED.validate_json(text)
 
 
 def dump_recorded_fact(recorded: RecordedFact) -> str:
-    """A fact of the log as JSON."""
+    """Convert a recorded fact to JSON."""
     return _RECORDED_FACT.dump_json(recorded).decode()
 
 
 def load_recorded_fact(text: bytes | str) -> RecordedFact:
-    """The fact of the log in `text`."""
+    """Return the recorded fact in `text`."""
     return _RECORDED_FACT.validate_json(text)

@@ -1,6 +1,7 @@
-"""The configuration in force: one for all processes, with its text, put in place of the one before or not at all.
+"""Store the configuration in force, one for all processes; a new one replaces the expected one, or nothing changes.
 
-Beside it stand the digests that were in force before, and what each process uses.
+It also stores the digests of former configurations, and which configuration each process uses. It does not parse or
+check the pipeline file.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from redis import Redis
 from bot.core.model.pipeline import ConfigurationChange, Revision
 from bot.store.scripts import Scripts
 
-#: How many former digests are kept: a file that was in force before is told from a new one.
+#: The number of former digests that are kept. They show whether a file was in force before or is new.
 FORMER_KEPT = 200
-#: How many changes are kept: a fact of each pipeline lists the first of them.
+#: The number of changes that are kept: a fact of each pipeline lists the first of them.
 CHANGES_KEPT = 100
-#: How long what a process uses is remembered after it was last noted, in seconds.
+#: How long the note of a process is kept after it was last written, in seconds.
 NOTE_KEPT = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class StoredConfiguration:
-    """The text of a pipeline file, which revision it is, who put it in force, and what that changed."""
+    """The text of a pipeline file, its revision, who put it in force, and what that changed."""
 
     revision: Revision
     text: str
@@ -34,19 +35,19 @@ class StoredConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfiguration:
-    """What one process uses. `at`: when it noted this, in seconds since the epoch."""
+    """The configuration that one process uses. `at`: when it noted this, in seconds since the epoch."""
 
-    #: Since when the configuration that it uses is in force, in seconds since the epoch; 0: it uses its own file alone.
+    #: When its configuration came into force, in seconds since the epoch; 0: it uses only its own file.
     since: float
     at: float
-    #: Why it uses another one than is in force, or than its own file; empty: all is well.
+    #: Why it does not use the configuration in force, or not its own file; empty if there is no problem.
     problem: str = ""
-    #: The names of what its environment has: tokens, addresses and secrets that a configuration may need.
+    #: The names of the tokens, addresses and secrets in its environment, which a configuration may need.
     has: tuple[str, ...] = ()
 
 
 class ConfigurationStore:
-    """The configuration in force, of one installation."""
+    """The configuration in force of one installation, in Redis."""
 
     def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
         self._redis = redis
@@ -56,12 +57,12 @@ class ConfigurationStore:
         )
 
     def since(self) -> float:
-        """Since when the present one is in force, in seconds since the epoch; 0: none is. Raises RedisError."""
+        """Return since when (epoch seconds) a configuration is in force, or 0 if none is. Raises RedisError."""
         found = cast("bytes | None", self._redis.hget(self._current, "since"))
         return 0.0 if found is None else int(found) / 1000
 
     def read(self) -> StoredConfiguration | None:
-        """The configuration in force; None: none was stored yet. Raises RedisError."""
+        """Return the configuration in force, or None if none was stored yet. Raises RedisError."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._current))
         if not rows:
             return None
@@ -71,13 +72,14 @@ class ConfigurationStore:
         return StoredConfiguration(revision, found["text"], found["by"], changes)
 
     def was_replaced(self, digest: str) -> bool:
-        """Whether a configuration with this digest was in force and another one took its place. Raises RedisError."""
+        """Return whether a configuration with this digest was in force and has been replaced. Raises RedisError."""
         return self._redis.zscore(self._former, digest) is not None
 
     def replace(self, before: Revision | None, new: StoredConfiguration) -> Revision | None:
-        """Put `new` in force in place of `before`; returns its revision. None: another came between, nothing changed.
+        """Put `new` in force in place of `before` and return its revision.
 
-        It is in force since its revision says, if that says so, else from now on. Raises RedisError.
+        Returns None, and changes nothing, if another configuration has replaced `before` already. The new one is in
+        force since the time in its revision, or from now on if that is 0. Raises RedisError.
         """
         digest, given = new.revision.digest, new.revision.since
         args = [
@@ -93,14 +95,14 @@ class ConfigurationStore:
         return Revision(digest, int(since) / 1000) if since else None
 
     def note(self, process: str, uses: ProcessConfiguration) -> None:
-        """Keep what a process (`worker machine/number`) uses; what others noted long ago goes. Raises RedisError."""
+        """Store what a process (`worker machine/number`) uses, and delete old notes of others. Raises RedisError."""
         old = [name for name, each in self.processes().items() if uses.at - each.at > NOTE_KEPT]
         self._redis.hset(self._processes, process, json.dumps(asdict(uses)))
         if old:
             self._redis.hdel(self._processes, *old)
 
     def processes(self) -> dict[str, ProcessConfiguration]:
-        """What each process uses, also of those that have ended. Raises RedisError."""
+        """Return what each process uses, including those that have ended. Raises RedisError."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._processes))
         return {name.decode(): _noted(json.loads(text)) for name, text in rows.items()}
 

@@ -1,4 +1,4 @@
-"""One way to connect to Redis: time-outs everywhere, and retries that only repeat what is safe to repeat."""
+"""Connect to Redis: the only place that does, with time-outs on everything and retries of commands safe to repeat."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from bot.store.address import Address, parse
 if TYPE_CHECKING:
     from bot.store.cluster import ClusterClient
 
-#: How often the sentinels are asked who the master is while connections are in use, in seconds.
+#: The interval at which the sentinels are asked for the master while connections are in use, in seconds.
 ASK_AGAIN = 1.0
-#: How long one sentinel is waited for, in seconds: another one is asked then.
+#: The time-out of one sentinel, in seconds; then another one is asked.
 SENTINEL_TIMEOUT = 1.0
 
 
 def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
-    """A client for `url` (the grammar is in `bot.store.address`), shared by the threads of a process.
+    """Return a client for `url` (the grammar is in `bot.store.address`), which the threads of a process may share.
 
-    One command takes at most `timeout` seconds a try, and is repeated `retries` times: whoever must answer somebody
-    in time allows less of both. Raises AddressError for a text that is no address; connects at the first command.
+    A command takes at most `timeout` seconds a try and is repeated `retries` times: a caller that must answer in time
+    passes less of both. Raises AddressError if `url` is not an address. The client connects at the first command.
 
     Every script of ours may be repeated after a lost reply: acceptance is de-duplicated by delivery id, a commit is
     fenced by its version, claiming and finishing an effect by its slot and revision. A server that has become a replica
-    answers READONLY: it is asked where the master is now (with sentinels), or connected to anew (behind an address
-    that moves).
+    answers READONLY: then the sentinels are asked for the new master, or, without sentinels, the client reconnects to
+    the same address, which may lead to another server by then.
     """
     address = parse(url)
     secure = {"ssl": True, **address.tls} if address.tls is not None else {}
@@ -47,8 +47,8 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
         "socket_connect_timeout": min(timeout, 5.0),
         "retry": _patience(retries),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
-        # No PING before a command: a server whose disk is full refuses it (MISCONF), though it lets us read. That a
-        # connection broke meanwhile is found by the command itself, which may be repeated.
+        # No PING before a command: a server whose disk is full refuses it (MISCONF) although it still serves reads. The
+        # command itself detects a broken connection, and may be repeated.
         "health_check_interval": 0,
         **address.sign_in.options(),
     }
@@ -67,8 +67,8 @@ def _patience(retries: int) -> Retry:
 
 
 def _cluster(address: Address, timeout: float, retries: int, secure: dict[str, Any]) -> Redis:
-    """A client of a cluster. It is used like a `Redis`, and is none: see `bot.store.cluster`."""
-    from bot.store.cluster import CONNECT_TIMEOUT, ClusterClient  # loads slowly, and hardly anybody has one
+    """Return a client of a cluster. It is used like a `Redis` but is not one: see `bot.store.cluster`."""
+    from bot.store.cluster import CONNECT_TIMEOUT, ClusterClient  # imported here: slow, and rarely needed
 
     connect_timeout = min(timeout, CONNECT_TIMEOUT)
     options = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout, **address.sign_in.options()}
@@ -76,35 +76,35 @@ def _cluster(address: Address, timeout: float, retries: int, secure: dict[str, A
 
 
 def server_of(redis: Redis | ClusterClient, key: str) -> Redis:
-    """A client of the one server that has this key: for what concerns a server or its connection, and no key.
+    """Return a client of the server that has this key, for commands about a server or a connection instead of a key.
 
-    It repeats nothing and follows no slot that moves. Raises RedisError.
+    On a cluster it repeats no command and does not follow a slot that moves. Raises RedisError.
     """
     return redis if isinstance(redis, Redis) else redis.server_of(key)
 
 
 def servers(redis: Redis | ClusterClient) -> list[Redis]:
-    """A client of each server that state may be on. Raises RedisError."""
+    """Return a client of each server that may hold state. Raises RedisError."""
     return [redis] if isinstance(redis, Redis) else redis.servers()
 
 
 def is_out_of_reach(error: RedisError) -> bool:
-    """Whether the store cannot be reached or takes no writes now, which passes; else a request of ours was wrong."""
+    """Return whether the store is temporarily out of reach or refuses writes; otherwise a request of ours was wrong."""
     said = str(error).rpartition(_OF_PIPELINE)[2]
     return not isinstance(error, ResponseError) or isinstance(error, _MOVING) or said.startswith(_REFUSING)
 
 
-#: How a cluster says that another server has the slot now, or none has it yet.
+#: Errors by which a cluster reports that another server has the slot now, or that none has it yet.
 _MOVING = (AskError, TryAgainError, ClusterError)
 
 
-#: Redis-py puts this, and the command, before what the server says about one of several commands (redis-py 8.1:
+#: redis-py puts the command and this text before the server's error about one of several commands (redis-py 8.1:
 #: `Pipeline.annotate_exception`).
 _OF_PIPELINE = "of pipeline caused error: "
 
 
-#: How a server that lives refuses to be written to: it is a replica, lacks its replicas, its memory or its disk.
-#: redis-py takes the code off the errors that it has a class for, which is why their texts stand here as well.
+#: How the error begins with which a running server refuses writes: it is a replica, or lacks replicas, memory or disk.
+#: redis-py removes the code of errors for which it has a class, so their texts are listed as well.
 _REFUSING = (
     *("READONLY", "You can't write against a read only"),
     *("NOREPLICAS", "MISCONF", "MASTERDOWN", "Link with MASTER is down"),
@@ -113,7 +113,7 @@ _REFUSING = (
 
 
 def sentinel_options(address: Address) -> dict[str, Any]:
-    """How the sentinels themselves are asked, as redis-py has it; one that does not answer is passed over at once."""
+    """Return redis-py's options for the connections to the sentinels; one that does not answer is skipped at once."""
     secure = {"ssl": True, **address.tls} if address.tls is not None else {}
     return {
         "socket_timeout": SENTINEL_TIMEOUT,
@@ -127,10 +127,10 @@ def sentinel_options(address: Address) -> dict[str, Any]:
 class _Pool(SentinelConnectionPool):
     """The connections to the master; closed together with those to the sentinels, which redis-py would leave open.
 
-    After an orderly fail-over the former master goes on for up to ten seconds to take, and then to forget, what is
-    written over open connections (it is made a replica once it has called itself a master for four periods of two
-    seconds: `sentinelRefreshInstanceInfo`). So the sentinels are asked again once a second
-    while there is something to do; if the master is another one, the idle connections are closed.
+    After an orderly fail-over the former master accepts writes over open connections for up to ten seconds and then
+    discards them (the sentinels make it a replica once it has reported itself as a master for four periods of two
+    seconds: `sentinelRefreshInstanceInfo`). So the sentinels are asked again once a second while connections are in
+    use; if the master has changed, the idle connections are closed.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -145,8 +145,8 @@ class _Pool(SentinelConnectionPool):
         if time.monotonic() - self._asked_at < ASK_AGAIN or not self._asking.acquire(blocking=False):
             return
         try:
-            # No sentinel answers, or none knows a master: the connections there are may still serve, and if they do
-            # not, the command says so.
+            # No sentinel answers, or none knows a master: the open connections may still work, and if they do not, the
+            # command fails with an error.
             with suppress(RedisError):
                 self.get_master_address()  # type: ignore[no-untyped-call]
         finally:

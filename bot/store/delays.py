@@ -1,4 +1,7 @@
-"""Effects that fail and are tried again: why, for people to see; and since when, for what is given up by time."""
+"""Notes about effects that fail and are tried again: why (`Delays`, for people) and since when (`Patience`).
+
+Performers use the second to decide when to give up. The effects themselves are in the outbox.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,16 @@ from redis import Redis
 
 from bot.store.keys import Keys
 
-#: How many are kept; beyond, the oldest notes are no better than the newest.
+#: The number of delays that are kept; once it is reached, new ones are not noted.
 KEPT = 200
-#: How long nothing may fail until all is forgotten, in seconds: longer than anything is tried.
+#: How long the first failures are kept after the last new one, in seconds: longer than any effect is tried.
 REMEMBERED = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """An effect that is still tried: what it is (in words), why it was in vain, since when, how often."""
+    """An effect that has failed so far and is tried again: what it is (in words), why it failed, since when (seconds
+    since the epoch), and how often it was tried."""
 
     slot: str
     what: str
@@ -35,7 +39,7 @@ class Delays:
         self._keys = keys
 
     def note(self, slot: str, what: str, why: str, at: float, tries: int) -> None:
-        """One more try was in vain; `at` in seconds since the epoch."""
+        """Record that one more try failed; `at` in seconds since the epoch."""
         known = self._redis.hget(self._keys.delays, slot)
         if known is None and self._redis.hlen(self._keys.delays) >= KEPT:
             self.forget_gone()
@@ -45,11 +49,11 @@ class Delays:
         self._redis.hset(self._keys.delays, slot, json.dumps(asdict(Delay(slot, what, why, since, tries))))
 
     def clear(self, slot: str) -> None:
-        """It is done, or given up."""
+        """Delete the note of an effect that is done or was given up."""
         self._redis.hdel(self._keys.delays, slot)
 
     def all(self) -> list[Delay]:
-        """All that is delayed now, oldest first. Notes about what is no longer to be done are passed over."""
+        """Return all delays, oldest first, without those of effects that are no longer in the outbox."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.delays))
         if not rows:
             return []
@@ -59,20 +63,21 @@ class Delays:
         return sorted(found, key=lambda delay: (delay.since, delay.slot))
 
     def forget_gone(self) -> None:
-        """Forget the notes about what is no longer to be done. Apart from reading: a reader needs no store that it can
-        write to."""
+        """Delete the notes of effects that are no longer in the outbox. `all` does not do so, because reading must also
+        work while the store refuses writes."""
         _forget_gone(self._redis, self._keys, self._keys.delays)
 
 
 class Patience:
-    """The first failures of one pipeline's effects. An effect that replaces another in its slot has its own time."""
+    """When the effects of one pipeline first failed. An effect that replaces another one in its slot starts anew."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def since(self, slot: str, revision: str, at: float) -> float:
-        """When this effect first was in vain; that is now (`at`, in seconds since the epoch) if nothing is known."""
+        """Return when this effect first failed, in seconds since the epoch; if nothing is stored, store and return
+        `at`."""
         known = cast("bytes | None", self._redis.hget(self._keys.failing, slot))
         of, _, first = (known or b"").decode().partition(" ")
         if of == revision:
@@ -84,16 +89,16 @@ class Patience:
         return at
 
     def forget(self, slot: str) -> None:
-        """It is done, or given up: another life begins anew."""
+        """Delete the note of an effect that is done or was given up, so that a later one in its slot starts anew."""
         self._redis.hdel(self._keys.failing, slot)
 
     def forget_gone(self) -> None:
-        """Forget the first failures of what is no longer to be done."""
+        """Delete the notes of effects that are no longer in the outbox."""
         _forget_gone(self._redis, self._keys, self._keys.failing)
 
 
 def _forget_gone(redis: Redis, keys: Keys, notes: str) -> None:
-    """Delete the notes (a hash by slot) about what is no longer in the outbox."""
+    """Delete the notes (a hash by slot) of effects that are no longer in the outbox."""
     slots = cast("list[bytes]", redis.hkeys(notes))
     there = cast("list[bytes | None]", redis.hmget(keys.outbox, slots)) if slots else []
     gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]

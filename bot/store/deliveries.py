@@ -1,8 +1,8 @@
-"""Raw deliveries after their decision: compressed in packs, and kept for some days and up to some size.
+"""Keep the raw deliveries that were decided: compressed in packs, and bounded by age and size.
 
-A delivery lies in the inbox as it was sent until a turn has decided it, and for an hour longer. Then it goes, with its
-neighbours, into a pack: one entry of a stream, compressed with zlib. Deliveries of one kind are much alike, so a pack
-takes a small part of what they took. What nobody has decided yet is never packed and never forgotten.
+A delivery stays in the inbox as it was sent until a turn has decided it, and for an hour longer. Then it is packed with
+its neighbours: a pack is one entry of a stream, compressed with zlib. Deliveries of one kind are similar, so a pack
+takes a small part of the space. A delivery that no turn has decided is never packed and never deleted.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from bot.store.inbox import InboxEntry, entry
 from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 
-#: How many deliveries a pack holds at most, and how many bytes of them, before they are compressed.
+#: The most deliveries in a pack, and the most bytes of them before compression.
 PACK, PACK_BYTES = 128, 1 << 20
-#: How long after it was accepted a delivery is packed at the latest, in seconds, with those that wait beside it.
+#: How long after its acceptance a decided delivery is packed at the latest, in seconds, even if the pack is not full.
 PACKED_AFTER = 3_600.0
-#: How many entries of the inbox are read at a time: each may be large.
+#: The number of inbox entries that are read at a time: each may be large.
 ENTRIES = 64
-#: By how much a stream of packs that is too large is cut below its bound, so that it is seldom done.
+#: A stream of packs that exceeds its bound is cut to this share of it, so that it is seldom cut.
 ROOM = 0.9
 
 
 class DeliveryPacks:
-    """The raw deliveries of one pipeline that were decided. Every method raises RedisError if the store is away."""
+    """The packs of one pipeline. Every method raises RedisError if the store cannot be reached."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -38,10 +38,10 @@ class DeliveryPacks:
         self._scripts = Scripts(redis)
 
     def pack(self, after: float = PACKED_AFTER) -> int:
-        """Move what was decided from the inbox into packs; returns how many deliveries.
+        """Move decided deliveries from the inbox into packs; returns how many deliveries.
 
-        As long as they fill packs, or the first was accepted more than `after` seconds ago. Several processes may do
-        so at once: each pack is made by one of them.
+        Continues as long as they fill a pack, or the first was accepted more than `after` seconds ago. Several
+        processes may do so at once: each pack is made by one of them.
         """
         packed = 0
         while found := self._decided():
@@ -52,13 +52,13 @@ class DeliveryPacks:
                 text = _packed(part)
                 names, args = [self._keys.inbox, self._keys.deliveries], [part[0].id, part[-1].id, text]
                 if not self._scripts.run("pack", names, args, fence=self._keys):
-                    return packed  # another process packs
+                    return packed  # another process is packing
                 packed += len(part)
         return packed
 
     def forget(self, seconds: float, most_bytes: int) -> int:
-        """Forget the packs that are older than so many seconds, and the oldest while all take more than so many bytes
-        of Redis; returns how many packs."""
+        """Delete the packs older than `seconds`, and the oldest ones while all packs together take more than
+        `most_bytes` of Redis; returns how many packs were deleted."""
         key, oldest = self._keys.deliveries, int((self._now() - seconds) * 1000)
         gone = int(self._redis.xtrim(key, minid=f"{max(0, oldest)}-0", approximate=False))
         while (size := self.size()) > most_bytes and (count := int(self._redis.xlen(key))):
@@ -67,11 +67,11 @@ class DeliveryPacks:
         return gone
 
     def size(self) -> int:
-        """How many bytes of Redis the packs take."""
+        """Return how many bytes of Redis the packs take."""
         return int(self._redis.memory_usage(self._keys.deliveries, samples=0) or 0)
 
     def newest(self, most: int) -> Iterator[InboxEntry]:
-        """The last deliveries, undecided ones as well, the newest first, at most so many."""
+        """Yield the last `most` deliveries, including undecided ones, newest first."""
         return islice(self._all(), most)
 
     def _all(self) -> Iterator[InboxEntry]:
@@ -80,7 +80,7 @@ class DeliveryPacks:
             last = _order(each.id)
             yield each
         for each in self._in_packs():
-            if last is None or _order(each.id) < last:  # what was packed meanwhile has been seen
+            if last is None or _order(each.id) < last:  # one that was packed in the meantime has been yielded already
                 yield each
 
     def _in_inbox(self) -> Iterator[InboxEntry]:
@@ -97,7 +97,7 @@ class DeliveryPacks:
             until = f"({identity.decode()}"
 
     def _decided(self) -> list[InboxEntry]:
-        """The first entries of the inbox before the last one that was decided: that stays as a mark."""
+        """Return the first decided entries of the inbox, without the last decided one: the cursor points to that."""
         cursor = cast("bytes | None", self._redis.hget(self._keys.meta, "cursor"))
         found: list[InboxEntry] = []
         if cursor is None:
@@ -114,13 +114,13 @@ class DeliveryPacks:
         return found[:PACK]
 
     def _now(self) -> float:
-        """The time of the store, in seconds since the epoch: that of the ids."""
+        """Return the time of the store, in seconds since the epoch; the ids are made of the same clock."""
         seconds, micros = self._redis.time()
         return float(seconds) + float(micros) / 1e6
 
 
 def _parts(found: list[InboxEntry]) -> Iterator[list[InboxEntry]]:
-    """The same entries in packs of at most `PACK_BYTES`, or of one entry."""
+    """Yield these entries in groups of at most `PACK_BYTES`, or of one larger entry."""
     part: list[InboxEntry] = []
     size = 0
     for each in found:
@@ -133,7 +133,7 @@ def _parts(found: list[InboxEntry]) -> Iterator[list[InboxEntry]]:
 
 
 def _packed(part: list[InboxEntry]) -> bytes:
-    """A body may be any bytes: as Latin-1 each is one character."""
+    """Compress these entries into one pack. A body may be any bytes; as Latin-1 each becomes one character."""
     rows = [[each.id, each.source, each.name, each.delivery, each.body.decode("latin-1")] for each in part]
     return zlib.compress(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode())
 

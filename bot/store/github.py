@@ -1,4 +1,4 @@
-"""What all processes know of GitHub: how much it may still be asked, by identity, and what repositories are called."""
+"""State about GitHub that all processes share: the allowance of each identity, the names and ids of repositories."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from redis import Redis
 
 from bot.store.scripts import Scripts
 
-#: A refusal is forgotten after so long, in seconds; until then each further one makes the wait longer.
+#: Refusals are forgotten this long after the last one, in seconds; until then each further one makes the wait longer.
 REFUSALS_FOR = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What to do before a request goes out: nothing (0 seconds), or come back later."""
+    """How long a request must wait before it may be sent: 0 seconds, or ask again after `seconds`."""
 
     seconds: float
-    #: `reserve`: what is left of the hourly limit is kept for others; `points`, `spacing`, `content`: the limits that
-    #: `Pace` names; else what GitHub said when it refused.
+    #: `reserve`: the rest of the hourly limit is reserved for others; `points`, `spacing`, `content`: the limits in
+    #: `Pace`; otherwise the text with which GitHub refused.
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast GitHub may be asked. Times in seconds."""
+    """How fast requests may be sent to GitHub. Times in seconds."""
 
-    #: Points in a minute, of all requests together; 0: as fast as one likes, nothing is counted.
+    #: Points per minute, of all requests together; 0: no limit, nothing is counted.
     points: int
-    #: Between two writes, and between two that create something and notify people.
+    #: The time between two writes, and between two that create something and notify people.
     spacing: float
     created_apart: float
-    #: How many of the latter in a minute, and in an hour.
+    #: The most of the latter in a minute, and in an hour.
     created_per_minute: int
     created_per_hour: int
 
-    #: What a request costs of the points.
+    #: The cost of a request, in points.
     READ: ClassVar[int] = 1
     WRITE: ClassVar[int] = 5
 
 
 @dataclass(frozen=True, slots=True)
 class AllowanceState:
-    """What is known of an allowance: the seconds until GitHub may be asked again, and the hourly limit last heard."""
+    """The state of an allowance: the seconds until a request may be sent again and why, and the hourly limit as GitHub
+    last reported it (`reset` in seconds since the epoch)."""
 
     paused_for: float
     why: str
@@ -61,12 +62,12 @@ class Allowance:
         self.identity = identity
         self._redis = redis
         self._scripts = Scripts(redis)
-        name = f"{prefix}:{{github:{identity}}}:"  # the words of the keys are older than those of the code
+        name = f"{prefix}:{{github:{identity}}}:"  # these key names are older than the names in the code
         self._pause, self._primary, self._refusals = (name + part for part in ("hold", "primary", "strikes"))
         self._keys = [name + part for part in ("hold", "primary", "line", "wrote", "notices", "created", "points")]
 
     def ask(self, reserve: float, pace: Pace) -> Wait:
-        """Whether something may be read now; if so it counts as read.
+        """Ask whether a read may be sent now; if so, it is counted.
 
         `reserve` is the share of the hourly limit that is kept for others.
         """
@@ -75,10 +76,11 @@ class Allowance:
     def ask_to_write(
         self, ticket: str, reserve: float, pace: Pace, *, creates: bool = False, yields: bool = False
     ) -> Wait:
-        """Whether something may be written now; if so it counts as written. `creates`: and people are notified of it.
+        """Ask whether a write may be sent now; if so, it is counted. `creates`: it creates something and notifies
+        people.
 
-        If not, `ticket` (any name of one's own) has a place in the queue of writes, and finds it again when it asks
-        again; but whoever `yields` has none: it may write when nobody else wants to.
+        If not, `ticket` (a name of the caller's choice) gets a place in the queue of writes, and keeps it when it asks
+        again. With `yields` it gets no place: it may write only while no other write waits.
         """
         spacing, apart = int(pace.spacing * 1000), int(pace.created_apart * 1000)
         created = [int(creates), apart, pace.created_per_minute, pace.created_per_hour]
@@ -89,18 +91,18 @@ class Allowance:
         return Wait(float(milliseconds) / 1000, why.decode())
 
     def pause(self, seconds: float, why: str) -> None:
-        """GitHub has refused: nobody asks before so many seconds have passed."""
+        """Stop all requests of this identity for `seconds`, because GitHub has refused one."""
         self._scripts.run("pause", [self._pause], [max(1, int(seconds * 1000)), why])
 
     def count_refusal(self) -> int:
-        """Count a refusal that did not say how long to wait; returns how many there were of late."""
+        """Count a refusal that did not say how long to wait; returns how many there were recently."""
         with self._redis.pipeline() as pipe:
             pipe.incr(self._refusals)
             pipe.expire(self._refusals, REFUSALS_FOR)
             return int(pipe.execute()[0])
 
     def saw(self, remaining: int, limit: int, reset_in: float) -> None:
-        """Remember what an answer said of the hourly limit; it ends in `reset_in` seconds."""
+        """Store the hourly limit as an answer reported it; it is reset in `reset_in` seconds."""
         reset = int((time.time() + reset_in) * 1000)
         with self._redis.pipeline() as pipe:
             pipe.hset(self._primary, mapping={"remaining": remaining, "limit": limit, "reset": reset})
@@ -108,7 +110,7 @@ class Allowance:
             pipe.execute()
 
     def standing(self) -> AllowanceState:
-        """What is known now."""
+        """Return the present state of the allowance."""
         left = self._redis.pttl(self._pause)
         why = cast("bytes | None", self._redis.get(self._pause))
         found = cast("list[bytes | None]", self._redis.hmget(self._primary, ["remaining", "limit", "reset"]))
@@ -120,7 +122,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository as the file calls it, as GitHub calls it now, and its id."""
+    """A repository: its name in the pipeline file, its present name at GitHub, and its id."""
 
     configured: str
     present: str
@@ -128,7 +130,7 @@ class Repository:
 
 
 class Repositories:
-    """What was learnt of all of them. Thread-safe; reads Redis again after `believed` seconds."""
+    """The names and ids of all repositories. Thread-safe; reads Redis again after `believed` seconds."""
 
     def __init__(self, redis: Redis, believed: float = 30.0, prefix: str = "interlock") -> None:
         self._redis = redis
@@ -138,7 +140,7 @@ class Repositories:
         self._read_at = float("-inf")
 
     def learn(self, configured: str, present: str, number: int) -> bool:
-        """Remember what GitHub said; True if that is news. Raises RedisError."""
+        """Store the present name and id of a repository; True if they were not stored before. Raises RedisError."""
         new = Repository(configured, present, number)
         if self._all(0.0).get(configured.casefold()) == new:
             return False
@@ -148,16 +150,16 @@ class Repositories:
         return True
 
     def get(self, configured: str) -> Repository | None:
-        """What is known of the repository that the file calls so."""
+        """Return the repository with this name in the pipeline file, or None if it is not known."""
         return self._all(self._believed).get(configured.casefold())
 
     def present(self, configured: str) -> str:
-        """What it is called now, as far as we know."""
+        """Return the present name of a repository, or its configured name if no other is known."""
         found = self.get(configured)
         return found.present if found else configured
 
     def of_id(self, number: int) -> list[str]:
-        """What files call, or called, the repository with this id."""
+        """Return the names that pipeline files use, or used, for the repository with this id."""
         return [repository.configured for repository in self._all(self._believed).values() if repository.id == number]
 
     def _all(self, believed: float) -> dict[str, Repository]:

@@ -1,6 +1,7 @@
-"""The inbox: what came in, in the order of acceptance, kept before it is answered (`deliveries.py`: and for how long).
+"""The inbox: deliveries and events in the order of acceptance, each stored before its sender gets an answer.
 
-A delivery that could not be digested is parked: kept with the error, until somebody has another try made or drops it.
+A delivery that cannot be processed is parked: kept with the error until a person has it tried again or drops it.
+`deliveries.py` moves decided deliveries out of the inbox.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from bot.store.codec import dump_event
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
 
-#: How long a wake-up counts as pending, in milliseconds: a worker that was woken up and died is woken up again then.
+#: How long a wake-up counts as pending, in milliseconds. After that another one is sent: the worker may have died.
 WAKE_UP_MS = 3_000
-#: How many parked deliveries are kept, and how many bytes of Redis they take; the oldest go first.
+#: The most parked deliveries, and the most bytes of Redis that they take; the oldest are deleted first.
 PARKED_KEPT, PARKED_BYTES = 500, 16 << 20
 
 
 class Accepted(IntEnum):
-    """What became of a delivery that came in."""
+    """The result of accepting a delivery."""
 
     DUPLICATE = 0
-    KEPT = 1  # a worker has been woken up already
-    WAKE_UP = 2  # kept, and the caller must wake a worker up
+    KEPT = 1  # stored; a wake-up is pending already
+    WAKE_UP = 2  # stored; the caller must send a wake-up
 
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """One delivery: where it came from, what it was called there, and its raw body."""
+    """One delivery or event: its source, its name and delivery id there, and its raw body."""
 
     id: str
     source: str
@@ -57,19 +58,20 @@ class Inbox:
         self._seen_seconds = seen_seconds
 
     def accept(self, source: str, name: str, delivery: str, body: bytes) -> Accepted:
-        """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file.
+        """Store a verified delivery once, in one round trip. When this returns, it is in the append-only file.
 
-        Whatever the schema of what is stored: the inbox is not migrated, and a newer version reads what an older one
-        has put there. So during an upgrade no delivery is refused, whichever web process it reaches.
+        The schema of the stored state does not matter: the inbox is not migrated, and a newer version reads the entries
+        of an older one. So during an upgrade no delivery is refused, whichever web process receives it.
         """
         return self._accept(source, name, delivery, body, fence=None)[0]
 
     def add(self, event: Event, delivery: str) -> Accepted:
-        """Keep an event of our own (a person's request, what the reconciler saw), once per `delivery`."""
+        """Store an event of our own (a person's request, a finding of the reconciler), once per `delivery`."""
         return self.add_identified(event, delivery)[0]
 
     def add_identified(self, event: Event, delivery: str) -> tuple[Accepted, str]:
-        """The same, and the id of its inbox entry (of the first, for a duplicate): facts that come of it carry it."""
+        """Do as `add`, and also return the id of the inbox entry (for a duplicate, of the first one): the facts that
+        follow from the event carry it."""
         return self._accept("event", event.kind, delivery, dump_event(event), fence=self._keys)
 
     def _accept(
@@ -82,16 +84,17 @@ class Inbox:
         return Accepted(what), identity.decode()
 
     def now(self) -> float:
-        """The time that an entry accepted now would have: seconds since the epoch by the clock of Redis."""
+        """Return the time that an entry accepted now would have: seconds since the epoch, by the clock of Redis."""
         seconds, micros = self._redis.time()
         return float(seconds) + float(micros) / 1_000_000
 
     def tick(self, event: Event) -> int:
-        """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""
+        """Add `event` if something on the board is due; returns how many deliveries wait for a turn."""
         return self.tick_and_look(event)[0]
 
     def tick_and_look(self, event: Event) -> tuple[int, bool]:
-        """The same; and whether the store has changed its history, so that everything must be asked for now."""
+        """Do as `tick`, and also return whether GitHub and Jenkins must be asked for everything now, because the
+        store may have lost writes (`lua/history.lua`)."""
         keys = self._keys
         names = [keys.meta, keys.inbox, keys.due("jenkins"), keys.claimed("jenkins")]
         waiting, look = self._scripts.run("tick", names, [dump_event(event)], fence=self._keys)
@@ -99,7 +102,7 @@ class Inbox:
 
 
 def entry(raw: tuple[bytes, list[bytes]]) -> InboxEntry:
-    """An inbox entry as the scripts return it."""
+    """Convert an inbox entry from the form in which the scripts return it."""
     identity, flat = raw
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return InboxEntry(
@@ -109,7 +112,7 @@ def entry(raw: tuple[bytes, list[bytes]]) -> InboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in a pipeline; times in seconds since the epoch, None: never, or nothing waits."""
+    """The backlog of a pipeline. Times are in seconds since the epoch; None: never, or nothing waits."""
 
     #: Deliveries that no turn has decided yet, and when the oldest of them was accepted.
     undecided: int
@@ -117,17 +120,17 @@ class Backlog:
     #: The version of the board, and when the last turn was committed.
     version: int
     committed_at: float | None
-    #: Effects that are not done, and those of them that are due.
+    #: Effects that are not done, and how many of them are due.
     effects: int
     due: int
     dead_letters: int
     parked: int
-    #: The schema of what is stored; None if nothing is.
+    #: The schema of the stored state; None if nothing is stored.
     schema: int | None
 
 
 def read_backlog(scripts: Scripts, keys: Keys) -> Backlog:
-    """What waits now, without the bodies of what waits. Raises RedisError."""
+    """Return the present backlog; bodies are not read. Raises RedisError."""
     names = [keys.meta, keys.inbox, keys.outbox, keys.dead_letters, keys.parked, *map(keys.due, FAMILIES)]
     accepted, taken, version, epoch, oldest, effects, due, dead, aside, schema = scripts.run("backlog", names, [])
     return Backlog(
@@ -145,7 +148,7 @@ def read_backlog(scripts: Scripts, keys: Keys) -> Backlog:
 
 @dataclass(frozen=True, slots=True)
 class ParkedDelivery:
-    """A delivery that was parked. `entry` is its id in the inbox, by which it is known."""
+    """A parked delivery. `entry` is its id in the inbox, which identifies it."""
 
     entry: str
     source: str
@@ -153,7 +156,7 @@ class ParkedDelivery:
     delivery: str
     error: str
     body: str
-    #: As it is stored, by which `take_out` finds it.
+    #: The stored text, by which `take_out` finds it.
     text: bytes
 
     @property
@@ -163,7 +166,7 @@ class ParkedDelivery:
 
 
 def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
-    """Keep an entry that made the rules or the translation fail, with what went wrong; once, if it does so again."""
+    """Park an entry that made the rules or the translation fail, with the error. Parking it again stores it once."""
     raw = {
         "entry": entry.id,
         "source": entry.source,
@@ -174,7 +177,7 @@ def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
     }
     text = json.dumps(raw)
     with redis.pipeline(transaction=False) as pipe:
-        pipe.lrem(keys.parked, 0, text)  # a turn that could not be stored is taken again
+        pipe.lrem(keys.parked, 0, text)  # the turn is repeated if it could not be stored
         pipe.lpush(keys.parked, text)
         pipe.ltrim(keys.parked, 0, PARKED_KEPT - 1)
         pipe.execute()
@@ -183,15 +186,17 @@ def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
 
 
 def parked(redis: Redis, keys: Keys, limit: int = PARKED_KEPT) -> list[ParkedDelivery]:
-    """The parked deliveries, newest first, at most `limit`."""
+    """Return the parked deliveries, newest first, at most `limit`."""
     rows = cast("list[bytes]", redis.lrange(keys.parked, 0, limit - 1))
     return [ParkedDelivery(**json.loads(row), text=row) for row in rows]
 
 
 def take_out(redis: Redis, keys: Keys, found: ParkedDelivery, taken: TakenOut) -> bool | None:
-    """Take a parked delivery out, into the inbox again or for good; who did it goes on record in the same step.
+    """Remove a parked delivery, for another try or for good, and add the event `taken`, which says who did it, in the
+    same step.
 
-    None if another has taken it out; True: wake a worker up. What was no UTF-8 comes back with replacement characters.
+    Returns None if somebody else has removed it, True if the caller must wake a worker up. Bytes that were not UTF-8
+    come back as replacement characters.
     """
     names = [keys.parked, keys.inbox, keys.wake_up, keys.meta]
     args = [found.text, int(taken.again), WAKE_UP_MS, found.source, found.name, found.delivery, found.body]

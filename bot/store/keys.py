@@ -1,27 +1,28 @@
-"""The names of everything a pipeline keeps in Redis. One hash tag per pipeline: it may live on a cluster."""
+"""The names of all Redis keys of a pipeline. They share one hash tag, so that a cluster keeps them on one server."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The families of effects: whom they talk to. Each has its own queue in the outbox: one that hangs stops no other.
+#: The families of effects, by the system that they address. Each has its own queue in the outbox, so that one that
+#: hangs does not delay the others.
 FAMILIES = ("jenkins", "github", "people")
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys of one pipeline; `prefix` sets several installations on one Redis apart."""
+    """The keys of one pipeline; `prefix` separates several installations on one Redis."""
 
     pipeline: str
     prefix: str = "interlock"
 
     def named(self, name: str) -> str:
-        """The key of this pipeline that is called `name`."""
+        """Return the key of this pipeline with this name."""
         return f"{self.prefix}:{{{self.pipeline}}}:{name}"
 
     @property
     def meta(self) -> str:
-        """Hash: version and its epoch, cursor (last inbox entry taken), accepted, taken, due, schema."""
+        """Hash: version and its epoch, cursor (last inbox entry decided), accepted, taken, due, schema."""
         return self.named("meta")
 
     @property
@@ -31,27 +32,27 @@ class Keys:
 
     @property
     def deliveries(self) -> str:
-        """Stream of raw deliveries that were decided, compressed, many in an entry."""
+        """Stream of packs: raw deliveries that were decided, compressed, many per entry."""
         return self.named("deliveries")
 
     @property
     def wake_up(self) -> str:
-        """Set while a worker has been woken up and has not begun."""
+        """String that exists from the moment a wake-up is sent until a worker begins its turn."""
         return self.named("wake-up")
 
     @property
     def lease(self) -> str:
-        """Who takes the turn now."""
+        """String: the token of the worker that takes the turn now."""
         return self.named("lease")
 
     @property
     def board(self) -> str:
-        """Hash of the board's records, `family/key` to JSON."""
+        """Hash of the board's records as JSON, by `family/key`."""
         return self.named("board")
 
     @property
     def changes(self) -> str:
-        """Stream of what each version changed, for those who keep a copy of the board."""
+        """Stream of the changes of each version, for processes that keep a board replica."""
         return self.named("changes")
 
     @property
@@ -61,81 +62,81 @@ class Keys:
 
     @property
     def stories(self) -> str:
-        """Hash of the facts about each run that lives or is in the history, and about the last verifications.
+        """Hash of the facts about each run on the board or in the history, and about the last verifications.
 
-        By run: how many turns had facts about it; by `run#n`: those of the n-th turn, the id and the JSON of each, by
-        lines.
+        Field `run`: how many turns had facts about it. Field `run#n`: the facts of the n-th of them, as lines that
+        alternate the id and the JSON of each fact.
         """
         return self.named("stories")
 
     @property
     def verified(self) -> str:
-        """Sorted set: the verifications of which facts are kept in `stories`, by when the last of these was added."""
+        """Sorted set: the verifications whose facts are kept in `stories`, by when the last fact was added."""
         return self.named("verified")
 
     @property
     def outbox(self) -> str:
-        """Hash of effects to be done, by slot."""
+        """Hash of the effects to be performed, by slot."""
         return self.named("outbox")
 
     @property
     def tries(self) -> str:
-        """Hash: how often each effect was tried in vain."""
+        """Hash: how often each effect was tried, by slot."""
         return self.named("tries")
 
     @property
     def delays(self) -> str:
-        """Hash: why an effect has been in vain so far, by its slot."""
+        """Hash: why each delayed effect has failed so far, by slot."""
         return self.named("delays")
 
     @property
     def failing(self) -> str:
-        """Hash: since when each effect that may be given up has been in vain."""
+        """Hash: since when each effect that may be given up has been failing, by slot."""
         return self.named("failing")
 
     @property
     def dead_letters(self) -> str:
-        """Hash of effects that were given up, with the reason."""
+        """Hash of the effects that were given up, each with its error, by slot."""
         return self.named("dead-letters")
 
     @property
     def parked(self) -> str:
-        """List of deliveries that could not be digested."""
+        """List of the parked deliveries."""
         return self.named("parked")
 
     @property
     def ended(self) -> str:
-        """Hash of runs that left the board."""
+        """Hash of the runs that have ended, as JSON, by run."""
         return self.named("ended")
 
     @property
     def ended_order(self) -> str:
-        """Sorted set: the same runs by when they ended."""
+        """Sorted set: the same runs, by when they ended."""
         return self.named("ended-order")
 
     @property
     def repairs(self) -> str:
-        """Hash: how often something was found by polling alone, by kind."""
+        """Hash: the number of repairs, and the time of the last one, by kind."""
         return self.named("repairs")
 
     @property
     def statistics(self) -> str:
-        """Hash: the parts of the statistics as JSON, by key; and `cursor`, the last fact that they contain."""
+        """Hash: the parts of the statistics as JSON, by key; and `cursor`, the id of the last fact included."""
         return self.named("statistics")
 
     @property
     def lock_reports(self) -> str:
-        """Hash: the reports of locks that have opened, as JSON, by the key of the lock."""
+        """Hash: the lock reports of locks that have opened, as JSON, by the key of the lock."""
         return self.named("lock-reports")
 
     @property
     def lock_reports_order(self) -> str:
-        """Sorted set: the same locks by when they opened."""
+        """Sorted set: the same locks, by when they opened."""
         return self.named("lock-reports-order")
 
     @property
     def recorded_turns(self) -> str:
-        """Stream of the last turns as they are recorded (`t`), each with the epoch of its version (`e`)."""
+        """Stream of the recorded turns (`t`) that are not packed yet, each with the epoch of its version (`e`)."""
         return self.named("recorded-turns")
 
     @property
@@ -150,69 +151,73 @@ class Keys:
 
     @property
     def recording_state(self) -> str:
-        """Hash: how large the recording is, where it ends, and when the last snapshot was taken."""
+        """Hash: the size of the recording, the version at its end, and when the last snapshot was taken."""
         return self.named("recording-state")
 
     def webhook(self, name: str) -> str:
-        """Hash: how far an outbound webhook has come in the log of facts."""
+        """Return the key of a hash: how far an outbound webhook has come in the log of facts."""
         return self.named(f"webhook:{name}")
 
     def webhook_lease(self, name: str) -> str:
-        """Who delivers to an outbound webhook now."""
+        """Return the key of a string: the token of the process that serves an outbound webhook now."""
         return self.named(f"webhook-lease:{name}")
 
     @property
     def redeliveries(self) -> str:
-        """Hash: what outbound webhooks are to be told once more, by the slot of the dead letter that it was."""
+        """Hash: the redeliveries of outbound webhooks, by the slot of the former dead letter."""
         return self.named("redeliveries")
 
     @property
     def heads(self) -> str:
-        """Hash: what GitHub last said of the head of each service's main branch."""
+        """Hash: GitHub's last answer about the head of main of each service."""
         return self.named("heads")
 
     @property
     def restarted(self) -> str:
-        """Set for a moment when a Jenkins was seen to have restarted."""
+        """String that exists for a moment after a restart of a Jenkins was noticed."""
         return self.named("restarted")
 
     def due(self, family: str) -> str:
-        """Sorted set: slots of one family by when they are due (milliseconds)."""
+        """Return the key of a sorted set: the slots of one family, by when they are due (milliseconds)."""
         return self.named(f"due:{family}")
 
     def claimed(self, family: str) -> str:
-        """Sorted set: slots that a performer has taken, by until when (milliseconds)."""
+        """Return the key of a sorted set: the claimed slots of one family, by when the claim ends (milliseconds)."""
         return self.named(f"claimed:{family}")
 
     def performer_wake_up(self, family: str) -> str:
-        """Set while a performer of a family has been woken up and has not begun."""
+        """Return the key that exists from the moment a performer of this family is woken up until it begins."""
         return self.named(f"wake-up:{family}")
 
     def posted(self, run: str, attempt: int) -> str:
-        """Set when the trigger of an attempt goes out; expires."""
+        """Return the key of the post note of an attempt: set before its trigger is sent; expires."""
         return f"{self.posted_prefix}{run}:{attempt}"
 
     @property
     def posted_prefix(self) -> str:
-        """How the keys of `posted` begin."""
+        """The prefix of the keys of `posted`."""
         return self.named("posted:")
 
     def answering(self, run: str, attempt: int) -> str:
-        """Hash: for how long Jenkins has answered looks for an attempt whose trigger got no answer; expires."""
+        """Return the key of a hash: how long Jenkins has answered looks for an attempt whose trigger got no answer.
+
+        It expires.
+        """
         return self.named(f"answering:{run}:{attempt}")
 
     def missing(self, run: str, attempt: int) -> str:
-        """Since when each look at an attempt's build has been in vain; expires."""
+        """Return the key of a string: since when no look has found the build of an attempt; expires."""
         return self.named(f"missing:{run}:{attempt}")
 
     def given(self, slot: str) -> str:
-        """Set when something was sent that cannot be looked for (a reaction, a message to a channel); expires."""
+        """Return the key of a note that something was sent that cannot be looked up later (a reaction, a message to a
+        channel); expires."""
         return self.named(f"given:{slot}")
 
     def wrote(self, slot: str) -> str:
-        """Hash: what was written to GitHub in a slot, and whether the reply is missing; expires."""
+        """Return the key of a hash: what was written to GitHub in a slot, and whether the reply is missing; expires."""
         return self.named(f"wrote:{slot}")
 
     def seen(self, delivery: str) -> str:
-        """Set for a delivery that was kept; expires."""
+        """Return the key of the note that a delivery was stored; expires."""
         return self.named(f"seen:{delivery}")

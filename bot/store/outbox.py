@@ -1,4 +1,8 @@
-"""The outbox: effects to be done, each claimed by one performer at a time, postponed, done, or given up visibly."""
+"""The outbox: effects to be performed. A performer claims one, then finishes it, postpones it, or gives it up.
+
+One performer at a time has the claim on an effect. What was given up is kept as a dead letter. This module performs no
+effect.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +25,31 @@ from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
 from bot.store.webhooks import FORGOTTEN_MS, Undelivered, load_undelivered
 
-#: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
-#: cannot be undone it renews its claim, so that a stalled performer that wakes up late does nothing.
+#: How long a claim lasts, in milliseconds; after that another performer may take the effect. Before a performer does
+#: something that cannot be undone it renews its claim, so that one that stalled and continues late does nothing.
 CLAIM_MS = 30_000
-#: How long a replica may take to confirm a note, in milliseconds.
+#: How long a replica of Redis may take to confirm a note, in milliseconds.
 CONFIRM_MS = 500
-#: How long writes count as unacknowledged after a change of history, in milliseconds: longer than most builds run.
+#: How long writes count as unacknowledged after another Redis took over, in milliseconds: longer than most builds run.
 UNACKNOWLEDGED_MS = 1_800_000
-#: How many effects that were given up are kept; the oldest go first.
+#: How many dead letters are kept; the oldest are deleted first.
 DEAD_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class NotedPost:
-    """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
+    """The result of storing a post note. `follows`: a replica of Redis must confirm it before the trigger is sent."""
 
     follows: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PostNotes:
-    """What to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for `kept_ms`;
-    where writes are unacknowledged nothing is noted."""
+    """The post notes to store when a trigger for one of these jobs is claimed for its first try, as `intend` would.
+
+    `by_job`: the text of the note. `kept_ms`: how long it is kept. While writes count as unacknowledged, none is
+    stored.
+    """
 
     by_job: Mapping[Job, str]
     kept_ms: int
@@ -50,11 +57,11 @@ class PostNotes:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An effect that a performer has taken; `revision` tells it from a newer one in the same slot.
+    """An effect that a performer has taken; `revision` distinguishes it from a newer one in the same slot.
 
-    `tries` is how often it was claimed before; `claimed_until` (milliseconds) is the proof of whose claim it is.
-    `noted`: it is a trigger, and the same step has noted that it is about to be posted, at `at` (this process'
-    monotonic clock).
+    `tries` is how often it was claimed before. `claimed_until` (milliseconds) identifies the claim: no other claim of
+    this effect has the same. `noted`: it is a trigger, and its post note was stored in the same step, at `at` (this
+    process' monotonic clock).
     """
 
     family: str
@@ -68,9 +75,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class UnacknowledgedWrites:
-    """The store has changed its history, and may have forgotten what was posted: `when` names the change.
+    """The answer that the store may have lost notes of triggers that were posted, since the change at `when`
+    (milliseconds).
 
-    `seconds`: for how long nothing can have been sent by what came before: since that was noticed.
+    `seconds`: how long ago the change was noticed; since then nothing can have been sent on the basis of the former
+    state.
     """
 
     when: int
@@ -79,7 +88,8 @@ class UnacknowledgedWrites:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What was given up: an effect, or what a webhook did not take; why, when (epoch seconds), after how many tries."""
+    """An effect, or undelivered facts of a webhook, that was given up: the error, when (seconds since the epoch), and
+    after how many tries."""
 
     slot: str
     effect: Effect | Undelivered
@@ -92,7 +102,7 @@ class Outbox:
     """The outbox of one pipeline."""
 
     def __init__(self, redis: Redis, keys: Keys, *, claim_ms: int = CLAIM_MS) -> None:
-        """`claim_ms`: for how long a claim holds an effect, in milliseconds."""
+        """Open the outbox. `claim_ms`: how long a claim lasts, in milliseconds."""
         self._redis = redis
         self._keys = keys
         self._claim_ms = claim_ms
@@ -103,21 +113,23 @@ class Outbox:
         return [keys.due(family), keys.claimed(family), keys.outbox, keys.tries]
 
     def claim(self, family: str, *, limit: int, notes: PostNotes | None = None) -> tuple[Claim | None, bool]:
-        """Take one effect that is due, so that at most `limit` of the family are claimed; and whether more are due."""
+        """Claim one effect that is due, unless `limit` of the family are claimed already; also return whether more are
+        due."""
         wanted = self.claim_request(family, limit=limit, notes=notes)
         before = time.monotonic()
         answer = self._scripts.run("claim", wanted.names, wanted.args, fence=self._keys)
         return self.claimed(family, answer, before)
 
     def claim_request(self, family: str, *, limit: int, notes: PostNotes | None = None) -> ClaimRequest:
-        """The same as a request, for `Store.commit_and_claim`; `claimed` reads the answer."""
+        """Return the arguments of `claim` for `Store.commit_and_claim`; `claimed` reads the answer."""
         names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
         texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
         by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
         return ClaimRequest(names, [self._claim_ms, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
 
     def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
-        """The claim in the answer to a request that was sent at `asked_at` (this process' monotonic clock)."""
+        """Return the claim in the answer to a request that was sent at `asked_at` (this process' monotonic clock), and
+        whether more effects are due."""
         more, *flat = answer or (0,)
         if not flat:
             return None, False
@@ -128,7 +140,7 @@ class Outbox:
         return claim, more > 0
 
     def renew(self, claim: Claim) -> Claim | None:
-        """Renew a claim; None if it is lost: then this performer must not do the effect."""
+        """Renew a claim. Returns None if it is lost: then this performer must not perform the effect."""
         args = [claim.effect.slot, claim.revision, self._claim_ms, claim.claimed_until]
         until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
         return replace(claim, claimed_until=until) if until else None
@@ -136,10 +148,10 @@ class Outbox:
     def intend(
         self, claim: Claim, note: str, text: str, kept_ms: int, looked: UnacknowledgedWrites | None = None
     ) -> NotedPost | UnacknowledgedWrites | None:
-        """Store under `note` that what was claimed is about to be sent; in one step with the proof that it is ours.
+        """Store `text` under the key `note`: the claimed trigger is about to be sent. The same step checks the claim.
 
-        None: it is not ours any more. UnacknowledgedWrites: nothing was noted, what was sent already must be looked for
-        first; `looked` says after which change of history that was done.
+        Returns None if the claim is lost. Returns UnacknowledgedWrites, and stores nothing, if the caller must first
+        look for triggers that were sent before; `looked` tells after which change it has done so.
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
         proof = [claim.effect.slot, claim.revision, self._claim_ms, claim.claimed_until]
@@ -150,15 +162,15 @@ class Outbox:
         return UnacknowledgedWrites(int(rest[0]), int(rest[1]) / 1000) if what == 2 else None
 
     def lost_writes(self) -> float | None:
-        """When the store may have lost writes that it had acknowledged, if not long ago; in seconds since the epoch."""
+        """Return when the store may have lost acknowledged writes, in seconds since the epoch; None if not recently."""
         lost = int(self._scripts.run("lost_writes", [self._keys.meta], [UNACKNOWLEDGED_MS], fence=self._keys))
         return lost / 1000 if lost else None
 
     def confirm(self, note: str, kept_ms: int) -> bool:
-        """Whether a replica has the note, and with it all that was stored before; waits for it a moment.
+        """Wait a moment for a replica to have the note, and so everything stored before it; return whether one has it.
 
-        Asked in one go on one connection: the note is on this server, and a replica of this server has it. Sentinel
-        promotes the replica that has most, so that a note which was confirmed outlives the master.
+        Both commands go to one server on one connection: this server has the note, and a replica of this server
+        confirms it. Sentinel promotes the replica that has received most, so a confirmed note survives the master.
         """
         with server_of(self._redis, note).pipeline(transaction=False) as pipe:
             pipe.pexpire(note, kept_ms)
@@ -167,20 +179,20 @@ class Outbox:
         return bool(there) and int(replicas) > 0
 
     def finish(self, claim: Claim, event: Event | None = None) -> bool:
-        """The effect is done, and `event` came of it: both are stored together. True: wake a worker up."""
+        """Store in one step that the effect is done and that `event` resulted from it. True: wake a worker up."""
         keys = self._keys
         names = [*self._names(claim.family), keys.inbox, keys.wake_up, keys.meta]
         text = b"" if event is None else dump_event(event)
         args = [claim.effect.slot, claim.revision, WAKE_UP_MS, text]
-        fence = keys if event else None  # what was done is done; an event of ours a newer version could misread
+        fence = keys if event else None  # an effect that is done stays done; a newer version could misread our event
         return bool(self._scripts.run("finish", names, args, fence))
 
     def postpone(self, claim: Claim, seconds: float, *, untried: bool = False) -> None:
-        """It cannot be done now: it is due again in `seconds`. `untried`: nothing was sent, so it counts as no try."""
+        """Make the effect due again in `seconds`. `untried`: nothing was sent, so this does not count as a try."""
         self._postpone(claim, seconds, "", untried=untried)
 
     def give_up(self, claim: Claim, error: str, at: float) -> None:
-        """It will not work: put it where an operator sees it and can give it another try."""
+        """Turn the effect into a dead letter, which an admin can see and try again. `at`: seconds since the epoch."""
         dead_letter = {
             "effect": json.loads(dump_effect(claim.effect)),
             "error": error,
@@ -192,7 +204,7 @@ class Outbox:
         self.bound_dead()
 
     def bound_dead(self) -> None:
-        """Forget the oldest dead letters if there are too many."""
+        """Delete the oldest dead letters if there are too many."""
         if self._redis.hlen(self._keys.dead_letters) > DEAD_KEPT:
             self._forget_oldest_dead()
 
@@ -202,12 +214,12 @@ class Outbox:
         self._scripts.run("postpone", names, args, fence=self._keys if dead_letter else None)
 
     def unsend(self, family: str, slot: str) -> str:
-        """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""
+        """Delete an effect that no performer has begun; returns `absent`, `taken-back`, or `begun`."""
         answer = self._scripts.run("unsend", self._names(family), [slot])
         return ("absent", "taken-back", "begun")[answer]
 
     def earlier(self, claim: Claim) -> list[Effect]:
-        """The effects of the same kind and family that are not done yet and whose slots come before this one's."""
+        """Return the pending effects of the same kind and family whose slots sort before this one's."""
         kind = f"{claim.effect.kind}/".encode()
         slots = cast("list[bytes]", self._redis.zrange(self._keys.due(claim.family), 0, -1))
         found = sorted(slot for slot in slots if slot.startswith(kind) and slot < claim.effect.slot.encode())
@@ -215,26 +227,26 @@ class Outbox:
         return [load_effect(text.partition(b"\n")[2]) for text in texts if text is not None]
 
     def due(self, family: str) -> int:
-        """How many effects of a family are due now and not claimed."""
+        """Return how many effects of a family are due now and not claimed."""
         seconds, micros = self._redis.time()
         return int(self._redis.zcount(self._keys.due(family), "-inf", seconds * 1000 + micros // 1000))
 
     def has(self, slot: str) -> bool:
-        """Whether an effect of this slot is to be done, or was given up."""
+        """Return whether an effect in this slot is pending or was given up."""
         return bool(self._redis.hexists(self._keys.outbox, slot) or self._redis.hexists(self._keys.dead_letters, slot))
 
     def size(self) -> int:
-        """How many effects are not done yet."""
+        """Return how many effects are not done yet."""
         return int(self._redis.hlen(self._keys.outbox))
 
     def dead_letters(self, limit: int = 200) -> list[DeadLetter]:
-        """The effects that were given up, newest first, at most `limit`."""
+        """Return the dead letters, newest first, at most `limit`."""
         return [_dead_letter(slot, raw) for slot, raw in self._newest_dead()[:limit]]
 
     def take_out(self, taken: TakenOut) -> bool | None:
-        """Give a dead letter another try, at once, or forget it; who did it goes on record in the same step.
+        """Try a dead letter again at once, or drop it; the same step adds the event `taken`, which says who did it.
 
-        None if there is none of that name any more; True: wake a worker up.
+        Returns None if there is no such dead letter any more, True if the caller must wake a worker up.
         """
         slot, keys = taken.name, self._keys
         text = self._redis.hget(keys.dead_letters, slot)
@@ -253,12 +265,12 @@ class Outbox:
         return None if answer < 0 else answer == 1
 
     def _forget_oldest_dead(self) -> None:
-        """Make room for a tenth of what is kept, so that it is seldom done."""
+        """Delete the oldest tenth and what exceeds the bound, so that this is seldom needed."""
         oldest = self._newest_dead()[DEAD_KEPT - DEAD_KEPT // 10 :]
         self._redis.hdel(self._keys.dead_letters, *(slot for slot, _ in oldest))
 
     def _newest_dead(self) -> list[tuple[str, dict[str, Any]]]:
-        """All dead letters as they are stored, by slot, newest first."""
+        """Return all dead letters in their stored form, with their slots, newest first."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead_letters))
         found = [(slot.decode(), json.loads(text)) for slot, text in rows.items()]
         return sorted(found, key=lambda row: -float(row[1]["at"]))

@@ -1,9 +1,9 @@
-"""A record in the parts in which it is stored: what changes at every merge apart from what stays.
+"""Split records into the fields of the board's hash in which they are stored, and join them again.
 
-Every kind of record is one field of the board's hash, but for what is remembered of a service: its head and counters
-(`service/S1`), what is proven of its history (`proofs/S1`), the commands taken (`commands/S1`), and each position, push
-and group of commits by itself (`position/S1/17`), numbered in the order in which they came. So a merge writes what it
-brought, however much is remembered. On the board it is one value, `ServiceState`.
+Each record is one field, except `ServiceState`, which the store splits so that a merge writes only what it adds: the
+head and the counters (`service/S1`), the proofs about the history (`proofs/S1`), the handled commands (`commands/S1`),
+and one field for each position, push and group of commits (`position/S1/17`), numbered in the order of arrival. On the
+board it is a single value. This module does not access Redis.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.store.codec import dump_record, field_of, load_record
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What is proven, or asked, of a service's history: it changes where the chain of pushes has a gap."""
+    """The proofs about a service's commit history; they change only where the sequence of pushes has a gap."""
 
     links: tuple[Link, ...] = ()
     denials: tuple[Denial, ...] = ()
@@ -32,13 +32,13 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands that were taken, and the answers that were given."""
+    """The handled commands of a service, and the answers that were given."""
 
     handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()
 
 
-#: The parts beside the record itself: their families, and what they hold.
+#: The parts beside `service`: the family and the type of each.
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "proofs": TypeAdapter(Proofs),
     "commands": TypeAdapter(Commands),
@@ -46,29 +46,29 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "push": TypeAdapter(str),
     "pushed": TypeAdapter(PushedCommits),
 }
-#: The families of which a service has many, each with a number.
+#: The families of which a service has many numbered parts.
 _NUMBERED = ("position", "push", "pushed")
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """The parts of one family of which a service has many: numbered one after the other, from `first` on."""
+    """The parts of one family of a service, numbered consecutively from `first` on."""
 
     first: int
     items: tuple[Any, ...]
 
     @classmethod
     def that_ends_with(cls, last: int, items: tuple[Any, ...]) -> Numbered:
-        """Items of which the last one has this number."""
+        """Number these items so that the last one has the number `last`."""
         return cls(last - len(items) + 1, items)
 
     @property
     def end(self) -> int:
-        """The number of the one that comes next."""
+        """The number after the last one."""
         return self.first + len(self.items)
 
     def with_items(self, changed: Mapping[int, Any]) -> tuple[Any, ...]:
-        """What there is after these were put in, by number; None: it is gone."""
+        """Return the items after these changes, given by number; None removes an item."""
         found = {**dict(enumerate(self.items, self.first)), **changed}
         return tuple(found[number] for number in sorted(found) if found[number] is not None)
 
@@ -77,14 +77,14 @@ _NOTHING = Numbered(0, ())
 
 
 def fields_of(record: Record) -> dict[str, str]:
-    """All the fields in which a record is stored, as JSON."""
+    """Return all fields in which a record is stored, as JSON by field."""
     if not isinstance(record, ServiceState):
         return {field_of(record): dump_record(record)}
     return dict(_changed_parts(None, record))
 
 
 def changed_fields(change: Change) -> Iterator[tuple[str, str]]:
-    """The fields that a change writes, as JSON; empty for one that goes."""
+    """Yield the fields that a change writes, with their JSON; an empty text deletes the field."""
     before, after = change.before, change.after
     if isinstance(before, ServiceState) or isinstance(after, ServiceState):
         yield from _changed_parts(before, after)
@@ -113,7 +113,10 @@ def _changed_parts(before: Record | None, after: Record | None) -> Iterator[tupl
 
 
 def _changed_items(was: Numbered, now: Numbered) -> Iterator[tuple[int, Any]]:
-    """What came, is another, or went (None), by number. Mostly one came and one went, and all between are the same."""
+    """Yield the items that were added, replaced or removed (None), by number.
+
+    Usually one is added, one is removed, and those between are unchanged: this case is compared as a whole first.
+    """
     low, high = max(was.first, now.first), min(was.end, now.end)
     numbers: Iterable[int] = range(now.first, now.end)
     if low < high and was.items[low - was.first : high - was.first] == now.items[low - now.first : high - now.first]:
@@ -126,7 +129,7 @@ def _changed_items(was: Numbered, now: Numbered) -> Iterator[tuple[int, Any]]:
 
 
 def records_of(rows: Iterable[tuple[str, bytes | str]]) -> Iterator[Record]:
-    """The records that are stored in these fields. Raises pydantic.ValidationError if one is not of our making."""
+    """Yield the records that are stored in these fields. Raises pydantic.ValidationError if one is not valid."""
     services: dict[str, list[tuple[str, str | bytes]]] = {}
     for field, text in rows:
         found = _part_of(field)
@@ -143,7 +146,7 @@ def records_of(rows: Iterable[tuple[str, bytes | str]]) -> Iterator[Record]:
 def with_changes(
     state: ServiceState | None, key: str, changes: Iterable[tuple[str, bytes | str]]
 ) -> ServiceState | None:
-    """What is remembered of a service after these fields have changed; None: nothing is."""
+    """Return the state of a service after these fields have changed; None if nothing is left of it."""
     singles: dict[str, Any] = {}
     items: dict[str, dict[int, Any]] = {}
     for field, text in changes:
@@ -166,13 +169,13 @@ def with_changes(
 
 
 def service_of(field: str) -> str | None:
-    """The service that a field is a part of; None: it is a record of another kind."""
+    """Return the service to which a field belongs, or None for a record of another kind."""
     found = _part_of(field)
     return None if found is None else found[0]
 
 
 def _singles(state: ServiceState) -> dict[str, Any]:
-    """The parts of which a service has one, by family; what is empty is left out."""
+    """Return the parts of which a service has one, by family, without empty ones."""
     history = state.history
     small = replace(history, positions=(), links=(), denials=(), roots=())
     parts: dict[str, Any] = {
@@ -189,7 +192,7 @@ def _singles(state: ServiceState) -> dict[str, Any]:
 
 
 def _numbered(state: ServiceState) -> dict[str, Numbered]:
-    """The parts of which a service has many, by family."""
+    """Return the parts of which a service has many, by family."""
     history = state.history
     return {
         "position": Numbered.that_ends_with(history.count, history.positions),
@@ -201,7 +204,7 @@ def _numbered(state: ServiceState) -> dict[str, Numbered]:
 def _join(
     before: ServiceState, key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ...]]
 ) -> ServiceState:
-    """The parts put together: those in `singles` (None: it is gone) and `many`, and of the rest what was before."""
+    """Join the parts of a service: those in `singles` (None: deleted) and `many`; the others stay as in `before`."""
     state: ServiceState = singles.get("service", before) or ServiceState(key)
     proofs: Proofs = singles.get("proofs", _proofs(before)) or Proofs()
     commands: Commands = singles.get("commands", _commands(before)) or Commands()

@@ -1,7 +1,7 @@
-"""The board of a pipeline at a moment of its past: replayed from the recording, and bounded in what that costs.
+"""Compute past boards of a pipeline by a replay of its recording, with a bound on the cost of one.
 
 A moment is in milliseconds since the epoch; its board is that of the last turn that was committed by then. A replay
-begins at the nearest snapshot before it, or at a board that this process has replayed before and still remembers.
+begins at the nearest snapshot before it, or at a board that this process has replayed before and still has in memory.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from bot.store.keys import Keys
 from bot.store.recording import Recording
 from bot.store.recording_line import head_of, load_line
 
-#: How many turns are replayed for one moment at most: about three seconds of a core.
+#: The most turns that are replayed for one moment: about three seconds of one core.
 MOST_TURNS = 12_000
-#: A board is remembered after so many replayed turns and at the end; at most so many, replayed from so many snapshots:
-#: boards that come of the same snapshot share nearly everything.
+#: A board is kept in memory after each `EVERY` replayed turns and at the end: at most `REMEMBERED` boards, from at most
+#: `SNAPSHOTS` snapshots, because boards from the same snapshot share nearly all their records.
 EVERY, REMEMBERED, SNAPSHOTS = 250, 64, 2
-#: How many seconds one waits at most while another moment of the same pipeline is replayed.
+#: The longest wait, in seconds, while another moment of the same pipeline is replayed.
 PATIENCE = 10.0
 
 
 class NotRecorded(Exception):
-    """The recording does not have the board of a moment; `again`: from when on it does (milliseconds); None: never."""
+    """An error: the recording lacks the board of a moment. `again`: the time (milliseconds) of the first snapshot after
+    that moment, or None if there is none."""
 
     def __init__(self, again: int | None) -> None:
         super().__init__()
@@ -38,16 +39,17 @@ class NotRecorded(Exception):
 
 
 class ReplayTooLong(Exception):
-    """More than `MOST_TURNS` turns would have to be replayed."""
+    """An error: more than `MOST_TURNS` turns would have to be replayed."""
 
 
 class ReplayBusy(Exception):
-    """Other moments are being replayed, for longer than `PATIENCE`."""
+    """An error: replays of other moments have taken longer than `PATIENCE`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastBoard:
-    """The board of a moment. `differs`: the rules have changed since, and decide a turn on the way otherwise now."""
+    """The board of a moment. `differs`: the rules have changed since then and now decide one of the replayed turns
+    differently."""
 
     board: Board
     version: int
@@ -56,7 +58,7 @@ class PastBoard:
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """A board on the way. `first`: where the stream has the block with the turn that comes next."""
+    """A board at which a replay may begin. `first`: the id in the stream of the block with the next turn."""
 
     version: int
     epoch: str
@@ -67,28 +69,28 @@ class _Remembered:
 
     @property
     def at(self) -> int:
-        """When its last turn was committed: an epoch is that time in microseconds."""
+        """When its last turn was committed, in milliseconds; the epoch is that time in microseconds."""
         return int(self.epoch) // 1_000
 
 
 class PastBoards:
-    """The past of one pipeline, for one process. Safe to share between threads: one moment is replayed at a time."""
+    """The past boards of one pipeline, for one process. Thread-safe: one moment is replayed at a time."""
 
     def __init__(self, redis: Redis, keys: Keys, most_turns: int = MOST_TURNS) -> None:
         self._recording = Recording(redis, keys)
         self._pipeline = keys.pipeline
         self._most_turns = most_turns
         self._lock = threading.Lock()
-        #: Boards that were replayed, the one that was used last at the end; and the snapshots that were read, by id.
+        #: Replayed boards, the last used one at the end; and the snapshots that were read, by id.
         self._remembered: list[_Remembered] = []
         self._snapshots: dict[str, _Remembered] = {}
 
     def first(self) -> int | None:
-        """The earliest moment whose board is recorded; None: there is none. It may read all of the recording."""
+        """Return the earliest moment whose board can be replayed, or None. It may read the whole recording."""
         return self._recording.first_board()
 
     def at(self, moment: int) -> PastBoard:
-        """The board of a moment.
+        """Return the board of a moment.
 
         Raises NotRecorded, ReplayTooLong, ReplayBusy, RedisError, and UnreadableRecording.
         """
@@ -104,7 +106,7 @@ class PastBoards:
         raise NotRecorded(self._recording.next_snapshot(moment))
 
     def _beginnings(self, moment: int) -> Iterator[_Remembered]:
-        """Where a replay may begin, the cheapest first; the second if the first leads nowhere."""
+        """Yield the boards at which a replay may begin, cheapest first; the next one is used if one leads nowhere."""
         known = [each for each in self._remembered if each.at <= moment]
         nearest = max(known, key=lambda each: each.at, default=None)
         stored = self._recording.recent_snapshot(moment)
@@ -118,7 +120,7 @@ class PastBoards:
         yield _Remembered(0, "0", (), first, first)
 
     def _snapshot(self, identity: str) -> _Remembered | None:
-        """A recent snapshot, as it was read once: it never changes. None: it is of another schema, or forgotten."""
+        """Return a recent snapshot, read once because it never changes. None: it has another schema, or was deleted."""
         found = self._snapshots.pop(identity, None)
         if found is None:
             line = self._recording.read_recent(identity)
@@ -132,7 +134,7 @@ class PastBoards:
         return found
 
     def _replay(self, begins: _Remembered, moment: int) -> PastBoard | None:
-        """The board of a moment, replayed from there; None if that leads to no board: turns are missing."""
+        """Return the board of a moment, replayed from `begins`; None if no board results because turns are missing."""
         player, differs, first = Player(self._pipeline), begins.differs, begins.first
         if begins.records:
             list(player.play([BoardSnapshot(begins.version, begins.epoch, 0.0, begins.records)]))
@@ -153,7 +155,7 @@ class PastBoards:
         return PastBoard(player.board, player.version, differs)
 
     def _lines(self, begins: _Remembered, moment: int) -> Iterator[tuple[str, str]]:
-        """The turns after a beginning up to a moment, each with where its block is; and the snapshots on the way."""
+        """Yield the lines of the turns and snapshots after `begins` up to a moment, each with the id of its block."""
         follows = not begins.records
         for first, line in self._recording.lines_from(begins.first):
             head = head_of(line)

@@ -1,13 +1,12 @@
-"""Pseudonyms for what is in a recording: for services, repositories, jobs, people, channels, and all that people wrote.
+"""Replace names in a recording by pseudonyms: services, repositories, jobs, people, channels, and all text of people.
 
-The same name has the same pseudonym wherever it stands, in every recording of one installation: it is made of the name
-and a key that stays there. Whoever reads the recording cannot find the name again without the key. Services,
-controllers and jobs are numbered in their order instead, for the rules go through some of them in that order; they keep
-their numbers as long as the pipeline has the same ones. Words keep their length, for texts are cut.
+A name has the same pseudonym everywhere, in every recording of one installation: it is derived from the name and a key
+that does not leave the installation. Without the key a reader cannot find the name. Services, controllers and jobs are
+numbered in their order instead, because the rules process some of them in that order; they keep their numbers as long
+as the pipeline has the same ones. Words keep their length, because the rules shorten texts.
 
-Kept as they are: the pipeline's own words (stages, freezes, branches, environments, verbs of commands), commits,
-numbers, times.
-So a replay of what was made out of a recording decides what the recording decided.
+The pipeline's own words (stages, freezes, branches, environments, verbs of commands), commits, numbers and times are
+kept. So a replay of a recording with pseudonyms decides the same as a replay of the original.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ def _listed(text: str) -> frozenset[str]:
 
 #: Fields that name a person.
 PEOPLE = frozenset({"author", "authors", "by", "cancelled_by", "login", "mode_by", "people", "to", "told"})
-#: Fields with a text that a person, Jenkins or GitHub wrote.
+#: Fields whose text was written by a person, Jenkins or GitHub.
 TEXTS = _listed(
     """
     banner description ending failed_step failed_tests found label labels locked lost lost_why meant
     mode_why names reason rest silent subject summary tests text title what why
     """
 )
-#: Fields whose value is made of names of services, repositories and jobs, among other things.
+#: Fields whose value contains names of services, repositories and jobs, among other things.
 COMPOSED = _listed(
     """
     carried_by closed command context entry freeze freezes job controller key lock name permit permits pipeline repeats
     repository run runs service services slot version via
     """
 )
-#: Fields that name nothing outside: stages, commits, what the rules know by its name.
+#: Fields that contain no outside name: stages, commits, and the rules' own names.
 KEPT = _listed(
     """
     asked base before branch buttons commits conclusion digest earlier environment environments head last_stage
@@ -51,23 +50,23 @@ KEPT = _listed(
     unconfirmed_head undecided_head verb verbs after epoch reported_week week
     """
 )
-#: What stands where a person or a text could, and is the rules' own word.
+#: The rules' own words that appear in place of a person or a text.
 _OWN_WORDS = _listed(
     """
     asked authors because configuration github interlock jenkins nobody on policy
     """
 )
-#: What stands where a text could, and is a code of the model.
+#: The codes of the model that appear in place of a text.
 _CODES = {str(code) for kind in StrEnum.__subclasses__() if kind.__module__.startswith("bot.core.") for code in kind}
 _WORD = re.compile(r"[^\s,;:()`'\"]+")
 _PLAIN_WORD = re.compile(r"-.*|#?\d[\d:.\-+TZ]*|[0-9a-f]{7,40}|\W+")
 
 
 class Pseudonyms:
-    """Replaces the names in the lines of one recording. `key`: the secret of the installation."""
+    """The pseudonyms for the lines of one recording. `key`: the secret of the installation."""
 
     def __init__(self, key: bytes, pipelines: Iterable[Mapping[str, Any]]) -> None:
-        """`pipelines`: every configuration that the recording holds, as JSON has it."""
+        """Collect the names. `pipelines`: every configuration in the recording, as decoded JSON."""
         self._key = key
         found = list(pipelines)
         self._words = {word for each in found for stage in each["stages"] for word in stage["name"].casefold().split()}
@@ -77,16 +76,16 @@ class Pseudonyms:
         self._names = dict(self._composed(found))
         longest = sorted(self._names, key=len, reverse=True)
         alternatives = "|".join(map(re.escape, longest)) or r"(?!)"
-        # Behind a name may stand what makes a version of it: its run and a time (`version_stamp`).
+        # A name may be followed by the rest of a version: the run and a time (`version_stamp`).
         self._pattern = re.compile(rf"(?<![\w-])(?:{alternatives})(?=[^\w-]|-(?:pr)?\d+-\d{{14}}|$)", re.IGNORECASE)
         self._names = {name.casefold(): other for name, other in self._names.items()}
 
     def line(self, line: str) -> str:
-        """A line of the recording with pseudonyms."""
+        """Return a line of the recording with pseudonyms."""
         return json.dumps(self._replaced(json.loads(line), ""), ensure_ascii=False, separators=(",", ":"))
 
     def _composed(self, pipelines: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-        """The names that stand within others, such as that of a service in the key of a run."""
+        """Yield the names that appear inside other texts, such as a service in the key of a run, with pseudonyms."""
         yield from _numbered(
             "service", (each["name"] for pipeline in pipelines for each in pipeline["services"])
         ).items()
@@ -106,7 +105,7 @@ class Pseudonyms:
         return self._text(value, field) if isinstance(value, str) and value else value
 
     def _member(self, field: str, value: Any, of: Mapping[str, Any]) -> Any:
-        """One member of an object; the name of a job is told from other names by what stands beside it."""
+        """Replace the value of one member of an object; a `name` beside a `controller` is the name of a job."""
         if field == "controller" and isinstance(value, str):
             return self._controllers.get(value, value)
         if isinstance(value, str) and (field == "job" or (field == "name" and "controller" in of)):
@@ -121,11 +120,11 @@ class Pseudonyms:
         return self.within(value) if field in COMPOSED else value
 
     def within(self, text: str) -> str:
-        """A text with the names in it replaced."""
+        """Replace the names within a text."""
         return self._pattern.sub(lambda found: self._names[found[0].casefold()], text)
 
     def _person(self, name: str) -> str:
-        """A person; or what stands where a person could: a run, stages, a word of the rules."""
+        """Replace the name of a person. A field for a person may also contain a run, stages, or a word of the rules."""
         before, colon, login = name.rpartition(":")
         replaced = self.within(name)
         is_stages = all(word in self._words for word in _WORD.findall(name.casefold()))
@@ -149,12 +148,12 @@ class Pseudonyms:
 
 
 def _numbered(kind: str, names: Iterable[str]) -> dict[str, str]:
-    """Pseudonyms whose order is that of the names."""
+    """Return numbered pseudonyms that sort like the names."""
     return {name: f"{kind}-{number:04}" for number, name in enumerate(sorted(set(names)), 1)}
 
 
 def pipelines_in(line: str) -> Iterator[Mapping[str, Any]]:
-    """The configurations that a line of a recording holds."""
+    """Yield the configurations in a line of a recording."""
     if '"stages":[' not in line:
         return
     found = json.loads(line)
@@ -165,7 +164,7 @@ def pipelines_in(line: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _jobs(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Every Jenkins job in a configuration."""
+    """Yield every Jenkins job in a configuration."""
     if isinstance(value, dict):
         if value.keys() >= {"controller", "name"}:
             yield value

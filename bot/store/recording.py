@@ -1,11 +1,11 @@
-"""The recording of a pipeline: every turn of the last weeks and, now and then, the whole board.
+"""The recording of a pipeline: every turn of the last weeks and, at intervals, a snapshot of the board.
 
-Each commit adds its turn to those that wait (`lua/commit.lua`). A task of the clock packs many of them into a block,
-which takes a third of the room, and takes snapshots, so that no replay has to begin at the first turn of all. Blocks
-and snapshots are bounded together, by size and by age; the oldest go first.
+Each commit adds its turn to a stream (`lua/commit.lua`). A periodic task packs many of them into a block, which takes a
+third of the space, and takes snapshots, so that a replay need not begin at the very first turn. Blocks and snapshots
+share one bound of size and one of age; the oldest are deleted first.
 
-Of the last day there are more snapshots, kept apart: whoever looks at a moment of it has to replay few turns only
-(`bot.store.past_boards`).
+More snapshots are kept of the last day, separately, so that a past board of that day needs the replay of few turns
+(`bot.store.past_boards`). This module does not replay anything.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from bot.store.keys import Keys
 from bot.store.recording_line import FORMAT, head_of, pack_block, snapshot_line, unpack_block, unpack_line, with_epoch
 from bot.store.scripts import SCHEMA, Scripts
 
-#: How many turns a block has; and how many blocks and snapshots are read at a time.
+#: The number of turns in a block; the number of blocks and snapshots that are read at a time.
 BLOCK, PAGE = 1_000, 4
-#: Which share of the room the recent snapshots may have, as a divisor.
+#: The recent snapshots may take one part in this many of the size limit.
 RECENT_SHARE = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingLimits:
-    """How much of the past is recorded, and how far a replay has to go to a snapshot."""
+    """How much of the past is kept, and how far apart the snapshots are."""
 
-    #: The most bytes that blocks and snapshots have, and the greatest age of one, in seconds.
+    #: The most bytes of blocks and snapshots, and the greatest age of one, in seconds.
     size: int = 200 * 1_048_576  # `keep.recording_mib`
     age: float = 30 * 86_400.0  # `keep.recording`
-    #: A snapshot is taken after so many entries, or after so many seconds in which something was decided. That of 1,000
-    #: services with a full memory takes 1.7 MB.
+    #: A snapshot is taken after this many inbox entries, or after this many seconds if anything was decided. A snapshot
+    #: of 1,000 services with a full commit history takes 1.7 MB.
     snapshot_entries: int = 50_000
     snapshot_seconds: float = 86_400.0
-    #: A recent snapshot is taken after so many turns. There are at most so many, none older than so many seconds: a day
-    #: and some hours, so that also the first moment of a day has one before it.
+    #: A recent snapshot is taken after `recent_turns` turns. At most `recent` are kept, none older than `recent_age`
+    #: seconds: a day and two hours, so that the first moment of the last day has a snapshot before it as well.
     recent_turns: int = 2_000
     recent: int = 30
     recent_age: float = 26 * 3_600.0
@@ -51,7 +51,7 @@ class RecordingLimits:
 
 @dataclass(frozen=True, slots=True)
 class BoardNow:
-    """The board as a process has it: its version and epoch, and everything on it."""
+    """The present board of a process: its version, its epoch, and all its records."""
 
     version: int
     epoch: str
@@ -60,7 +60,8 @@ class BoardNow:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A turn that is not packed yet: its id in the stream and what it says, compressed: a block of lines is large."""
+    """A turn that is not packed yet: its id in the stream, and its line, still compressed because 1,000 of them are
+    large."""
 
     id: str
     epoch: str
@@ -79,9 +80,9 @@ class Recording:
         self._scripts = Scripts(redis)
 
     def pack(self, board: BoardNow, limits: RecordingLimits = RecordingLimits(), block: int = BLOCK) -> None:
-        """Pack the turns that wait into blocks, each of so many; take a snapshot of the board if one is due.
+        """Pack the recorded turns into blocks of `block` turns, and take a snapshot of the board if one is due.
 
-        Safe to run twice, and at once with others. Raises RedisError.
+        Safe to run repeatedly, and in several processes at once. Raises RedisError.
         """
         self._add_recent(board, limits)
         waiting = self._waiting(block)
@@ -99,30 +100,30 @@ class Recording:
             self._add([], board, limits)
 
     def size(self) -> int:
-        """How many bytes the blocks and snapshots have."""
+        """Return how many bytes the blocks and snapshots take."""
         return int(cast("bytes | None", self._redis.hget(self._keys.recording_state, "bytes")) or 0)
 
     def pseudonym_key(self) -> bytes:
-        """The secret that the pseudonyms of this pipeline are made with; it never leaves the store."""
+        """Return the secret from which the pseudonyms of this pipeline are derived; it is not exported."""
         key = self._keys.recording_state
         self._redis.hsetnx(key, "pseudonyms", secrets.token_hex(32))
         return cast("bytes", self._redis.hget(key, "pseudonyms"))
 
     def lines(self, since: float = 0.0) -> Iterator[str]:
-        """The lines from the last snapshot before a moment on (seconds since the epoch; 0: everything), oldest first.
+        """Yield the lines from the last snapshot before `since` on (seconds since the epoch; 0: all), oldest first.
 
-        Raises RedisError, and UnreadableRecording if what is stored is none of ours.
+        Raises RedisError, and UnreadableRecording if the stored data is not a valid recording.
         """
         return (line for _, line in self.lines_from(self.start(since)))
 
     def lines_from(self, first: str) -> Iterator[tuple[str, str]]:
-        """The lines from an item of the stream on, each with where to begin in order to read its block again.
+        """Yield the lines from an item of the stream on, each with the `first` that reads its block again.
 
         Raises as `lines` does.
         """
         while True:
             waiting = self._turns()
-            found = False  # what was packed while the turns that wait were read is found by another round
+            found = False  # turns that were packed after `_turns` has read are found in another round
             for identity, block in self._items(first):
                 yield from ((first, line) for line in unpack_block(block))
                 first, found = f"({identity}", True
@@ -131,7 +132,7 @@ class Recording:
                 return
 
     def _items(self, first: str) -> Iterator[tuple[str, bytes]]:
-        """Blocks and snapshots, page by page."""
+        """Yield id and data of the blocks and snapshots, read page by page."""
         while True:
             rows = cast("list[Any]", self._redis.xrange(self._keys.recording, min=first, count=PAGE))
             for identity, fields in rows:
@@ -141,7 +142,7 @@ class Recording:
             first = f"({rows[-1][0].decode()}"
 
     def start(self, since: float) -> str:
-        """The id of the snapshot from which on a moment can be replayed; `-`: the beginning."""
+        """Return the id of the last snapshot before a moment (seconds since the epoch); `-` means the beginning."""
         rows = cast("list[Any]", self._redis.xrevrange(self._keys.recording, max=int(since * 1000), count=1))
         if not rows:
             return "-"
@@ -149,7 +150,7 @@ class Recording:
         return identity.decode() if fields[b"k"] == b"s" else fields[b"s"].decode() or "-"
 
     def _turns(self, count: int | None = None) -> list[tuple[str, str, bytes]]:
-        """The turns that wait, the first `count` of them: id, epoch and compressed line of each."""
+        """Return the first `count` turns that are not packed yet: id, epoch and compressed line of each."""
         rows = cast("list[Any]", self._redis.xrange(self._keys.recorded_turns, count=count))
         return [(identity.decode(), fields[b"e"].decode(), fields[b"t"]) for identity, fields in rows]
 
@@ -161,8 +162,8 @@ class Recording:
         return found
 
     def _is_due(self, waiting: list[_Waiting], limits: RecordingLimits) -> bool:
-        """Whether the next snapshot is due: by time, by count, for a version of Interlock that reads no older one, or
-        because turns are missing."""
+        """Return whether a snapshot is due: by time, by number of entries, because this version of Interlock cannot
+        read the former ones, or because turns are missing."""
         state = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.recording_state))
         if state.get(b"form") != _form():
             return True
@@ -177,11 +178,11 @@ class Recording:
     # -- the snapshots of the last day -------------------------------------------------------------------------
 
     def recent_snapshot(self, at: int) -> tuple[str, int] | None:
-        """The last recent snapshot before a moment (milliseconds): its id, and the version of its board."""
+        """Return the last recent snapshot before a moment (milliseconds): its id, and the version of its board."""
         return self._find_recent("last", at)
 
     def read_recent(self, identity: str) -> str | None:
-        """The line of a recent snapshot; None if it has been forgotten. Raises UnreadableRecording."""
+        """Return the line of a recent snapshot, or None if it has been deleted. Raises UnreadableRecording."""
         rows = cast("list[Any]", self._redis.xrange(self._keys.recent_snapshots, min=identity, max=identity))
         return next((next(unpack_block(fields[b"d"])) for _, fields in rows), None)
 
@@ -190,7 +191,8 @@ class Recording:
         return (found[0].decode(), int(found[1])) if found else None
 
     def first_board(self) -> int | None:
-        """The earliest moment whose board can be replayed, in milliseconds since the epoch; None: there is none."""
+        """Return the earliest moment whose board can be replayed, in milliseconds since the epoch; None if there is
+        none."""
         first = self._find_recent("first", 0)
         found = [_milliseconds(first[0])] if first is not None else []
         for identity, line in self._stored_from("-"):
@@ -200,20 +202,21 @@ class Recording:
         return min(found, default=None)
 
     def next_snapshot(self, at: int) -> int | None:
-        """When the first snapshot after a moment was taken (milliseconds); None if there is none."""
+        """Return when the first snapshot after a moment was taken (milliseconds); None if there is none."""
         recent = self._find_recent("first", at)
         found = [_milliseconds(recent[0])] if recent is not None else []
         packed = (_milliseconds(identity) for identity, line in self._stored_from(str(at)) if head_of(line) is None)
         return min([*found, *islice(packed, 1)], default=None)
 
     def _stored_from(self, first: str) -> Iterator[tuple[str, str]]:
-        """The id and the first line of each block, and of each snapshot, from there on; then the turns that wait."""
+        """Yield id and first line of each block and snapshot from `first` on, then the first turn not packed yet."""
         for identity, block in self._items(first):
             yield identity, next(unpack_block(block))
         yield from ((identity, with_epoch(unpack_line(packed), epoch)) for identity, epoch, packed in self._turns(1))
 
     def _add_recent(self, board: BoardNow, limits: RecordingLimits) -> None:
-        """Take a recent snapshot if one is due. Twice at once does no harm: who replays checks what follows on what."""
+        """Take a recent snapshot if one is due. If two processes do so at once, it is harmless: a replay checks the
+        versions."""
         now = time.time()
         last = self.recent_snapshot(int(now * 1000))
         if not board.version or (last is not None and 0 <= board.version - last[1] < limits.recent_turns):
@@ -226,7 +229,8 @@ class Recording:
     # -- adding ------------------------------------------------------------------------------------------------
 
     def _add(self, turns: list[_Waiting], board: BoardNow | None, limits: RecordingLimits) -> bool:
-        """Add a block and then a snapshot, if there is one; False if others have packed these turns."""
+        """Add a block of these turns, then a snapshot of the board; either may be missing. Returns False, and adds
+        nothing, if another process has packed these turns."""
         now = time.time()
         keys = [self._keys.recorded_turns, self._keys.recording, self._keys.recording_state]
         block: list[Any] = ["", "", b"", 0, board.version if board else 0, board.epoch if board else ""]
@@ -242,10 +246,10 @@ class Recording:
 
 
 def _milliseconds(identity: str) -> int:
-    """The time in the id of an entry of a stream."""
+    """Return the time in the id of a stream entry."""
     return int(identity.partition("-")[0])
 
 
 def _form() -> bytes:
-    """What a snapshot can be read by."""
+    """Return the format and schema of a snapshot: only versions with the same ones can read it."""
     return f"{FORMAT}/{SCHEMA}".encode()

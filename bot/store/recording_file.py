@@ -1,7 +1,7 @@
-"""The file of a recording: JSON lines in xz, a head before and the checksum of all lines after them.
+"""Write and read the file of a recording: JSON lines in xz, with a head first and a checksum last.
 
 {"interlock-recording": 1, "pipeline": "shop", "version": "0.1.0", "at": 1795000000.0, "pseudonyms": false}
-{"snapshot": …}                     as `bot.store.recording_line` has them
+{"snapshot": …}                     the lines are explained in `bot.store.recording_line`
 {"version": 2, "entries": […], …}
 …
 {"turns": 30, "sha256": "..."}
@@ -21,13 +21,14 @@ from bot.core.rules.recorded import Recorded
 from bot.store.backup_file import new_file
 from bot.store.recording_line import FORMAT, UnreadableRecording, load_line
 
-#: What finds more of what turns have in common (liblzma: `nice_len`, the largest there is, and the window).
+#: Options that compress better, because turns repeat much (liblzma: the largest `nice_len`, and the window size).
 _SMALL = {"nice_len": 273, "dict_size": 1 << 24}
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingHead:
-    """The first line: of which pipeline, the version of Interlock that wrote it, and when (epoch seconds)."""
+    """The first line: the pipeline, the version of Interlock that wrote it, when (seconds since the epoch), and whether
+    names are replaced by pseudonyms."""
 
     pipeline: str
     version: str
@@ -36,10 +37,10 @@ class RecordingHead:
 
 
 def write(path: Path, head: RecordingHead, lines: Iterable[str], *, small: bool = False) -> int:
-    """Write a recording to a new file of its owner alone, whole or not at all; returns how many turns it has.
+    """Write a recording to a new file (see `new_file`); returns the number of turns.
 
-    `small`: a third less, for three times the time.
-    Raises FileExistsError if there is one, OSError if it cannot be written, and what `lines` raises.
+    `small`: the file is a third smaller and takes three times as long.
+    Raises FileExistsError if the name is taken, OSError if it cannot be written, and what `lines` raises.
     """
     digest, turns = hashlib.sha256(), 0
     how = [{"id": lzma.FILTER_LZMA2, "preset": 6, **(_SMALL if small else {})}]
@@ -57,14 +58,14 @@ def write(path: Path, head: RecordingHead, lines: Iterable[str], *, small: bool 
 
 
 def read_head(path: Path) -> RecordingHead:
-    """The head of a recording. Raises UnreadableRecording if it is none that we can read, OSError."""
+    """Return the head of a recording. Raises UnreadableRecording if this version cannot read the file, OSError."""
     return _head(path, next(_lines(path), b""))
 
 
 def read(path: Path) -> Iterator[Recorded]:
-    """The turns and snapshots of a recording, without the snapshots of other schemas.
+    """Yield the turns and snapshots of a recording, without the snapshots of other schemas.
 
-    Raises UnreadableRecording if the file is damaged or incomplete, which is known only at the end.
+    Raises UnreadableRecording if the file is damaged or incomplete, possibly only at the end.
     """
     digest, turns = hashlib.sha256(), 0
     lines = _lines(path)

@@ -1,10 +1,10 @@
-"""Recorded turns and snapshots as lines of JSON, and how a single one, and many together, are compressed.
+"""Convert recorded turns and snapshots to lines of JSON and back, and compress single lines and blocks of lines.
 
     {"version":2,"after":"1795…","epoch":"1795…","entries":[{"entry":"1795…-0","events":[…],"facts":[…],"effects":[…]}]}
     {"snapshot":{"version":2,"epoch":"1795…","at":1795….1,"schema":6,"records":{"run/S1.1":{…},…}}}
 
-Like the fact log, recorded turns are never migrated: old events, facts and effects are read in their old form. A
-snapshot is read by versions of its own schema only; a replay then begins at the next one.
+Like the fact log, recorded turns are never migrated: old events, facts and effects are read in their old form. Only
+versions with the same schema read a snapshot; others begin a replay at the next one. `recording.py` stores the lines.
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ from bot.store.codec import (
 from bot.store.parts import fields_of, records_of
 from bot.store.scripts import SCHEMA
 
-#: The form of the lines and of what is stored of them. Whoever changes it, or the dictionary, raises it.
+#: The number of the format of the lines and of their compressed form. Raise it with any change of these, or of the
+#: dictionary.
 FORMAT = 1
 _LIMITS: TypeAdapter[DecisionLimits] = TypeAdapter(DecisionLimits)
 
 
 class UnreadableRecording(Exception):
-    """What is stored, or a file, is no recording that this version can read; the message says why."""
+    """An error: the stored data, or a file, is not a recording that this version can read; the message says why."""
 
 
 # -- one turn, one snapshot --------------------------------------------------------------------------------------------
 
 
 def turn_line(version: int, after: str, decided: Iterable[DecidedEntry], limits: DecisionLimits = LIMITS) -> str:
-    """A turn as JSON, without its epoch: the commit gives it that. Raises ValueError for what is no text in UTF-8."""
+    """Convert a turn to JSON, without the epoch, which the commit sets. Raises ValueError for text that is not valid
+    UTF-8."""
     entries = ",".join(_entry_text(each) for each in decided)
     other = "" if limits == LIMITS else f',"limits":{_LIMITS.dump_json(limits).decode()}'
     return f'{{"version":{version},"after":"{after}"{other},"entries":[{entries}]}}'
@@ -64,12 +66,12 @@ def _entry_text(decided: DecidedEntry) -> str:
 
 
 def with_epoch(line: str, epoch: str) -> str:
-    """The line of a turn with the epoch that its commit gave it."""
+    """Add to the line of a turn the epoch that its commit has set."""
     return f'{line[:-1]},"epoch":"{epoch}"}}'
 
 
 def snapshot_line(version: int, epoch: str, at: float, records: Iterable[Record]) -> str:
-    """A snapshot as JSON; `at` in seconds since the epoch."""
+    """Convert a snapshot to JSON; `at` in seconds since the epoch."""
     fields = (f"{json.dumps(field)}:{text}" for record in records for field, text in fields_of(record).items())
     head = f'"version":{version},"epoch":"{epoch}","at":{at},"schema":{SCHEMA}'
     return f'{{"snapshot":{{{head},"records":{{{",".join(fields)}}}}}}}'
@@ -80,20 +82,20 @@ _HEAD = re.compile(r'\{"version":([0-9]+),.*"epoch":"([0-9]+)"\}', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class TurnHead:
-    """Which turn a line has: the version that it made, and when it was committed (milliseconds since the epoch)."""
+    """The version of the board that a turn made, and when it was committed (milliseconds since the epoch)."""
 
     version: int
     at: int
 
 
 def head_of(line: str) -> TurnHead | None:
-    """Which turn a line has, without reading what was decided; None for a snapshot."""
+    """Return version and time of the turn in a line without decoding the rest; None for a snapshot."""
     found = _HEAD.fullmatch(line)
     return None if found is None else TurnHead(int(found[1]), int(found[2]) // 1_000)  # an epoch is in microseconds
 
 
 def load_line(line: str | bytes) -> Recorded | None:
-    """What a line says; None for a snapshot of another schema. Raises UnreadableRecording if it says nothing."""
+    """Decode a line; returns None for a snapshot of another schema. Raises UnreadableRecording if it is not valid."""
     try:
         found = json.loads(line)
         return _snapshot(found["snapshot"]) if "snapshot" in found else _turn(found)
@@ -138,18 +140,18 @@ def _text(value: Any) -> bytes:
 
 @cache
 def _dictionary() -> bytes:
-    """A sample of turns: what a single one has in common with them needs no room (zlib: preset dictionary)."""
+    """Return a sample of turns, the preset dictionary of zlib: text that a turn shares with it takes no space."""
     return files("bot.store").joinpath("recording_dictionary.txt").read_bytes()
 
 
 def pack_line(line: str) -> bytes:
-    """One line, compressed for the short time until it is packed with others. Raises ValueError for no UTF-8."""
+    """Compress one line, for the time until it is packed into a block. Raises ValueError if it is not valid UTF-8."""
     compressor = zlib.compressobj(6, zdict=_dictionary())
     return compressor.compress(line.encode()) + compressor.flush()
 
 
 def unpack_line(packed: bytes) -> str:
-    """The line that was packed. Raises UnreadableRecording."""
+    """Decompress one line. Raises UnreadableRecording."""
     try:
         return zlib.decompressobj(zdict=_dictionary()).decompress(packed).decode()
     except (zlib.error, ValueError) as error:
@@ -157,14 +159,14 @@ def unpack_line(packed: bytes) -> str:
 
 
 def pack_block(lines: Iterable[str]) -> bytes:
-    """Many lines, compressed together: one then takes a third of the room. One line at a time is in memory."""
+    """Compress many lines as one block, which takes a third of the space; keeps one line in memory at a time."""
     compressor = zlib.compressobj(9)
     texts = chain.from_iterable((b"\n", line.encode()) for line in lines)
     return b"".join(map(compressor.compress, islice(texts, 1, None))) + compressor.flush()
 
 
 def unpack_block(block: bytes) -> Iterator[str]:
-    """The lines of a block. Raises UnreadableRecording."""
+    """Yield the lines of a block. Raises UnreadableRecording."""
     try:
         text = zlib.decompress(block).decode()
     except (zlib.error, ValueError) as error:

@@ -1,4 +1,7 @@
-"""What is kept beside the board: the fact log, the history of finished runs, a loss of state, and repairs."""
+"""Read what is stored beside the board: the fact log, the history of ended runs, a loss of state, and repairs.
+
+Only the repairs are also written here; commits write the others.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded
 from bot.store.keys import Keys
 from bot.store.store import HEADER, STORY_KEPT
 
-#: The most that one page holds.
+#: The most entries on one page.
 PAGE = 200
-#: How many facts a page of `facts_back` has.
+#: The number of facts that `facts_back` and `facts_forward` read at a time.
 BACK = 1_000
-#: What was found, by kind: one of it, several.
+#: The words for each kind of repair: singular and plural.
 WORDS = {
     "push": ("push to main", "pushes to main"),
     "rewound": ("force-push to main", "force-pushes to main"),
@@ -35,7 +38,7 @@ _LAST = " last"
 
 @dataclass(frozen=True, slots=True)
 class FactPage:
-    """Facts, newest first, each with its id; `next` is what to ask for to go on, or None at the end."""
+    """Facts with their ids, newest first. Pass `next` as `before` to get the next page; it is None at the end."""
 
     facts: list[tuple[str, RecordedFact]]
     next: str | None
@@ -47,22 +50,22 @@ class Records:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        #: The finished runs as this process remembers them, for searches.
+        #: The index of the ended runs in this process' memory, for searches.
         self.index = EndedRunIndex(redis, keys)
 
     def facts(self, before: str | None = None, limit: int = 50) -> FactPage:
-        """A page of the log, newest first; `before` is the `next` of the page before it."""
+        """Return a page of the log, newest first; `before` is the `next` of the page before it."""
         limit = max(1, min(limit, PAGE))
         end = f"({before}" if before else "+"
         facts = _facts(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
         return FactPage(facts, facts[-1][0] if len(facts) == limit else None)
 
     def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, RecordedFact]]:
-        """The facts after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
+        """Return the facts after the one with id `after` (`0-0`: from the oldest on), oldest first."""
         return _facts(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
 
     def facts_from(self, at: float) -> Iterator[RecordedFact]:
-        """The facts that were decided from a moment on (seconds since the epoch), oldest first, page by page."""
+        """Yield the facts that were decided from a moment on (epoch seconds), oldest first; reads them by pages."""
         after = f"{max(0, int(at * 1000) - 1)}-0"
         while rows := self.facts_after(after, PAGE):
             after = rows[-1][0]
@@ -71,9 +74,10 @@ class Records:
     def facts_back(
         self, kinds: Collection[FactKind], stages: Collection[str], page: int = BACK
     ) -> Iterator[tuple[float, list[RecordedFact]]]:
-        """The log page by page, newest first: when the oldest fact of each page was decided, and what is wanted of it.
+        """Yield, page by page and newest first, when the oldest fact of the page was decided, and its matching facts.
 
-        Wanted are facts of these kinds about one of these stages. Only what looks like one of them is decoded.
+        A fact matches if it has one of these kinds and is about one of these stages. Only facts whose text contains
+        both are decoded.
         """
         texts = [f'"kind":"{kind}"'.encode() for kind in kinds], [f'"stage":{json.dumps(s)}'.encode() for s in stages]
         end = "+"
@@ -88,7 +92,8 @@ class Records:
     def facts_forward(
         self, kinds: Collection[FactKind], after: str, page: int = BACK
     ) -> Iterator[tuple[str, list[tuple[str, RecordedFact]]]]:
-        """The log after a fact, page by page, oldest first: the last id of each page, and its facts of these kinds."""
+        """Yield, page by page and oldest first, the last id of the page and its facts of these kinds; begins after the
+        fact with id `after`."""
         texts = [f'"kind":"{kind}"'.encode() for kind in kinds]
         while rows := cast("list[Any]", self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=page)):
             likely = [(identity, fields) for identity, fields in rows if any(part in fields[b"f"] for part in texts)]
@@ -96,17 +101,17 @@ class Records:
             yield after, [each for each in _facts(likely) if each[1].fact.kind in kinds]
 
     def has_fact(self, identity: str) -> bool:
-        """Whether the fact with this id is still kept."""
+        """Return whether the fact with this id is still kept."""
         return bool(self._redis.xrange(self._keys.facts, min=identity, max=identity, count=1))
 
     def await_fact(self, after: str, milliseconds: int) -> None:
-        """Return when there is a fact after the one with id `after`, or when the time is over."""
+        """Wait until there is a fact after the one with id `after`, but at most this many milliseconds."""
         self._redis.xread({self._keys.facts: after}, count=1, block=milliseconds)
 
     def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
-        """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself.
+        """Return the facts of a run or a verification from the last `STORY_KEPT` turns about it, oldest first.
 
-        And those of a verification, of the last `VERIFIED_KEPT`.
+        They are kept as long as the run itself; those of verifications for the last `VERIFIED_KEPT` of these.
         """
         stories = self._keys.stories
         number = int(cast("bytes | None", self._redis.hget(stories, run)) or 0)
@@ -116,13 +121,13 @@ class Records:
         return [(lines[n].decode(), load_recorded_fact(lines[n + 1])) for n in range(0, len(lines), 2)]
 
     def verified(self, service: str | None, pull: int) -> list[str]:
-        """The verifications of a pull request of which facts are kept, the latest first; None: of any service."""
+        """Return the verifications of a pull request whose facts are kept, latest first. `service` None: of any."""
         keys = cast("list[bytes]", self._redis.zrevrange(self._keys.verified, 0, -1))
         named = ((key.decode(), verified_pull(key.decode())) for key in keys)
         return [key for key, of in named if of is not None and of[1] == pull and service in (None, of[0])]
 
     def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
-        """A page of finished runs, the last to end first, and how many are kept in all."""
+        """Return a page of ended runs, the last to end first, and how many are kept in all."""
         limit = max(1, min(limit, PAGE))
         total = int(self._redis.zcard(self._keys.ended_order))
         keys: Any = self._redis.zrevrange(self._keys.ended_order, offset, offset + limit - 1)
@@ -130,10 +135,10 @@ class Records:
         return [load_ended(row) for row in rows if row is not None], total
 
     def ended_by(self, at: float, live: Container[str], limit: int) -> tuple[list[Ended], int]:
-        """The runs that had ended by a moment (seconds since the epoch), the last first, and how many are still kept.
+        """Return the runs that had ended by a moment (seconds since the epoch), the last first, and how many are kept.
 
-        `live`: those that lived on then. When a run ended is the time of the delivery that led to it, which may have
-        waited to be decided.
+        `live`: the runs that were on the board at that moment. They are left out although their stored end may be
+        earlier: it is the time of the delivery that led to it, which may have waited to be decided.
         """
         order, most = self._keys.ended_order, limit + PAGE
         keys = cast("list[bytes]", self._redis.zrevrangebyscore(order, at, "-inf", start=0, num=most))
@@ -142,12 +147,12 @@ class Records:
         return list(self.ended_runs(gone[:limit]).values()) if gone else [], total
 
     def ended_runs(self, keys: Sequence[str]) -> dict[str, Ended]:
-        """Of these runs, those that have ended and are still kept, by key."""
+        """Return those of these runs that have ended and are still kept, by key."""
         rows = cast("list[bytes | None]", self._redis.hmget(self._keys.ended, list(keys))) if keys else []
         return {key: load_ended(row) for key, row in zip(keys, rows, strict=True) if row is not None}
 
     def ended_run(self, run: str) -> Ended | None:
-        """One finished run, or None if it is unknown or too long ago."""
+        """Return an ended run, or None if it is unknown or no longer kept."""
         row = self._redis.hget(self._keys.ended, run)
         return None if row is None else load_ended(row)
 
@@ -157,7 +162,8 @@ def _facts(rows: Any) -> list[tuple[str, RecordedFact]]:
 
 
 def stored_loss(redis: Redis, keys: Keys) -> Loss | None:
-    """The loss whose locks still stand; None if there was none, or people have opened them all. Raises RedisError."""
+    """Return the loss of state of which a lock is still there; None if there was none or people have opened all its
+    locks. Raises RedisError."""
     text = cast("bytes | None", redis.hget(keys.board, HEADER))
     if text is None or b'"lost":' not in text:
         return None
@@ -174,7 +180,7 @@ def stored_loss(redis: Redis, keys: Keys) -> Loss | None:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was found of one kind: how often since the beginning, and when the last time (seconds since the epoch)."""
+    """The repairs of one kind: how many in all, and when the last one was (seconds since the epoch)."""
 
     kind: str
     count: int
@@ -182,20 +188,20 @@ class Repair:
 
     @property
     def words(self) -> str:
-        """`3 pushes to main`."""
+        """Count and kind in words, such as `3 pushes to main`."""
         one, several = WORDS.get(self.kind, (self.kind, self.kind))
         return f"{self.count} {one if self.count == 1 else several}"
 
 
 class Repairs:
-    """What was repaired in one pipeline, by kind: `push`, a push to main whose webhook never came, and more."""
+    """The repairs of one pipeline by kind, such as `push`: a push to main whose webhook never arrived."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     def count(self, kind: str) -> None:
-        """One more."""
+        """Count one more repair of this kind."""
         seconds, _ = self._redis.time()
         with self._redis.pipeline() as pipe:
             pipe.hincrby(self._keys.repairs, kind, 1)
@@ -203,32 +209,32 @@ class Repairs:
             pipe.execute()
 
     def all(self) -> dict[str, int]:
-        """How many of each kind, since the beginning."""
+        """Return how many repairs of each kind there were in all."""
         return {repair.kind: repair.count for repair in self.found()}
 
     def found(self) -> list[Repair]:
-        """What was repaired, in the order of the kinds."""
+        """Return the repairs, sorted by kind."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.repairs))
         found = {name.decode(): int(value) for name, value in rows.items()}
         kinds = sorted(name for name in found if not name.endswith(_LAST))
         return [Repair(kind, found[kind], found.get(kind + _LAST)) for kind in kinds]
 
     def shapes(self) -> list[dict[str, Any]]:
-        """The same as plain values, for the page, the API and the CLI."""
+        """Return the repairs as plain values, for the page, the API and the CLI."""
         return [{"kind": r.kind, "count": r.count, "last": r.last, "words": r.words} for r in self.found()]
 
 
-# -- an index of the finished runs in memory, so that a search does not go through the store ---------------------------
-# The history is bounded (`Store.ended_kept`), so this is too: some 600 bytes a run. It is read once, in pieces; after
-# that each look asks the store only for what has ended since.
+# -- an index of the ended runs in memory, so that a search does not read the whole history ----------------------------
+# The history is bounded (`Store.ended_kept`), and so is the index: about 600 bytes a run. It is read once, in pieces;
+# after that each search asks the store only for the runs that have ended since.
 
-#: How many finished runs are read at once.
+#: The number of ended runs that are read at once.
 PIECE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class EndedRow:
-    """What a finished run is found by; `created` and `at` (when it ended) in seconds since the epoch."""
+    """The fields of an ended run that searches use; `created` and `at` (when it ended) in seconds since the epoch."""
 
     run: str
     service: str
@@ -241,12 +247,12 @@ class EndedRow:
     end: str
     created: float
     at: float
-    #: The run that replaced it.
+    #: The run that superseded it, if any.
     by: str | None
 
 
 class EndedRunIndex:
-    """The finished runs of one pipeline, the last to end first. Safe to share between threads."""
+    """The ended runs of one pipeline, the last to end first. Safe to share between threads."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -255,17 +261,17 @@ class EndedRunIndex:
         self._rows: tuple[EndedRow, ...] = ()
 
     def rows(self) -> Sequence[EndedRow]:
-        """All that are kept. Raises RedisError."""
+        """Return all ended runs that are kept, after adding the new ones. Raises RedisError."""
         with self._lock:
             total = int(self._redis.zcard(self._keys.ended_order))
             rows = self._with_new(self._rows, total)
-            if len(rows) != total:  # two ended in one moment, or the store went back to an older state
+            if len(rows) != total:  # two ended at the same time, or the store went back to an older state
                 rows = tuple(self._read(total))
             self._rows = rows
             return rows
 
     def _with_new(self, known: tuple[EndedRow, ...], total: int) -> tuple[EndedRow, ...]:
-        """What is known, with what has ended since before it, and without what the history has forgotten since."""
+        """Return the known rows, preceded by those that have ended since, and cut to the `total` that are kept."""
         if not known:
             return ()
         new: list[EndedRow] = []
@@ -276,7 +282,7 @@ class EndedRunIndex:
         return tuple(new)
 
     def _read(self, total: int) -> Iterator[EndedRow]:
-        """From the store, the last to end first; a small piece at first, for mostly little is new."""
+        """Yield rows from the store, the last to end first. The first piece is small, because usually few are new."""
         start, size = 0, 20
         while start < total:
             keys: Any = self._redis.zrevrange(self._keys.ended_order, start, start + size - 1)

@@ -1,4 +1,4 @@
-"""A process's own copy of a board: loaded once, then kept up with the changes that others commit."""
+"""The board replica of a process: loaded once, then updated from the changes that any process commits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from bot.store.keys import Keys
 from bot.store.parts import records_of, service_of, with_changes
 from bot.store.scripts import Scripts
 
-#: A field of the board's hash that is no record. Versions before 3 have no fence: this they cannot load, so they stop.
+#: A field of the board's hash that is not a record. Versions with a schema before 3 have no fence; they fail to load
+#: this field, and stop.
 BARRIER = "schema/3"
 
 
 class BoardReplica:
-    """The board of one pipeline as of `version`. Reading an event's worth of changes costs the same at any size.
+    """The board of one pipeline as of `version`. The cost of an update depends on the changes, not on the board's size.
 
-    `epoch` tells the version from another of the same number, as there may be one after a failover that lost data.
+    `epoch` distinguishes versions of the same number: after a fail-over that lost data, a number is used again.
     """
 
     def __init__(self, scripts: Scripts, keys: Keys, *, remembers: bool = False) -> None:
-        """`remembers`: keep the board from before a loss (see `lost`), for whoever decides what follows from one."""
+        """Begin with an empty board. `remembers`: keep the board from before a loss (see `lost`), so that the caller
+        can decide what follows from it."""
         self._scripts = scripts
         self._keys = keys
         self._remembers = remembers
@@ -33,9 +35,10 @@ class BoardReplica:
         self.board: Board = empty(keys.pipeline)
 
     def forget(self) -> None:
-        """Start afresh: the next refresh loads everything.
+        """Reset to an empty board: the next refresh loads everything.
 
-        At version 0 nothing was ever stored: what a turn had decided on that board, and could not commit, is not lost.
+        A board at version 0 is not kept for `lost`: nothing of it was ever stored, only decided by a turn that could
+        not be committed.
         """
         if self._remembers and self.version and self.board.header.born:
             self._before = self.board
@@ -43,19 +46,19 @@ class BoardReplica:
         self.board = empty(self._keys.pipeline)
 
     def lost(self) -> Board | None:
-        """The board as this copy had it before the store was emptied; None if what is stored has the same beginning.
+        """Return the replica's board from before the store was emptied; None if the stored board has the same `born`.
 
-        It may be some versions old, and half decided: good for what people must know, and for what
-        happened on GitHub, not for what is under way in Jenkins.
+        It may be some versions old, and may include decisions that were not committed. Use it for what people must know
+        and for what happened at GitHub, not for running builds.
         """
         return self._before
 
     def settled(self) -> None:
-        """What was lost has been dealt with."""
+        """Discard the board that `lost` returns, because the loss has been handled."""
         self._before = None
 
     def refresh(self) -> None:
-        """Catch up with what was committed since the last time, by anybody."""
+        """Update the board to the last committed version, whichever process committed it."""
         names = [self._keys.meta, self._keys.changes, self._keys.board]
         version, epoch, changes, *rest = self._scripts.run("read", names, [self.version, self.epoch], fence=self._keys)
         if not rest:
@@ -70,20 +73,20 @@ class BoardReplica:
                 self._before = None
 
     def catch_up(self, version: int, epoch: bytes, changes: list[Any]) -> bool:
-        """Apply the changes up to `version`; False (and nothing done) if they do not lead there from this copy."""
+        """Apply the changes up to `version`; returns False, and does nothing, if they do not lead there from here."""
         if version - self.version != len(changes) or (not changes and epoch.decode() != self.epoch):
             return False
         together: dict[str, str] = {}
         for _, (_, delta) in changes:
             rows = delta.decode().split("\n") if delta else []
-            together.update(zip(rows[::2], rows[1::2], strict=True))  # of several, the last one counts
+            together.update(zip(rows[::2], rows[1::2], strict=True))  # the last change of a field counts
         self._apply_all(together)
         self.board.take_changes()
         self.version, self.epoch = version, epoch.decode()
         return True
 
     def _apply_all(self, changed: dict[str, str]) -> None:
-        """Apply commits. What is remembered of a service is stored in parts: those that changed, put together."""
+        """Apply changed fields. The state of a service is stored in parts, so its changed parts are joined first."""
         parts: dict[str, list[tuple[str, str]]] = {}
         for field, text in changed.items():
             service = service_of(field)
@@ -109,7 +112,7 @@ class BoardReplica:
 
 
 def empty(pipeline: str) -> Board:
-    """The board of a pipeline that nobody has configured yet."""
+    """Return the board of a pipeline that has not been configured yet."""
     return Board(Header(Pipeline(pipeline, (), ())))
 
 

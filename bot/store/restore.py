@@ -1,11 +1,11 @@
-"""Putting a backup back: into an empty store, or in place of what is there.
+"""Restore a backup into an empty store, or in place of the present state. No process of Interlock may run meanwhile.
 
-Everything is written beside what is in force and takes its place in one step for each pipeline (`lua/restore.lua`), so
-a restoration that is interrupted leaves no half of a pipeline. No process of Interlock may run meanwhile.
+The values are written under temporary keys and renamed in one step per pipeline (`lua/restore.lua`), so an interrupted
+restoration never leaves a pipeline half restored.
 
-What happened since the backup was made counts as an outage. That is noted as after a fail-over which lost writes: the
-first tick has GitHub asked for every head and Jenkins for every build, and before each trigger Jenkins is looked at for
-a build that the store does not know: not for half an hour, but for as long as a run of the backup may wait.
+The time since the backup counts as an outage and is noted like a fail-over that lost writes: after the first tick
+Interlock asks GitHub for every head and Jenkins for every build, and before each trigger it looks in Jenkins for a
+build that the store lacks. It does the latter not for half an hour but for as long as a run of the backup may wait.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ from bot.store.keys import Keys
 from bot.store.scripts import SCHEMA, Scripts
 from bot.store.store import LOOK_MS
 
-#: For how long what is written beside is kept if the restoration is interrupted, in milliseconds.
+#: The lifetime of the temporary keys if the restoration is interrupted, in milliseconds.
 BESIDE_MS = 3_600_000
-#: For how long it is remembered that the event was delivered, in seconds.
+#: How long the delivery id of the event is remembered, in seconds.
 DELIVERED_SECONDS = 86_400
-#: How many commands go out at a time; a page of a large value goes alone.
+#: The number of commands that are sent at a time; a page of a large value is sent alone.
 BATCH = 500
-#: Before this schema the epoch had another name (`bot/store/migrations/to_4.py`).
+#: Before this schema the field of the epoch was called `mark` (`bot/store/migrations/to_4.py`).
 _EPOCH_SINCE = 4
 
 
 def what_lasts(redis: Redis) -> list[str]:
-    """The hash tags under which the store holds anything that would be lost."""
+    """Return the hash tags under which the store has anything that must last, apart from notes."""
     found = names_by_tag(redis)
     return [tag for tag, names in found.items() if any(lasts(name) and not is_note(name) for name in names)]
 
 
 def restore(redis: Redis, path: Path, head: BackupHead, *, replace: bool = False) -> None:
-    """Put the backup back, whose head this is and which was found to be whole (`backup_file.check`).
+    """Restore a backup with this head, which the caller has checked (`backup_file.check`).
 
-    Raises BackupError if its schema is newer than ours, if the store holds something and `replace` is not set, or if a
-    key is none of Interlock's; RedisError if the store cannot be reached. Then each pipeline is as it was, or restored.
+    Raises BackupError if its schema is newer than ours, if the store is not empty and `replace` is not set, or if it
+    contains a key that is not Interlock's; RedisError if the store cannot be reached. After an error each pipeline is
+    either unchanged or restored.
     """
     if head.schema > SCHEMA:
         raise BackupError(
@@ -78,7 +79,7 @@ def restore(redis: Redis, path: Path, head: BackupHead, *, replace: bool = False
 
 @contextmanager
 def _beside(redis: Redis) -> Iterator[None]:
-    """Nothing is beside the state: neither before nor afterwards."""
+    """Delete the temporary keys of backups and restorations before and after the `with` block."""
     _clear(redis)
     try:
         yield
@@ -123,7 +124,8 @@ _PUT: dict[str, Any] = {
 
 
 def _put_in_force(redis: Redis, tag: str, before: list[str], values: dict[str, int], head: BackupHead) -> None:
-    """One hash tag: what there was goes, what was written takes its place; a pipeline learns that it was restored."""
+    """Replace everything under one hash tag by the restored values; for a pipeline also add the event that it was
+    restored."""
     gone = [_key(tag, name) for name in before if name not in values]
     pairs = [key for name in values for key in (_key(tag, RESTORING + name), _key(tag, name))]
     keys = [*gone, *pairs]

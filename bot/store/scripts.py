@@ -1,8 +1,8 @@
-"""The Lua scripts, loaded once per connection: each is one change of several keys, whole or not at all.
+"""Run the Lua scripts. Each is one atomic change, or one consistent read, of several keys.
 
-The schema number says in which form the state is stored. It stands beside the version in `meta`. Every script that
-reads or writes what another version could misread compares it (`lua/fence.lua`), so a process that runs on while a
-newer version starts does nothing more.
+The schema number, stored beside the version in `meta`, says in which form the state is stored. Every script that reads
+or writes something that another version could misread compares it first (`lua/fence.lua`). So a process that keeps
+running while a newer version starts reads and changes nothing more.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from bot.store.keys import Keys
 
-#: Raised by one whenever an older version could misread what this one stores; `bot.store.migrations` has the step.
+#: Increase it whenever an older version could misread what this one stores, and add a step to `bot.store.migrations`.
 SCHEMA = 6
-#: The first number that any version stored.
+#: The lowest number that any version stored.
 FIRST = 1
-#: How the fence's error begins.
+#: The beginning of the fence's error.
 OTHER = "OTHERSCHEMA "
-#: Which scripts use the functions of others, and those of which.
+#: The scripts that use functions of other files, and which files.
 _BEHIND = {
     "claim": ("history", "claiming"),
     "commit": ("history", "claiming"),
@@ -34,23 +34,24 @@ _BEHIND = {
 
 
 class OtherSchema(Exception):
-    """What is stored was not written by this version of Interlock; it was neither read nor changed."""
+    """An error: the stored state has another schema than this version of Interlock. It was neither read nor changed."""
 
 
 class NewerSchema(OtherSchema):
-    """A newer version wrote it: this process must end."""
+    """An error: a newer version wrote the state. This process must end."""
 
 
 class OlderSchema(OtherSchema):
-    """An older version wrote it, and nobody has migrated it yet."""
+    """An error: an older version wrote the state, and it has not been migrated yet."""
 
 
 class InvalidSchema(OtherSchema):
-    """Its number is none that a version of Interlock has stored, or it has none: nobody knows its form."""
+    """An error: the state has no schema number, or one that no version of Interlock has stored."""
 
 
 def stored_schema(redis: Redis, keys: Keys) -> int | None:
-    """The number of what is stored; None if nothing is. Raises InvalidSchema if it has none, RedisError."""
+    """Return the schema of the stored state, or None if nothing is stored. Raises InvalidSchema if there is state
+    without a schema, RedisError."""
     found, version = cast("list[bytes | None]", redis.hmget(keys.meta, ["schema", "version"]))
     if found is None and version is not None:
         raise InvalidSchema(f"the state of pipeline {keys.pipeline!r} has no schema number: {_MEND_INVALID}")
@@ -61,7 +62,7 @@ _MEND_INVALID = "restore a backup (`interlock restore`)"
 
 
 def refusal(pipeline: str, stored: int) -> OtherSchema:
-    """What to raise because the state of `pipeline` has the schema `stored`, which is not ours."""
+    """Return the error to raise because the state of `pipeline` has the schema `stored`, which is not ours."""
     found = f"the state of pipeline {pipeline!r} has schema {stored}"
     if stored > SCHEMA:
         return NewerSchema(
@@ -74,7 +75,7 @@ def refusal(pipeline: str, stored: int) -> OtherSchema:
 
 
 def check_schema(redis: Redis, keys: Keys) -> None:
-    """Raises NewerSchema or OlderSchema unless what is stored, if anything is, is of our schema. Changes nothing."""
+    """Raise NewerSchema, OlderSchema or InvalidSchema if state is stored that does not have our schema."""
     stored = stored_schema(redis, keys)
     if stored is not None and stored != SCHEMA:
         raise refusal(keys.pipeline, stored)
@@ -82,7 +83,7 @@ def check_schema(redis: Redis, keys: Keys) -> None:
 
 @lru_cache(maxsize=64)
 def source(name: str) -> str:
-    """The text of `bot/store/lua/<name>.lua`, behind the functions that it needs."""
+    """Return the text of `bot/store/lua/<name>.lua`, preceded by the files whose functions it uses."""
     return "".join(map(_text, (*_BEHIND.get(name, ()), name)))
 
 
@@ -91,17 +92,17 @@ def _text(name: str) -> str:
 
 
 class Scripts:
-    """The scripts of one Redis client, by name; sent by their hash, and in full when the server has forgotten them."""
+    """The scripts, as one Redis client runs them: sent by hash, and in full if the server does not have them."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._known: dict[tuple[str, bool], tuple[str, str]] = {}
 
     def run(self, name: str, keys: list[str], args: list[Any], fence: Keys | None = None) -> Any:
-        """Run one script; with `fence`, only if the state of that pipeline is of our schema, or there is none.
+        """Run one script; with `fence`, only if the state of that pipeline has our schema, or there is no state.
 
-        Raises redis.exceptions.RedisError if the server cannot be reached or refuses, NewerSchema or OlderSchema if
-        the fence keeps it off: then nothing was changed.
+        Raises redis.exceptions.RedisError if the server cannot be reached or refuses; NewerSchema, OlderSchema or
+        InvalidSchema, and changes nothing, if the state has another schema.
         """
         if fence is None:
             return self._evaluate(name, keys, args, fenced=False)
@@ -116,9 +117,9 @@ class Scripts:
         known = self._known.get((name, fenced))
         if known is None:
             text = source("fence") + source(name) if fenced else source(name)
-            sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # how the server names a script
+            sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # the server's name for a script
             known = self._known[name, fenced] = (sha, text)
         try:
             return self._redis.evalsha(known[0], len(keys), *keys, *args)
-        except NoScriptError:  # sent to this server alone: SCRIPT LOAD would ask every server of a cluster
+        except NoScriptError:  # sent to this server only: SCRIPT LOAD would go to every server of a cluster
             return self._redis.eval(known[1], len(keys), *keys, *args)

@@ -1,8 +1,8 @@
-"""The statistics of one pipeline in Redis: folded from the log of facts now and then, and up to date for every reader.
+"""Store the statistics of one pipeline: folded from the log of facts at intervals, and up to date for every reader.
 
-A worker stores what the facts since the last time have changed (`advance`). A reader takes what is stored and folds the
-facts that came since in its own memory (`current`), so that it never waits for a worker. Both read the log alone: a
-turn costs nothing more, and facts that are folded by two processes at once are stored by one of them.
+A worker stores the parts that new facts have changed (`advance`). A reader loads the stored parts and folds the facts
+since then in its own memory (`current`), so that it never waits for a worker. Both read only the log, so a turn costs
+nothing extra. If two processes fold the same facts, one of them stores the result.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from bot.store.keys import Keys
 from bot.store.records import PAGE, Records
 from bot.store.scripts import Scripts
 
-#: The field that says up to which fact the stored parts go.
+#: The field with the id of the last fact that the stored parts include.
 CURSOR = "cursor"
-#: How many facts are folded in one go at most: the log may hold that many at the first start.
+#: The most facts that are folded in one call: at the first start the log may be that long.
 MOST = 20_000
-#: How long a reader goes on with its own copy before it takes over what the workers have stored, in seconds.
+#: How long a reader uses its own copy before it loads the stored parts again, in seconds.
 RELOAD = 300.0
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {family: TypeAdapter(kind) for family, kind in PART_FAMILIES.items()}
@@ -43,19 +43,20 @@ class StatisticsStore:
         self._scripts = Scripts(redis)
         self._lock = threading.Lock()
         self._copy: Statistics | None = None
-        #: What this process stored last; it goes on from there, unless another process has stored since.
+        #: The statistics that this process stored last; it continues from them unless another one has stored since.
         self._storing = threading.Lock()
         self._stored: Statistics | None = None
         self._loaded = 0.0
 
     def load(self) -> Statistics:
-        """What is stored. Raises RedisError if the store cannot be reached."""
+        """Return the stored statistics. Raises RedisError if the store cannot be reached."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.statistics))
         cursor = rows.pop(CURSOR.encode(), b"0-0").decode()
         return Statistics({key.decode(): load_part(key.decode(), text) for key, text in rows.items()}, cursor)
 
     def current(self) -> Statistics:
-        """The statistics up to the last fact. They stay as they are, and are to be read only. Raises RedisError."""
+        """Return the statistics up to the last fact. The result never changes, and callers must not change it. Raises
+        RedisError."""
         with self._lock:
             if self._copy is None or time.monotonic() - self._loaded > RELOAD:
                 self._copy, self._loaded = self.load(), time.monotonic()
@@ -65,10 +66,10 @@ class StatisticsStore:
             return self._copy
 
     def advance(self, also: Callable[[Statistics], None] | None = None) -> int:
-        """Store what the facts since the last time have changed, and what `also` changes; returns how many they were.
+        """Fold the facts since the last call, apply `also`, and store the changed parts; returns the number of facts.
 
-        If another process has stored newer ones meanwhile, nothing is stored: its work is as good. Raises RedisError,
-        or OtherSchema if the state is of another version.
+        Stores nothing if another process has stored newer statistics meanwhile, which are as good. Raises RedisError,
+        or OtherSchema if another version wrote the state.
         """
         with self._storing:
             statistics, self._stored = self._stored or self.load(), None
@@ -81,7 +82,7 @@ class StatisticsStore:
             return count
 
     def _store(self, before: str, statistics: Statistics) -> bool:
-        """Store what has changed since the cursor `before`; False if somebody else came first."""
+        """Store the parts that changed since the cursor `before`; False if another process has stored meanwhile."""
         changes = statistics.take_changes()
         if not changes and statistics.cursor == before:
             return True
@@ -103,11 +104,11 @@ class StatisticsStore:
 
 
 def dump_part(key: str, part: Part) -> str:
-    """A part as JSON."""
+    """Convert a part to JSON."""
     return _ADAPTERS[key.partition("/")[0]].dump_json(part, exclude_defaults=True).decode()
 
 
 def load_part(key: str, text: bytes | str) -> Part:
-    """The part kept under `key`. Raises pydantic.ValidationError if it is not of our making."""
+    """Return the part stored under `key`. Raises pydantic.ValidationError if the text is not a valid part."""
     part: Part = _ADAPTERS[key.partition("/")[0]].validate_json(text)
     return part

@@ -1,4 +1,7 @@
-"""Taking turns: one writer at a time by lease, and only one commit per version whatever happens to the lease."""
+"""Begin and commit turns: one writer at a time by lease, and at most one commit per version even if the lease is lost.
+
+It stores what a turn has decided, and does not decide anything.
+"""
 
 from __future__ import annotations
 
@@ -34,24 +37,24 @@ from bot.store.recording_line import pack_line, turn_line
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
 
-#: How long a turn may take before another worker may begin one, in milliseconds. A late commit is refused anyway.
+#: How long a turn may take before another worker may begin one, in milliseconds. A late commit is refused in any case.
 LEASE_MS = 8_000
-#: How many deliveries one turn decides at most.
+#: The most inbox entries that one turn decides.
 BATCH = 64
-#: The field of the board's hash that keeps the configuration.
+#: The field of the board's hash with the header, which contains the configuration.
 HEADER = "header/header"
-#: How many versions a copy of the board may lag behind before it is loaded anew.
+#: How many versions a board replica may lag behind before it must load the whole board.
 CHANGES_KEPT = 2_000
-#: The facts of how many turns are kept with each run, beside the log. They go when the history forgets the run.
+#: For how many turns the facts about a run are kept beside the log. They are deleted with the run from the history.
 STORY_KEPT = 100
-#: The facts of how many verifications are kept like that: of those that something happened to last.
+#: For how many verifications facts are kept in the same way: those with the latest facts.
 VERIFIED_KEPT = 2_000
-#: How many recorded turns wait to be packed (`bot/store/recording.py`): those of hours in which no clock ticks.
+#: The most recorded turns that wait to be packed (`bot/store/recording.py`): enough for hours without beat.
 TURNS_KEPT = 20_000
 
 
-#: For how long Jenkins is looked at before each trigger after a loss, in milliseconds: a run may wait in front of a
-#: locked stage for days. As long as a posted attempt is remembered (`NOTED_MS` in `bot/jenkins/triggers.py`).
+#: How long after a loss each trigger is preceded by a look in Jenkins, in milliseconds: a run may wait before a locked
+#: stage for days. As long as a post note is kept (`NOTED_MS` in `bot/jenkins/triggers.py`).
 LOOK_MS = 14 * 86_400_000
 
 #: The effects that talk to GitHub.
@@ -59,35 +62,35 @@ GITHUB = (SetStatus, Comment, Compare, Survey, FindPull, Deploy, LockNotice, Aut
 
 
 class Busy(Exception):
-    """Another worker holds the lease."""
+    """An error: another worker holds the lease."""
 
 
 class Unstorable(Exception):
-    """What was decided cannot be written down: nothing of this turn was stored."""
+    """An error: the work of a turn cannot be encoded. Nothing of the turn was stored."""
 
 
 class Outdated(Exception):
-    """Another worker committed first: nothing of this turn was stored."""
+    """An error: another worker committed first. Nothing of this turn was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a turn decided, ready to be committed."""
+    """The decisions of a turn, ready to be committed."""
 
     changes: list[Change]
     facts: list[tuple[InboxEntry, Fact]]
     effects: list[Effect]
     ended: list[Ended]
-    #: When the clock matters next, in seconds since the epoch.
+    #: When the clock next leads to a decision (`Board.next_due`), in seconds since the epoch.
     due: float | None
-    #: What it was decided from, for the recording, and the limits that held.
+    #: The decided entries, for the recording, and the limits that were in force.
     decided: list[DecidedEntry] = field(default_factory=list)
     limits: DecisionLimits = LIMITS
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What to claim (`bot/store/lua/claiming.lua` says by which keys and arguments), made by `Outbox.claim_request`."""
+    """Keys and arguments of a claim, as `bot/store/lua/claiming.lua` expects them; made by `Outbox.claim_request`."""
 
     names: list[str]
     args: list[Any]
@@ -116,7 +119,7 @@ class Store:
         self.copy = BoardReplica(self._scripts, keys, remembers=True)
 
     def begin(self, token: str) -> list[InboxEntry]:
-        """Take the lease and read what came in, the copy of the board being up to date after it.
+        """Take the lease, bring the board replica up to date, and return the inbox entries to decide, at most `BATCH`.
 
         Raises Busy if another worker holds the lease.
         """
@@ -131,26 +134,26 @@ class Store:
             if copy.catch_up(version, epoch, changes):
                 return [entry(raw) for raw in entries]
             if version < copy.version or (version == copy.version and epoch.decode() != copy.epoch):
-                self.note_unacknowledged_writes()  # what we know was committed has been lost
-            # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
-            # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
+                self.note_unacknowledged_writes()  # a commit that this process has seen was lost
+            # The reloaded replica may be newer than the entries: a worker whose lease had ended may have committed.
+            # Entries and board must be of one version, or an entry is decided twice. So begin again.
             copy.forget()
             copy.refresh()
 
     def commit(self, token: str, taken: list[InboxEntry], work: Work) -> list[InboxEntry]:
-        """Store a turn and acknowledge its entries, together; returns the next entries, the lease still held.
+        """Store a turn and acknowledge its entries in one step; returns the next entries, with the lease still held.
 
-        Without next entries the lease is given back. Raises Outdated if another worker committed first, and Unstorable
-        if the work cannot be written down: then nothing was stored, and the copy must be forgotten.
+        If there are none, the lease is released. Raises Outdated if another worker committed first, and Unstorable if
+        the work cannot be encoded: then nothing was stored, and the caller must call `forget` on the board replica.
         """
         return self.commit_and_claim(token, taken, work)[0]
 
     def commit_and_claim(
         self, token: str, taken: list[InboxEntry], work: Work, wanted: ClaimRequest | None = None
     ) -> tuple[list[InboxEntry], list[Any]]:
-        """Commit; and in the same step claim what is wanted, unless there are next entries: those come first.
+        """Commit, and claim an effect in the same step unless there are next entries, which come first.
 
-        Returns the next entries, and what `Outbox.claimed` reads.
+        Returns the next entries, and the answer that `Outbox.claimed` reads.
         """
         keys = self.keys
         names = [keys.lease, keys.wake_up, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
@@ -189,29 +192,29 @@ class Store:
         return [entry(raw) for raw in answer[2]], answer[4]
 
     def note_unacknowledged_writes(self, at_least_ms: int = 0) -> None:
-        """What was acknowledged has been lost: for a while each trigger looks first for what was posted before.
+        """Record that acknowledged writes were lost, so that for a while each trigger first looks for a former build.
 
-        For half an hour, as long as most builds run, or for `at_least_ms` milliseconds.
+        This lasts half an hour, as long as most builds run, or for `at_least_ms` milliseconds if that is longer.
         """
         self._scripts.run("unacknowledged", [self.keys.meta], [at_least_ms], fence=self.keys)
 
     def is_configured(self) -> bool:
-        """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""
+        """Return whether a configured board is stored; False at the first start, and when the state was lost."""
         return bool(self._redis.hexists(self.keys.board, HEADER))
 
     def release(self, token: str) -> bool:
-        """Give the lease back; True if something came in meanwhile: then it is still held."""
+        """Release the lease; returns True, and keeps the lease, if new entries have arrived."""
         keys = self.keys
         return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 0]))
 
     def hand_on(self, token: str) -> None:
-        """Give the lease back although more has come in: whoever does so wakes a worker up for the rest."""
+        """Release the lease even if there are new entries; the caller must then wake a worker up for these."""
         keys = self.keys
         self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 1])
 
 
 def family_of(effect: Effect) -> str:
-    """Whom an effect talks to."""
+    """Return the family of an effect: `github`, `people` or `jenkins`."""
     if isinstance(effect, GITHUB):
         return "github"
     if isinstance(effect, Notify):
@@ -220,21 +223,24 @@ def family_of(effect: Effect) -> str:
 
 
 def _packed(work: Work) -> tuple[list[int], list[Any]]:
-    """How many rows of the board, facts, effects and ended runs there are, and all of them, as `commit.lua` has it."""
-    effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
+    """Return the numbers of board rows, facts, effects and ended runs, and all their values, as `commit.lua` expects.
+
+    Raises Unstorable.
+    """
+    effects = {effect.slot: effect for effect in work.effects}  # the last effect in a slot counts
     try:
         board = [text for change in work.changes for row in changed_fields(change) for text in row]
         facts = [text for entry, fact in work.facts for text in _fact(entry, fact)]
         of_effects = [part for effect in effects.values() for part in _effect(effect)]
         ended = [part for each in work.ended for part in (each.run.key, dump_ended(each), each.at)]
-    except ValueError as error:  # such as half a surrogate pair in a name: valid in JSON, no text in UTF-8
+    except ValueError as error:  # such as half a surrogate pair in a name: valid in JSON, not in UTF-8
         raise Unstorable(str(error)) from error
     counts = [len(board) // 2, len(work.facts), len(effects), len(work.ended)]
     return counts, [*board, *facts, *of_effects, *ended]
 
 
 def _recorded(version: int, after: str, work: Work) -> bytes:
-    """The turn that makes this version, as it is recorded."""
+    """Encode the turn that makes this version, for the recording. Raises Unstorable."""
     try:
         return pack_line(turn_line(version, after, work.decided, work.limits))
     except ValueError as error:
@@ -246,9 +252,9 @@ def _fact(entry: InboxEntry, fact: Fact) -> tuple[str, str]:
 
 
 def debounce(effect: Effect) -> int:
-    """How long an effect is not due after it was asked for, in milliseconds."""
+    """Return how long after its decision an effect becomes due, in milliseconds."""
     if isinstance(effect, Banner):
-        return 1  # behind builds: the next trigger of a stage is more urgent than its description
+        return 1  # after triggers: the next build of a stage is more urgent than its banner
     return int(effect.debounce * 1000) if isinstance(effect, (SetStatus, Comment, FindPull)) else 0
 
 

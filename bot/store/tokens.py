@@ -1,8 +1,8 @@
-"""API tokens that were made by `interlock token`: hashed, with a scope, an end, and when they were last used.
+"""Store API tokens made by `interlock token`: the hash of each, with a scope, an end, and the time of the last use.
 
-A token is 256 random bits, so its SHA-256 is as hard to guess as the token itself: the slow, salted hashes of passwords
-are for what people choose. The text begins with `ilk_` and ends with a checksum, so that scanners find one that was
-committed somewhere, and a mistyped one is known without asking the store.
+A token is 256 random bits, so its SHA-256 is as hard to guess as the token itself; slow, salted hashes are needed only
+for passwords that people choose. The text begins with `ilk_` and ends with a checksum, so that scanners find a token
+that was committed somewhere, and a mistyped one is rejected without a request to the store.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from redis import Redis
 
 from bot.core.access import Scope
 
-#: How every token begins; and its form: 43 characters are 256 bits, the last 8 are their checksum.
+#: The prefix and the form of every token: 43 characters are 256 bits, the last 8 are the checksum.
 PREFIX = "ilk_"
 _FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}")
-#: How many digits of its hash name a token.
+#: The number of digits of the hash that make the id of a token.
 ID_DIGITS = 12
-#: The time of the last use is written at most this often, in seconds.
+#: The shortest interval at which the time of the last use is written, in seconds.
 USED_EVERY = 60.0
-#: For how long a token that has ended is still listed, in seconds.
+#: How long a token that has ended is still listed, in seconds.
 ENDED_LISTED = 90 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """What is kept of a token. Times are seconds since the epoch."""
+    """The stored data of a token. Times are seconds since the epoch."""
 
-    #: Who is on record for what is done with it.
+    #: The name under which actions with this token are logged.
     name: str
     scope: Scope
     created: float
@@ -45,21 +45,21 @@ class StoredToken:
 
     @property
     def id(self) -> str:
-        """What it is called in lists: says nothing about the token."""
+        """The id in lists; it reveals nothing that helps to guess the token."""
         return self.digest[:ID_DIGITS]
 
     def has_ended(self, now: float) -> bool:
-        """Whether its time is over."""
+        """Return whether the token has ended."""
         return self.expires is not None and self.expires <= now
 
 
 def is_token(text: str) -> bool:
-    """Whether a text has the form of a token, its checksum included. Says nothing about whether there is such a one."""
+    """Return whether a text has the form of a token, with a correct checksum; such a token need not exist."""
     return _FORM.fullmatch(text) is not None and text[-8:] == _checksum(text[:-8])
 
 
 def digest_of(text: str) -> str:
-    """The SHA-256 of a token, in hex."""
+    """Return the SHA-256 of a token, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -68,9 +68,9 @@ def _checksum(text: str) -> str:
 
 
 class Tokens:
-    """The tokens of an installation. A name has no colon: no login at GitHub can be mistaken for it."""
+    """The tokens of an installation. A name contains no colon, so that it cannot be confused with a GitHub login."""
 
-    #: What a token may be called.
+    #: The pattern of a valid name.
     NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
 
     def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
@@ -78,7 +78,7 @@ class Tokens:
         self._records, self._used = f"{prefix}:{{access}}:tokens", f"{prefix}:{{access}}:tokens-used"
 
     def create(self, name: str, scope: Scope, expires: float | None, now: float) -> tuple[str, StoredToken]:
-        """Make a token. Its text is returned here and kept nowhere. Tokens that ended long ago are forgotten."""
+        """Create a token; returns its text, which is not stored anywhere. Also deletes tokens that ended long ago."""
         for each in self.all():
             if each.has_ended(now - ENDED_LISTED):
                 self._forget(each)
@@ -89,13 +89,13 @@ class Tokens:
         return text, made
 
     def find(self, text: str, now: float) -> StoredToken | None:
-        """The token whose text this is, unless its time is over; notes that it was used."""
+        """Return the token with this text unless it has ended; records the use."""
         return self.with_digest(digest_of(text), now) if is_token(text) else None
 
     def with_digest(self, digest: str, now: float) -> StoredToken | None:
-        """The token with this hash, as a session keeps it, unless its time is over; notes that it was used.
+        """Return the token with this hash, which a session contains, unless the token has ended; records the use.
 
-        It is looked up by the first digits of the hash, and the whole is compared in a time that says nothing.
+        The lookup uses the first digits of the hash; the whole hash is compared in constant time.
         """
         raw = cast("bytes | None", self._redis.hget(self._records, digest[:ID_DIGITS]))
         found = None if raw is None else _read(raw)
@@ -107,17 +107,17 @@ class Tokens:
         return found
 
     def all(self) -> list[StoredToken]:
-        """Every token, also those whose time is over, the oldest first."""
+        """Return every token, including those that have ended, oldest first."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._records))
         return sorted((_read(raw) for raw in rows.values()), key=lambda token: token.created)
 
     def last_used(self, token: StoredToken) -> float | None:
-        """When it was last used, to the minute; None if never."""
+        """Return when a token was last used, to the minute; None if never."""
         raw = cast("bytes | None", self._redis.hget(self._used, token.id))
         return None if raw is None else float(raw)
 
     def shape(self, token: StoredToken) -> dict[str, Any]:
-        """All that may be told of a token, as JSON."""
+        """Return the public data of a token, as plain values for JSON."""
         return {
             "id": token.id,
             "name": token.name,
@@ -128,7 +128,7 @@ class Tokens:
         }
 
     def revoke(self, which: str) -> list[StoredToken]:
-        """Remove the token with this id, or all of this name; returns those that were removed."""
+        """Delete the token with this id, or all with this name; returns the deleted ones."""
         gone = [token for token in self.all() if which in (token.id, token.name)]
         for token in gone:
             self._forget(token)

@@ -1,7 +1,8 @@
-"""Outbound webhooks of one pipeline in Redis: how far each has come in the log of facts, and what it did not take.
+"""Store how far each outbound webhook of a pipeline has come in the log of facts, and its undelivered facts.
 
-A webhook follows the log by a cursor. One process at a time has the lease on it, so it is told the facts in their
-order. What is stored moves on after a delivery was taken: a process that dies in between delivers it once more.
+A webhook has a cursor into the log. One process at a time has the lease on it, so the posts arrive in the order of the
+facts. The cursor is stored after the receiver has taken a post, so a process that dies in between posts it again. This
+module posts nothing.
 """
 
 from __future__ import annotations
@@ -17,32 +18,32 @@ from redis import Redis
 from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 
-#: With what a webhook begins that nothing is known of: the facts of the last ten minutes. So a new one hears of what
-#: has just happened, and one whose cursor was lost with everything else in Redis misses nothing of what came after.
+#: Where a webhook without a stored cursor begins: with the facts of the last ten minutes. So a new one is told of what
+#: has just happened, and one whose cursor was lost with everything else in Redis misses nothing that came after.
 LOOKED_BACK_MS = 600_000
-#: After how long a webhook that nobody serves any more is forgotten, with what it was to be told once more.
+#: After how long the state and the redeliveries of a webhook that no process serves any more are deleted.
 FORGOTTEN_MS = 90 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundState:
-    """How far a webhook has come in one pipeline. Times in seconds since the epoch, by the clock of the store."""
+    """The progress of a webhook in one pipeline. Times in seconds since the epoch, by the clock of the store."""
 
-    #: The last fact that it has taken, or that does not concern it.
+    #: The id of the last fact that it has taken or that does not concern it.
     cursor: str
-    #: How many messages about the next fact it has taken already.
+    #: How many posts about the next fact it has taken already.
     taken: int = 0
-    #: How many messages it has taken, how many tries failed, how many facts were given up.
+    #: How many posts it has taken, how many tries failed, how many facts were given up.
     delivered: int = 0
     failed: int = 0
     given_up: int = 0
-    #: How often the present message was tried, why the last try failed, and since when every try has.
+    #: How often the present post was tried, why the last try failed, and since when every try has failed.
     tries: int = 0
     error: str = ""
     failing_since: float = 0.0
-    #: Before this time nothing is tried.
+    #: The time before which nothing is tried.
     due: float = 0.0
-    #: The slot of the dead letter that the next fact would continue; empty if a delivery was taken since.
+    #: The slot of the dead letter to which the next fact, if given up, is added; empty if a post was taken since.
     gap: str = ""
 
     @property
@@ -56,18 +57,18 @@ _STATE: TypeAdapter[OutboundState] = TypeAdapter(OutboundState)
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Facts that a webhook did not take: those in the log after `after` up to `last`, of which it wants `facts`."""
+    """Facts that a webhook did not take: those in the log after `after` up to `last`; `facts` of them concern it."""
 
     webhook: str
     after: str
     last: str
     facts: int
-    #: Always the same; it tells a dead letter of a webhook from one of an effect.
+    #: Constant; it distinguishes a dead letter of a webhook from one of an effect.
     kind: ClassVar[str] = "outbound-delivery"
 
     @property
     def slot(self) -> str:
-        """What its dead letter is called."""
+        """The slot of its dead letter."""
         return f"{self.kind}/{self.webhook}/{self.after}"
 
 
@@ -81,15 +82,15 @@ class UndeliveredLetter:
     tries: int
 
     def dump(self) -> str:
-        """As JSON, in the form of every dead letter."""
+        """Convert it to JSON, in the form of every dead letter."""
         effect = {"kind": Undelivered.kind, **asdict(self.what)}
         return json.dumps({"effect": effect, "error": self.error, "at": self.at, "tries": self.tries, "revision": ""})
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookLease:
-    """Whether this process has a webhook, whether only since now, how many redeliveries wait, and the store's time in
-    seconds since the epoch."""
+    """The result of asking for the lease on a webhook: `held` by this process, `taken` just now, the number of waiting
+    redeliveries, and the store's time in seconds since the epoch."""
 
     held: bool
     taken: bool
@@ -98,11 +99,11 @@ class WebhookLease:
 
 
 class LetterChanged(Exception):
-    """The dead letter that was to be continued has been retried or dropped meanwhile."""
+    """An error: the dead letter that was to be continued has been retried or dropped meanwhile."""
 
 
 def load_undelivered(raw: Mapping[str, Any]) -> Undelivered | None:
-    """What a dead letter (its decoded JSON) is about, if it is one of a webhook."""
+    """Return the undelivered facts in a dead letter (its decoded JSON); None if it is not one of a webhook."""
     effect = raw["effect"]
     if effect["kind"] != Undelivered.kind:
         return None
@@ -118,13 +119,13 @@ class Webhooks:
         self._scripts = Scripts(redis)
 
     def lease(self, name: str, token: str, milliseconds: int) -> WebhookLease:
-        """Take or renew the lease on a webhook; with 0 milliseconds it is given back."""
+        """Take or renew the lease on a webhook; 0 milliseconds release it."""
         names = [self._keys.webhook_lease(name), self._keys.redeliveries]
         held, waiting, now = self._scripts.run("webhook_lease", names, [token, milliseconds], fence=self._keys)
         return WebhookLease(held > 0, held == 1, int(waiting), int(now) / 1000)
 
     def state(self, name: str) -> OutboundState:
-        """How far a webhook has come."""
+        """Return how far a webhook has come."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.webhook(name)))
         found = {field.decode(): text.decode() for field, text in rows.items()}
         if "cursor" not in found:
@@ -142,10 +143,10 @@ class Webhooks:
         letter: tuple[UndeliveredLetter, str] | None = None,
         redelivered: tuple[Undelivered, Undelivered | None] | None = None,
     ) -> bool:
-        """Store how far a webhook has come and renew the lease; False if that has gone to another process.
+        """Store how far a webhook has come and renew the lease; returns False if another process has the lease.
 
-        `letter`: a dead letter, and the text of the one that it continues ('': it is new); raises LetterChanged if
-        that is not there any more. `redelivered`: what was to be told once more, and what is left of it.
+        `letter`: a dead letter, and the text of the one that it continues ('': it is new); raises LetterChanged if the
+        stored one has another text. `redelivered`: the former redelivery, and what is left of it.
         """
         keys = self._keys
         names = [keys.webhook_lease(name), keys.webhook(name), keys.dead_letters, keys.redeliveries]
@@ -160,39 +161,39 @@ class Webhooks:
         return answer == 1
 
     def letter(self, slot: str) -> tuple[Undelivered, str] | None:
-        """The dead letter in a slot, and its text; None if there is none."""
+        """Return the undelivered facts of the dead letter in a slot, and its text; None if there is none."""
         text = cast("bytes | None", self._redis.hget(self._keys.dead_letters, slot)) if slot else None
         found = load_undelivered(json.loads(text)) if text is not None else None
         return None if found is None or text is None else (found, text.decode())
 
     def redeliveries(self, name: str) -> list[Undelivered]:
-        """What a webhook is to be told once more, the oldest first."""
+        """Return the redeliveries of a webhook, oldest first."""
         rows = cast("list[bytes]", self._redis.hvals(self._keys.redeliveries))
         found = [undelivered for row in rows if (undelivered := load_undelivered(json.loads(row))) is not None]
         return sorted((each for each in found if each.webhook == name), key=lambda each: order(each.after))
 
     def behind(self, cursor: str) -> float:
-        """For how many seconds the first fact after the cursor has been in the log; 0 if there is none."""
+        """Return for how many seconds the first fact after the cursor has been in the log; 0 if there is none."""
         rows: Any = self._redis.xrange(self._keys.facts, min=f"({cursor}", max="+", count=1)
         return max(0.0, (self.now_ms() - order(rows[0][0].decode())[0]) / 1000) if rows else 0.0
 
     def oldest(self) -> str:
-        """The first fact that the log still has; empty if there is none."""
+        """Return the id of the oldest fact in the log; empty if there is none."""
         rows: Any = self._redis.xrange(self._keys.facts, count=1)
         return str(rows[0][0].decode()) if rows else ""
 
     def wait(self, cursor: str, seconds: float) -> None:
-        """Wait until there is a fact after the cursor, for so long at most."""
+        """Wait until there is a fact after the cursor, but at most this many seconds."""
         self._redis.xread({self._keys.facts: cursor}, count=1, block=max(1, int(seconds * 1000)))
 
     def now_ms(self) -> int:
-        """The time of the store in milliseconds since the epoch."""
+        """Return the time of the store in milliseconds since the epoch."""
         seconds, micros = self._redis.time()
         return seconds * 1000 + micros // 1000
 
 
 def order(identity: str) -> tuple[int, int]:
-    """The place of a fact in the log, by its id."""
+    """Return a sort key for the id of a fact: its place in the log."""
     milliseconds, _, number = identity.partition("-")
     return int(milliseconds), int(number)
 

@@ -1,9 +1,10 @@
--- The webhook ingress' one round trip: keep a new delivery, not a repeated one; say whether to wake a worker up.
+-- The single round trip of the webhook ingress: store a delivery unless it is a duplicate, and say whether to wake a
+-- worker up.
 -- KEYS: seen, inbox, wake-up, meta.  ARGV: seen_seconds, wake_up_ms, source, name, delivery, body
--- Returns {what, id of the inbox entry}; what is 0: a duplicate (of that entry); 1: kept, a wake-up is pending already;
--- 2: kept, wake a worker up.
--- A raw delivery is kept whatever the schema (no fence.lua): these keys, the fields of an entry and `accepted` have the
--- same names in every version. Events of our own are fenced.
+-- Returns {result, id of the inbox entry}. Result 0: a duplicate (of that entry); 1: stored, a wake-up is pending
+-- already; 2: stored, wake a worker up.
+-- A raw delivery is stored whatever the schema is (no fence.lua), because these keys, the fields of an entry and
+-- `accepted` have the same names in every version. Events of our own are fenced.
 local seen = redis.call('GET', KEYS[1])
 if seen then
   return {0, seen}

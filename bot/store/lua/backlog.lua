@@ -1,8 +1,7 @@
--- What waits in a pipeline, without the bodies of what waits.
+-- Read the backlog of a pipeline, without the bodies.
 -- KEYS: meta, inbox, outbox, dead letters, parked, due/jenkins, due/github, due/people.
--- Returns {accepted, taken, version, when the last turn was committed (microseconds) or '', id of the oldest delivery
--- that is not decided or '', effects not done, effects due, dead letters, parked deliveries,
--- schema number of what is stored or ''}.
+-- Returns {accepted, taken, version, when the last turn was committed (microseconds) or '', id of the oldest undecided
+-- delivery or '', effects not done, effects due, dead letters, parked deliveries, schema of the stored state or ''}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local meta = redis.call('HMGET', KEYS[1], 'accepted', 'taken', 'version', 'epoch', 'cursor', 'schema')

@@ -1,15 +1,16 @@
--- Before other scripts (see bot/store/scripts.py), behind history.lua: taking effects that are due, each for one
--- performer at a time; never more at once than the family's limit. The first try of a trigger is noted at once as about
--- to be posted (as intent.lua does), where its job is known to be fit and no write may have been forgotten.
+-- Functions for other scripts, loaded before them and after history.lua (see bot/store/scripts.py): claim effects that
+-- are due. An effect has one claim at a time, and a family has no more claims at once than its limit. When a trigger is
+-- claimed for its first try, its post note is stored as well (as intent.lua does), if its job was found to be fit and
+-- no writes count as unacknowledged.
 --
--- claim_due(at, args, now), with due, claimed, outbox, tries, meta and how the keys of notes begin at KEYS[at] and
--- after, and claim_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and
--- unacknowledged_ms at
--- ARGV[args] and after, returns
--- {how many more are due, slot, tries, value, claimed until, noted (0: no; 1: yes; 2: yes, and a replica must
--- confirm it), ...}; a try counts from the claim on, so that one
--- that was cut off by a crash is known to have begun. A slot in somebody's hands is passed over, even if a newer effect
--- is due in it: the older one, still on its way, could arrive after the newer.
+-- claim_due(at, args, now)
+--   KEYS[at] and after: due, claimed, outbox, tries, meta, the prefix of the keys of post notes.
+--   ARGV[args] and after: claim_ms, count, limit, notes (JSON: the text of the note by `controller<LF>job`), note_ms,
+--   unacknowledged_ms.
+-- Returns {how many more are due, slot, tries, value, claimed until, noted (0: no; 1: yes; 2: yes, and a replica must
+-- confirm it), ...}.
+-- A try counts from the claim on, so that one that a crash interrupted is known to have begun. A claimed slot is
+-- skipped even if a newer effect is due in it: the older one, still on its way, could arrive after the newer.
 local function note_post(at, args, notes, slot, value, now)
   if string.sub(slot, 1, 8) ~= 'trigger/' or next(notes) == nil then
     return 0
@@ -41,7 +42,7 @@ local function claim_due(at, args, now)
     if room == 0 then
       break
     elseif value and redis.call('ZSCORE', KEYS[at + 1], slot) then
-      -- its performer is not done: finishing makes the newer effect due, and so does the end of the claim
+      -- its performer has not finished: the newer effect becomes due when that finishes, or when the claim ends
     elseif value then
       room = room - 1
       redis.call('ZADD', KEYS[at], claimed_until, slot)

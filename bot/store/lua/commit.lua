@@ -1,16 +1,16 @@
--- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
--- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
+-- Commit a turn: board, facts, effects, ended runs and the acknowledgement of its events, together or not at all.
+-- The version and epoch on which the turn was decided must still be the stored ones: a late worker changes nothing.
 -- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github,
--- due/people, dead letters, stories, verified, recorded turns; and perhaps those of claiming.lua.
+-- due/people, dead letters, stories, verified, recorded turns; then, if an effect is claimed, those of claiming.lua.
 -- ARGV: token, version, epoch, cursor, taken, due or '', changes_kept, facts_kept, ended_kept, batch, lease_ms,
--- story_kept, verified_kept, how many rows of the board, facts, effects and finished runs there are, how many
--- arguments of claiming.lua follow (if any, the caller goes on with an effect that is due, unless there is more to
--- decide before), the turn as it is recorded, how many recorded turns are kept; those of claiming.lua; and then, one
--- after the other: per row of the board its field and its JSON ('': it goes); per fact its JSON and its run (or ''); per
--- effect its slot, its JSON, the number of its family and for how many milliseconds it is not due; per finished run its
--- key, its JSON and when it ended. Needs claiming.lua and history.lua.
--- Returns {0} if another committed first, else {1, version, {next inbox entries}, epoch, {what was claimed}}; without a
--- next one the lease is free.
+-- story_kept, verified_kept, the numbers of board rows, facts, effects and ended runs, the number of arguments of
+-- claiming.lua (if not 0, an effect is claimed, unless there are more entries to decide), the line of the recorded
+-- turn, how many recorded turns are kept; the arguments of claiming.lua; and then: for each board row its field and its
+-- JSON ('': delete the field); for each fact its JSON and its run (or ''); for each effect its slot, its JSON, the
+-- number of its family and after how many milliseconds it is due; for each ended run its key, its JSON and when it
+-- ended. Needs claiming.lua and history.lua.
+-- Returns {0} if another worker committed first, else {1, version, {next inbox entries}, epoch, {claimed effect}}; if
+-- there is no next entry, the lease is released.
 local CLAIM = 21
 local meta = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version = tonumber(meta[1]) or 0
@@ -35,7 +35,7 @@ for i = board, facts - 1, 2 do
     redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1])
   end
 end
--- Neither a field nor JSON holds a line feed. bot/store/replica.py: catch_up reads this.
+-- Neither a field nor JSON contains a line feed. bot/store/replica.py: catch_up reads this.
 local delta = table.concat(ARGV, '\n', board, facts - 1)
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. epoch, 'c', delta)
 local facts_of = {} -- by run, its new facts
@@ -47,9 +47,9 @@ end
 for i = effects, ended - 1, 4 do
   local slot = ARGV[i]
   redis.call('HSET', KEYS[8], slot, version .. '\n' .. ARGV[i + 1])
-  -- News that comes in during the debounce changes what goes out, not when.
+  -- A newer effect in the slot during the debounce changes the content that is sent, not the time.
   redis.call('ZADD', KEYS[11 + ARGV[i + 2]], 'LT', now + ARGV[i + 3], slot)
-  redis.call('HDEL', KEYS[14], slot) -- what was given up in this slot is older: another try would undo this
+  redis.call('HDEL', KEYS[14], slot) -- a dead letter in this slot is older: trying it again would undo this effect
 end
 for i = ended, ended + 3 * ARGV[17] - 1, 3 do
   redis.call('HSET', KEYS[9], ARGV[i], ARGV[i + 1])
@@ -64,8 +64,9 @@ local function forget_story(run)
   redis.call('HDEL', KEYS[15], unpack(story))
 end
 for run, texts in pairs(facts_of) do
-  -- Facts of a run that the history has forgotten go to the log alone: nothing would delete them here. The history of
-  -- verifications is these facts, and KEYS[16] says which of them are the oldest. bot/core/model/run.py: verified_pull.
+  -- Facts about a run that is no longer in the history are stored only in the log: nothing would delete them here.
+  -- Verifications have no other history than these facts; KEYS[16] orders them by age. The pattern is that of
+  -- bot/core/model/run.py: verified_pull.
   local verifies = string.find(run, '%.pr%d+%-%d+$')
   if verifies then
     redis.call('ZADD', KEYS[16], epoch, run)

@@ -1,8 +1,9 @@
--- What came of a request to somebody outside: a good answer, or an error.
+-- Record the result of a request to an outside system: a good answer, or an error.
 -- KEYS: contacts (hash: `name good`: when, `name bad`: JSON).  ARGV: name, 'good' or 'bad', why, forbidden (1 or 0),
--- how many errors this call stands for, milliseconds without a request after which all is forgotten.
--- `since` is the first error after the last good answer, `count` how many there were since then.
--- An error is later than a good answer only if its time is greater: two of the same millisecond keep their order so.
+-- how many errors this call stands for, after how many milliseconds without a request the hash is deleted.
+-- `since` is the time of the first error after the last good answer, `count` the number of errors since then.
+-- An error counts as later than a good answer only if its time is greater; the times are shifted so that an error and a
+-- good answer of the same millisecond keep their order.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local good = tonumber(redis.call('HGET', KEYS[1], ARGV[1] .. ' good') or '0')

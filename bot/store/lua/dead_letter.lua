@@ -1,9 +1,9 @@
--- Take a dead letter out, and put on record who did it: the next turn writes the fact.
--- An effect that is to be tried again is due now, its tries forgotten; a newer effect in the same slot wins. What a
--- webhook did not take waits among its redeliveries.
+-- Remove a dead letter, and add the event that says who did it: the next turn writes the fact.
+-- An effect to be tried again is due now, with its tries reset; a newer effect in the same slot takes precedence. The
+-- undelivered facts of a webhook become a redelivery.
 -- KEYS: dead letters, inbox, wake-up, meta, due, outbox, tries, redeliveries.
--- ARGV: slot, wake_up_ms, event, 'drop' or 'redeliver' or 'revive', value of the outbox or '', after how many
--- milliseconds redeliveries are forgotten that nobody takes.
+-- ARGV: slot, wake_up_ms, event, 'drop' or 'redeliver' or 'revive', value for the outbox or '', after how many
+-- milliseconds redeliveries that no process takes are deleted.
 -- Returns -1 if there was no such dead letter, 1 if a worker must be woken up, else 0.
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 if not text then

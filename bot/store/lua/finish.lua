@@ -1,5 +1,5 @@
--- An effect is done: take it out and put what came of it into the inbox, together.
--- If a newer effect took its slot meanwhile, that one stays and is due now.
+-- Finish an effect: delete it and add the resulting event to the inbox, in one step.
+-- If a newer effect is in its slot by now, that one stays and is due now.
 -- KEYS: due, claimed, outbox, tries, inbox, wake-up, meta.  ARGV: slot, revision, wake_up_ms, event or ''
 -- Returns 1 if a worker must be woken up for the event, else 0.
 redis.call('ZREM', KEYS[2], ARGV[1])

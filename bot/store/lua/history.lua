@@ -1,17 +1,17 @@
--- Before other scripts (see bot/store/scripts.py): with which history does this server go on?
+-- A function for other scripts, loaded before them (see bot/store/scripts.py): find out whether another Redis took
+-- over.
 --
--- A server that was promoted, or started anew, has another replication id (Redis: INFO replication, master_replid).
--- What was written last before that may have been lost, although it was acknowledged: then builds may be there that the
--- store knows nothing of, and deliveries are not there that were answered 202. So from then on writes count as
--- unacknowledged.
+-- A server that was promoted, or restarted, has another replication id (Redis: INFO replication, master_replid). The
+-- last writes before that may have been lost although they were acknowledged: then there may be builds that the store
+-- does not have, and deliveries that were answered 202 may be missing. So from then on writes count as unacknowledged.
 --
 -- goes_on(at, now, unacknowledged_ms), with meta at KEYS[at], returns
---   when it changed last (milliseconds, 0: never),
---   whether a replica has to confirm what must not be lost: one follows, or did within the last minute,
---   whether any ever followed: only then a former master may go on beside this one,
+--   when the replication id last changed (milliseconds, 0: never),
+--   whether a replica must confirm important writes: one is connected, or was within the last minute,
+--   whether any replica was ever connected: only then a former master may continue beside this server,
 --   whether writes count as unacknowledged: for `unacknowledged_ms` after a change, and after a backup was restored
---   until the runs that it holds are over.
--- Without INFO (an ACL) none of it can be known.
+--   as long as `unacknowledged_until` says.
+-- Where an ACL forbids INFO, no change and no replica is noticed.
 local ALONE_AFTER, NOTED_EVERY, LOOK_AGAIN_AFTER = 60000, 10000, 12000
 local function goes_on(at, now, unacknowledged_ms)
   local info = redis.pcall('INFO', 'replication')

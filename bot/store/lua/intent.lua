@@ -1,11 +1,12 @@
--- Note that an attempt is about to be posted, if its trigger is still claimed by the caller, and renew the claim: one
--- step, so that claim and note are of one server, whatever becomes of the others. Needs history.lua.
+-- Store the post note of an attempt, if its trigger is still claimed by the caller, and renew the claim. It is one step
+-- so that the same server has claim and note, whatever happens to the others. Needs history.lua.
 -- KEYS: due, claimed, outbox, meta, posted.  ARGV: slot, revision, claim_ms, claimed until, note, note_ms, looked,
 -- unacknowledged_ms
--- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.
--- Returns {0}: it is done, replaced, or taken by another; {1, claimed until, 1 if a replica must confirm it};
--- {2, changed, milliseconds since}: look first. A server that never had a replica has come back by itself: what was
--- sent before that has arrived long ago, so it counts as changed a day ago.
+-- `looked`: the time of the change (see history.lua) after which the caller has looked for builds of triggers posted
+-- before it; 0: it has not looked.
+-- Returns {0}: the trigger is done, replaced, or claimed by another; {1, claimed until, 1 if a replica must confirm
+-- it}; {2, changed, milliseconds since}: look first. A server that never had a replica was only restarted: everything
+-- sent before that has arrived long ago, so the change counts as a day old.
 local LONG_AGO = 86400000
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then

@@ -1,15 +1,15 @@
--- Put the migrated state in force, whole or not at all. What was prepared beside the old state takes its place.
--- Not fenced by fence.lua: it checks the old number itself.
--- KEYS: lease, meta, changes, outbox, dead letters, heads, then pairs of (prepared, or named as before, in force).
+-- Put the migrated state in force, whole or not at all: rename the temporary keys to those of the state.
+-- Not fenced by fence.lua, because it checks the old schema itself.
+-- KEYS: lease, meta, changes, outbox, dead letters, heads, then pairs of (temporary or former key, key in force).
 -- ARGV: token, schema before, schema after, version, epoch, changed effects (JSON: {which key, slot, before, after})
--- Returns 1, or 0 if somebody else took the turn or migrated meanwhile: nothing was changed.
+-- Returns 1; or 0, and changes nothing, if another process took the turn or migrated meanwhile.
 local meta = redis.call('HMGET', KEYS[2], 'schema', 'version', tonumber(ARGV[2]) < 4 and 'mark' or 'epoch')
 local same = meta[1] == ARGV[2] and (meta[2] or '0') == ARGV[4] and (meta[3] or '0') == ARGV[5]
 if not same or redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 for _, effect in ipairs(cjson.decode(ARGV[6])) do
-  if redis.call('HGET', KEYS[3 + effect[1]], effect[2]) == effect[3] then -- else its performer has done it meanwhile
+  if redis.call('HGET', KEYS[3 + effect[1]], effect[2]) == effect[3] then -- else its performer has changed it meanwhile
     redis.call('HSET', KEYS[3 + effect[1]], effect[2], effect[4])
   end
 end
@@ -18,8 +18,8 @@ for i = 7, #KEYS, 2 do
     redis.call('RENAME', KEYS[i], KEYS[i + 1])
   end
 end
-redis.call('DEL', KEYS[6]) -- what GitHub said of main is asked anew
--- Nobody's copy of the board leads to the new one: without changes, and with a new epoch, everybody loads it anew.
+redis.call('DEL', KEYS[6]) -- GitHub is asked for the heads of main again
+-- No board replica can be updated to the new board: without changes, and with a new epoch, every process reloads it.
 redis.call('DEL', KEYS[3])
 local time = redis.call('TIME')
 local epoch = time[1] .. string.format('%06d', time[2])

@@ -1,11 +1,12 @@
--- May a request go to GitHub now? If so it is counted; a write also takes its place in the queue of its kind.
+-- Decide whether a request may be sent to GitHub now. If so it is counted; if not, a write gets a place in the queue of
+-- its kind.
 -- KEYS: pause, primary, line, wrote, notices, created, points.
--- ARGV: reserve, ticket ('' for reading), yields (1: takes no place in the queue, and goes only when that is empty),
--- points a minute (0: no limit at all is known), what it costs of them, spacing_ms, creates (1: it creates something
--- and notifies people), spacing of these, how many of these in a minute, in an hour.
--- Returns {milliseconds to wait (0: go), why}.
--- `line` and `notices` are sorted sets: the tickets that wait, by when they may go. `created`: what was created in the
--- last hour, by when. `points`: what was spent, by ten seconds, as GitHub counts requests.
+-- ARGV: reserve, ticket ('' for a read), yields (1: takes no place in the queue, and is sent only when that is empty),
+-- points a minute (0: no limit), cost of the request in points, spacing_ms, creates (1: it creates something and
+-- notifies people), spacing of these, the most of these in a minute, in an hour.
+-- Returns {milliseconds to wait (0: send it), why}.
+-- `line` and `notices` are sorted sets: the waiting tickets, by when they may be sent. `created`: the creating writes
+-- of the last hour, by when they were sent. `points`: the points spent, in buckets of ten seconds.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait, why = redis.call('PTTL', KEYS[1]), ''
@@ -66,7 +67,7 @@ if creates then
   for _, limit in ipairs(limits) do
     local before = redis.call('ZREVRANGE', KEYS[6], limit[1] - 1, limit[1] - 1, 'WITHSCORES')
     if before[2] and before[2] + limit[2] > now + wait then
-      return {before[2] + limit[2] - now, 'content'} -- no place in the queue: it would keep others behind it
+      return {before[2] + limit[2] - now, 'content'} -- no place in the queue: it would hold up those behind it
     end
   end
 end
@@ -75,7 +76,7 @@ local free = (tonumber(redis.call('GET', KEYS[4])) or 0) + spacing
 if creates then
   local last = redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')
   free = math.max(free, (last[2] or 0) + apart)
-else -- a notice whose turn has come goes first: it waits three times as long for the next one
+else -- a notice that may be sent now goes first: for its next place it would wait three times as long as a write
   local due = redis.call('ZRANGEBYSCORE', KEYS[5], now - 3 * spacing, now, 'LIMIT', 0, 1)
   if due[1] then
     free = math.max(free, now + spacing)
@@ -84,7 +85,8 @@ end
 local from = math.max(now + wait, free)
 local at = redis.call('ZSCORE', KEYS[queue], ticket)
 if at and wait > 0 and tonumber(at) < now + wait then
-  redis.call('ZREM', KEYS[queue], ticket) -- its time came while nobody might go: else all of them would go at once
+  -- Its time came while nothing could be sent; without a new place all such writes would be sent at once
+  redis.call('ZREM', KEYS[queue], ticket)
   at = false
 end
 if not at then

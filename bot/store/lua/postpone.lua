@@ -1,4 +1,4 @@
--- An effect could not be done now: it is due later; or give it up into the dead letters.
+-- Make an effect that could not be performed due later, or turn it into a dead letter.
 -- KEYS: due, claimed, outbox, tries, dead letters.  ARGV: slot, revision, delay_ms, dead letter (JSON) or '', change of
 -- tries
 local claimed = redis.call('ZREM', KEYS[2], ARGV[1])
@@ -17,7 +17,7 @@ elseif ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[4], ARGV[1])
   redis.call('ZREM', KEYS[1], ARGV[1])
 else
-  if claimed == 1 then -- once, should this script be sent again after a lost reply
+  if claimed == 1 then -- only once, even if this script is sent again after a lost reply
     redis.call('HINCRBY', KEYS[4], ARGV[1], ARGV[5])
   end
   redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])

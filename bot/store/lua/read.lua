@@ -1,4 +1,5 @@
--- For readers: the version, and the changes since theirs, or (first time, or too far behind) the whole board.
+-- Read the version and the changes since the caller's version, or (the first time, or if that is too old) the whole
+-- board.
 -- KEYS: meta, changes, board.  ARGV: my_version, my_epoch (see begin.lua).
 -- Returns {version, epoch, {changes}} or {version, epoch, {}, {whole board}}
 local meta = redis.call('HMGET', KEYS[1], 'version', 'epoch')

@@ -1,7 +1,7 @@
--- Put a configuration in force in place of the one that the caller has seen, or not at all.
--- KEYS: current, former. ARGV: since when the one is in force that the caller has seen ('': none is), since when the new
--- one is ('': from now on), its digest, its text, who puts it in force, what it changes (JSON), how many former digests
--- are kept. Times in milliseconds. Returns since when the new one is in force, or 0 if another came between.
+-- Put a configuration in force, if the one in force is still the one that the caller has read.
+-- KEYS: current, former. ARGV: since when the one that the caller has read is in force ('': there was none), since when
+-- the new one is ('': from now on), its digest, its text, who puts it in force, its changes (JSON), how many former
+-- digests are kept. Times in milliseconds. Returns since when the new one is in force; 0 if another one is by now.
 local current = redis.call('HMGET', KEYS[1], 'since', 'digest')
 if (current[1] or '') ~= ARGV[1] then
   return 0

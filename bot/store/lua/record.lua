@@ -1,9 +1,10 @@
--- Add to the recording: a block of turns, which leave those that wait, and a snapshot behind it; then keep its bounds.
+-- Add to the recording: a block of turns, which are deleted from the recorded turns, and after it a snapshot; then
+-- delete the oldest items beyond the bounds.
 -- KEYS: recorded turns, recording, state of the recording.
--- ARGV: the id of the first turn of the block ('': there is none), of its last, the block, how many entries it has, the
--- version and the epoch that it leads to; a snapshot (''), its time (milliseconds) and its form; the most bytes that the
--- recording may have, the oldest time that is kept (milliseconds).
--- Returns 1; or 0, and nothing was changed, because another has packed these turns.
+-- ARGV: the id of the first turn of the block ('': no block), of its last, the block, the number of its entries, the
+-- version and the epoch to which it leads; a snapshot ('': none), its time (milliseconds) and its form; the most bytes
+-- of the recording, the oldest time that is kept (milliseconds).
+-- Returns 1; or 0, and changes nothing, if another process has packed these turns.
 local function add(kind, data)
   local since = redis.call('HGET', KEYS[3], 'snapshot') or ''
   redis.call('HINCRBY', KEYS[3], 'bytes', #data)
@@ -18,7 +19,7 @@ if ARGV[1] ~= '' then
   add('b', ARGV[3])
   redis.call('HINCRBY', KEYS[3], 'entries', ARGV[4])
   redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2])
-  redis.call('XDEL', KEYS[1], ARGV[2]) -- which XTRIM keeps
+  redis.call('XDEL', KEYS[1], ARGV[2]) -- XTRIM keeps this one
 end
 if ARGV[7] ~= '' then
   local id = add('s', ARGV[7])

@@ -1,7 +1,7 @@
--- Renew a claim, if the effect is still the caller's to do: the fence before something that cannot be undone.
+-- Renew a claim if the caller still has it: the check before something that cannot be undone.
 -- KEYS: due, claimed, outbox.  ARGV: slot, revision, claim_ms, claimed until.
--- Returns until when it is claimed now; 0 if it is done, replaced, or taken by another. If a newer effect has taken its
--- slot while it was ours, that one is due now: we do nothing any more that could arrive after it.
+-- Returns until when it is claimed now; 0 if the effect is done, replaced, or claimed by another. If a newer effect has
+-- replaced it, that one is due now, because the caller sends nothing more that could arrive after it.
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then
   return 0

@@ -1,10 +1,10 @@
--- Put what was restored of one hash tag in force, whole or not at all: it was written beside, under other names.
--- KEYS: as many keys that go as ARGV[1] says; then for each value the key that it was written to and its own. For a
--- pipeline then also: meta, inbox, the note that the event was delivered.
--- ARGV: how many keys go; how many values there are; for each value when it expires (milliseconds, 0: never); for a
--- pipeline then also: now, the field of the epoch, until when Jenkins is looked at before each trigger, the event, for
--- how many seconds its delivery is remembered.
--- Returns 1; or 0, and nothing was changed: a value is no longer there, because it took too long.
+-- Put the restored values of one hash tag in force, whole or not at all: rename the temporary keys.
+-- KEYS: as many keys to delete as ARGV[1] says; then for each value its temporary key and its own. For a pipeline then
+-- also: meta, inbox, the note that the event was delivered.
+-- ARGV: the number of keys to delete; the number of values; for each value when it expires (milliseconds, 0: never);
+-- for a pipeline then also: now, the field of the epoch, until when each trigger is preceded by a look in Jenkins, the
+-- event, for how many seconds its delivery id is remembered.
+-- Returns 1; or 0, and changes nothing, if a temporary key has expired because the restoration took too long.
 local gone, values = tonumber(ARGV[1]), tonumber(ARGV[2])
 for i = gone + 1, gone + 2 * values, 2 do
   if redis.call('EXISTS', KEYS[i]) == 0 then
@@ -22,17 +22,17 @@ for i = 1, values do
     redis.call('PEXPIREAT', KEYS[gone + 2 * i], ARGV[2 + i])
   end
 end
-local last = gone + 2 * values -- behind it: meta, inbox, the note that the event was delivered
+local last = gone + 2 * values -- after it: meta, inbox, the note that the event was delivered
 if not KEYS[last + 1] then
   return 1
 end
 local now, epoch, until_ms, event, remembered = unpack(ARGV, values + 3)
--- Nobody's copy of the board leads to this one: with a new epoch everybody loads it anew.
+-- No board replica can be updated to this board: with a new epoch every process reloads it.
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[last + 1], epoch, time[1] .. string.format('%06d', time[2]))
 redis.call('HINCRBY', KEYS[last + 1], 'version', 1)
--- What was done since is not known: everything is asked for, and before a trigger Jenkins is looked at. `followed`: what
--- a former Interlock has sent may still be on its way, as after a fail-over.
+-- What happened since the backup is unknown: everything is asked for, and a look in Jenkins precedes each trigger.
+-- `followed`: requests of the former Interlock may still be on their way, as after a fail-over.
 redis.call('HDEL', KEYS[last + 1], 'history')
 redis.call('HSET', KEYS[last + 1], 'changed', now, 'look', now, 'followed', 1, 'unacknowledged_until', until_ms)
 local id = redis.call('XADD', KEYS[last + 2], '*', 's', 'event', 'n', 'store-changed', 'd', '', 'b', event)

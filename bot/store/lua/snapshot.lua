@@ -1,7 +1,7 @@
--- Copy what lasts of one pipeline, all in one step: the copies are of one moment, whatever is committed meanwhile. They
--- are read at leisure, and go by themselves if the reader dies.
--- KEYS: for each value that is copied its key and the key of its copy.  ARGV: for how many milliseconds a copy is kept.
--- Returns which of them there are: the number of each pair.
+-- Copy the values of one pipeline for a backup, all in one step, so that the copies are consistent whatever is
+-- committed later. They are read afterwards, and expire if the reader dies.
+-- KEYS: for each value its key and the key of its copy.  ARGV: the lifetime of a copy in milliseconds.
+-- Returns the numbers of the pairs whose value exists.
 local there = {}
 for i = 1, #KEYS, 2 do
   if redis.call('COPY', KEYS[i], KEYS[i + 1], 'REPLACE') == 1 then

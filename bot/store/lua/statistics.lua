@@ -1,6 +1,6 @@
--- Store the parts of the statistics that facts have changed, if nobody else has stored newer ones meanwhile.
+-- Store changed parts of the statistics, unless another process has stored newer ones meanwhile.
 -- KEYS: statistics. ARGV: the cursor that was read, the cursor now, changes (JSON: {{key, part or ''}, ...}); the
--- fence's. Returns 1, or 0 if another process came first: then nothing was changed.
+-- fence's. Returns 1; or 0, and changes nothing, if another process came first.
 if (redis.call('HGET', KEYS[1], 'cursor') or '0-0') ~= ARGV[1] then
   return 0
 end

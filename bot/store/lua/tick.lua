@@ -1,15 +1,16 @@
--- The clock: if something on the board is due, say so in the inbox, once. Needs history.lua.
+-- The clock: if something on the board is due, add the event to the inbox, once. Needs history.lua.
 -- KEYS: meta, inbox, due/jenkins, claimed/jenkins.  ARGV: event.
--- Returns {how many accepted deliveries wait for a turn, 1 if everything must be asked for now}: after a change of
--- history at once, and once more when those that had not noticed it yet have had their time.
+-- Returns {how many accepted deliveries wait for a turn, 1 if everything must be asked for now}. Everything must be
+-- asked for immediately after another Redis took over (history.lua), and again when processes that had not noticed it
+-- yet have had time to do so.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local changed = goes_on(1, now)
 local look = (tonumber(redis.call('HGET', KEYS[1], 'look') or '') or now + 1) <= now
 if look and now - changed < LOOK_AGAIN_AFTER then
   redis.call('HSET', KEYS[1], 'look', changed + LOOK_AGAIN_AFTER)
-  -- A performer that had claimed an effect could store nothing of it: the claims end now and not in half a minute. A
-  -- performer that goes on all the same is recognized by the end of its claim: no later claim has the same.
+  -- A performer with a claim from before could not store its result: end the claims now and not in half a minute. A
+  -- performer that continues nevertheless is recognized by the end of its claim: no later claim has the same.
   for _, slot in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
     redis.call('ZADD', KEYS[3], 'XX', now + 10, slot)
   end

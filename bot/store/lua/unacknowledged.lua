@@ -1,4 +1,4 @@
--- The store turned out to have lost what it had acknowledged: what was posted must be looked for.  KEYS: meta
+-- Record that the store has lost acknowledged writes, so that posted triggers are looked for.  KEYS: meta
 -- ARGV: for at least how many milliseconds (0: as after a fail-over, see history.lua)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

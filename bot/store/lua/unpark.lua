@@ -1,8 +1,8 @@
--- Take a parked delivery out, for another try into the inbox again, and put on record who did it: the next turn writes
--- the fact.
+-- Remove a parked delivery, for another try into the inbox, and add the event that says who did it: the next turn
+-- writes the fact.
 -- KEYS: parked, inbox, wake-up, meta.  ARGV: the parked text, 1 for another try or 0, wake_up_ms, source, name,
 -- delivery, body, event.
--- Returns -1 if it was not there, 1 if a worker must be woken up, else 0.
+-- Returns -1 if it did not exist, 1 if a worker must be woken up, else 0.
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then
   return -1
 end

@@ -1,6 +1,6 @@
--- Take back an effect that nobody has begun: used to withdraw a trigger before it goes out.
+-- Delete an effect that no performer has begun: used to withdraw a trigger before it is sent.
 -- KEYS: due, claimed, outbox, tries.  ARGV: slot
--- Returns 0: not there (done, or never was); 1: taken back; 2: somebody is doing it right now, or may have begun.
+-- Returns 0: it does not exist (done, or never asked for); 1: deleted; 2: a performer has it, or may have begun it.
 if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 0 then
   return 0
 end

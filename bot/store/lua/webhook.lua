@@ -1,8 +1,9 @@
 -- Store how far an outbound webhook has come, if this process still has the lease on it.
--- KEYS: lease, webhook, dead letters, redeliveries. ARGV: token, lease_ms, changes of the webhook (JSON: {field: text}),
--- slot of a dead letter or '', what it was (or ''), what it is now; slot of a redelivery that is over or '', slot of what
--- is left of it or '', what that is; after how many milliseconds without a change a webhook is forgotten; the fence's.
--- Returns 1; 0 if another process has the lease, 2 if the dead letter is not what it was: then nothing was changed.
+-- KEYS: lease, webhook, dead letters, redeliveries. ARGV: token, lease_ms, changed fields of the webhook (JSON: {field:
+-- text}), slot of a dead letter or '', its former text (or ''), its new text; slot of a redelivery to delete or '',
+-- slot of the rest of it or '', the text of that; after how many milliseconds without a change the state of a webhook
+-- is deleted; the fence's.
+-- Returns 1; or, and changes nothing, 0 if another process has the lease, 2 if the dead letter has another text.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

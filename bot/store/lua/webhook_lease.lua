@@ -1,7 +1,7 @@
--- Take, renew or (lease_ms 0) give back the lease on an outbound webhook.
+-- Take, renew or (lease_ms 0) release the lease on an outbound webhook.
 -- KEYS: lease, redeliveries. ARGV: token, lease_ms; the fence's.
--- Returns {0 if another process has it, 1 if it was taken, 2 if it was renewed; how many redeliveries wait; the time in
--- milliseconds}.
+-- Returns {0 if another process has it or it was released, 1 if it was taken, 2 if it was renewed; how many
+-- redeliveries wait; the time in milliseconds}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local holder = redis.call('GET', KEYS[1])

@@ -1,4 +1,4 @@
-"""Bringing what an older version stored to the schema of this one, once, at the first start."""
+"""Migrate state that an older version stored to the schema of this version, once, at the first start."""
 
 from bot.store.migrations.migration import migrate
 

@@ -1,8 +1,8 @@
-"""The migration of one pipeline: under the lease, prepared beside what is in force, put in force by one script.
+"""Migrate one pipeline: take the lease, write the new state under temporary keys, put it in force by one script.
 
-A crash before that script leaves the old state in force; the next start begins again. Effects may be finished by their
-performers meanwhile: of those only what is still as it was read is replaced. There is no way back: a version that
-finds a higher number refuses (`bot.store.scripts`).
+A crash before that script leaves the old state in force, and the next start begins again. Performers may finish effects
+during the migration, so the script replaces only effects that have not changed since they were read. There is no way
+back: a version that finds a higher schema refuses to run (`bot.store.scripts`).
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from bot.store.migrations.to_3 import Raw
 from bot.store.replica import BARRIER
 from bot.store.scripts import FIRST, SCHEMA, OlderSchema, Scripts, refusal, stored_schema
 
-#: For how long one slice of the work may hold the lease, in milliseconds; it is renewed after each.
+#: How long the lease lasts, in milliseconds; it is renewed after each slice.
 LEASE_MS = 30_000
 #: The pause between two tries to get the lease, in seconds.
 PAUSE = 0.1
-#: How many values are written at a time.
+#: The number of values that are written at a time.
 SLICE = 500
 
 
 class _Step(Protocol):
-    """The module of one step: from one schema number to the next."""
+    """The functions of the module of one step, from one schema to the next."""
 
     def migrate_board(self, records: dict[str, Raw], /) -> dict[str, Raw]: ...
     def migrate_ended(self, raw: Raw, /) -> Raw: ...
     def migrate_effect(self, raw: Raw, /) -> Raw: ...
 
 
-#: The steps, by the schema number that each leads to. Schema 2 added families of records to schema 1, and changed
-#: nothing that was there: the step to 3 takes both.
+#: The steps, each with the schema to which it leads. Schema 2 only added families of records to schema 1, so the step
+#: to 3 handles both.
 _STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5), (6, to_6))
 
 
 def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
-    """Bring the state of one pipeline to our schema; returns the number it had, or None if nothing was to be done.
+    """Migrate the state of one pipeline to our schema; returns its former schema, or None if nothing had to be done.
 
-    Of several processes that start at once one does it, the others wait for it. Raises NewerSchema if a newer version
-    wrote it, InvalidSchema if no version did, OlderSchema if a worker held the lease for `patience` seconds, RedisError
-    if the store cannot be reached.
+    If several processes start at once, one migrates and the others wait. Raises NewerSchema if a newer version wrote
+    the state, InvalidSchema if no version did, OlderSchema if a worker held the lease for `patience` seconds,
+    RedisError if the store cannot be reached.
     """
     token = uuid.uuid4().hex
     deadline = time.monotonic() + patience
@@ -59,7 +59,7 @@ def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
         if not FIRST <= stored < SCHEMA:
             raise refusal(keys.pipeline, stored)
         if redis.set(keys.lease, token, nx=True, px=LEASE_MS):
-            try:  # another process may have migrated it between our look and the lease: then there is nothing to do
+            try:  # another process may have migrated it before we got the lease: then there is nothing to do
                 if stored_schema(redis, keys) == stored and _Migration(redis, keys, token).run(stored):
                     return stored
             finally:
@@ -70,20 +70,21 @@ def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
 
 
 def _release(redis: Redis, keys: Keys, token: str) -> None:
-    """Give the lease back, if it is ours still."""
+    """Release the lease if it is still ours."""
     if redis.get(keys.lease) == token.encode():
         redis.delete(keys.lease)
 
 
 class _Migration:
-    """One try."""
+    """One try to migrate a pipeline."""
 
     def __init__(self, redis: Redis, keys: Keys, token: str) -> None:
         self._redis, self._keys, self._token = redis, keys, token
         self._prepared: list[tuple[str, str]] = []
 
     def run(self, stored: int) -> bool:
-        """True if it is done; False, and nothing changed, if somebody came between."""
+        """Migrate from the schema `stored`; returns False, and changes nothing, if another process committed or
+        migrated meanwhile."""
         keys = self._keys
         epoch_field = "mark" if stored < 4 else "epoch"
         version, epoch = self._redis.hmget(keys.meta, ["version", epoch_field])
@@ -116,7 +117,7 @@ class _Migration:
         return [(field.decode(), text.decode()) for field, text in rows.items()]
 
     def _facts(self) -> Iterator[tuple[str, str]]:
-        """Id and JSON of all facts of the log, oldest first."""
+        """Yield id and JSON of all facts of the log, oldest first."""
         last = "-"
         while page := cast("list[Any]", self._redis.xrange(self._keys.facts, min=last, count=SLICE)):
             for identity, fields in page:
@@ -124,7 +125,7 @@ class _Migration:
             last = f"({page[-1][0].decode()}"
 
     def _prepare(self, key: str, values: dict[str, str]) -> None:
-        """Write what shall take the place of the hash `key` beside it, and keep the lease."""
+        """Write the new content of the hash `key` under a temporary key, and keep the lease."""
         beside = f"{key}:migrated"
         self._redis.delete(beside)
         rows = list(values.items())
@@ -135,7 +136,7 @@ class _Migration:
         self._prepared.append((beside, key))
 
     def _copy(self, prefixes: dict[str, str]) -> None:
-        """Copy the keys whose names begin so to the names that they have now; they expire when the old ones do."""
+        """Copy keys with these prefixes to their new names; the copies expire when the old keys do."""
         for before, after in prefixes.items():
             start = self._keys.named(before)
             for key in self._redis.scan_iter(f"{_literally(start)}*", count=SLICE):
@@ -147,12 +148,12 @@ class _Migration:
 
 
 def _literally(text: str) -> str:
-    """A text as a pattern of SCAN that matches nothing else."""
+    """Escape a text for use in a SCAN pattern."""
     return re.sub(r"([*?\[\]\\^])", r"\\\1", text)
 
 
 def _in_outbox(steps: list[_Step], text: str) -> str:
-    """An effect of the outbox: its revision, a line break, its JSON."""
+    """Migrate an effect of the outbox: its revision, a line break, its JSON."""
     revision, _, effect = text.partition("\n")
     before: Raw = json.loads(effect)
     after = _migrated(steps, before)
@@ -160,7 +161,7 @@ def _in_outbox(steps: list[_Step], text: str) -> str:
 
 
 def _in_dead_letter(steps: list[_Step], text: str) -> str:
-    """A dead letter."""
+    """Migrate a dead letter, as JSON."""
     dead_letter = json.loads(text)
     after = _migrated(steps, dead_letter["effect"])
     return text if after == dead_letter["effect"] else json.dumps({**dead_letter, "effect": after})

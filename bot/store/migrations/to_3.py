@@ -1,11 +1,11 @@
-"""The step from schema 2 to 3: how each stored value changes. Pure: from parsed JSON to parsed JSON.
+"""Convert stored values from schema 2 to 3. Pure: parsed JSON in and out.
 
-A new field whose default means *unknown* needs nothing here. A value that this version could not load, or would
+A new field whose default means *unknown* needs no conversion. A value that this version could not load, or would
 misread, does. Records are stored without the fields that have their default (`codec.dump_record`), so use
-`raw.get(...)`. Tests: `tests/state/test_migration.py`, on what the code of schema 2 stored.
+`raw.get(...)`. `tests/state/test_migration.py` tests it on values that the code of schema 2 stored.
 
-What lies in the inbox, in the fact log and among parked deliveries is not rewritten: events and facts of the version
-before must load as they are.
+The inbox, the fact log and parked deliveries are not rewritten: events and facts of the former version must load as
+they are.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _HEARD = ("heard", "answered")
 
 
 def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
-    """What takes the place of one record of the board, by its field `family/key`.
+    """Return the fields that replace one record of the board: one, several if it is split, or none to drop it.
 
-    The families are in `bot.core.model.board_records.FAMILIES`. Return `{f"{family}/{key}": changed}` for a change,
-    several fields to split a record, none to drop it. The runs of the history (`ended`) pass through here as well, as
-    family `run`.
+    A field is `family/key`; the families are in `bot.core.model.board_records.FAMILIES`. The runs of the history
+    (`ended`) are migrated here as well, as family `run`.
     """
     if family == "service":
         return parts(key, raw)
@@ -41,7 +40,7 @@ def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
 
 
 def _run(raw: Raw) -> Raw:
-    """A run may have several permits. Who cancelled a build is not kept once the run has failed by it."""
+    """Migrate a run: `permit` becomes the list `permits`, and a failed run loses `cancelled_by`."""
     changed = {name: value for name, value in raw.items() if name != "permit"}
     if raw.get("permit") is not None:
         changed["permits"] = [raw["permit"]]
@@ -51,7 +50,7 @@ def _run(raw: Raw) -> Raw:
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
-    """All records of one board, by field. The place for what one record alone does not tell."""
+    """Migrate all records of one board, by field, including what cannot be derived from one record alone."""
     moved: dict[str, Raw] = {}
     for field, raw in records.items():
         family, _, key = field.partition("/")
@@ -60,18 +59,18 @@ def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
 
 
 def migrate_ended(raw: Raw) -> Raw:
-    """One finished run of the history: `{"run": ..., "ending": ..., "at": ...}`."""
+    """Migrate one ended run of the history: `{"run": ..., "ending": ..., "at": ...}`."""
     key = raw["run"]["key"]
     return {**raw, "run": migrate_record("run", key, raw["run"])[f"run/{key}"]}
 
 
 def migrate_effect(raw: Raw) -> Raw:
-    """One effect of the outbox or of the dead letters, by its `kind`. Its slot stays."""
+    """Return one effect of the outbox or of the dead letters, which this step does not change."""
     return raw
 
 
 def stories(facts: Iterable[tuple[str, str]], runs: Set[str]) -> dict[str, str]:
-    """The hash `stories` for these runs, from the log (id and JSON of each fact): schema 2 kept facts there alone."""
+    """Build the hash `stories` for these runs from the log (id and JSON of each fact): schema 2 had only the log."""
     found: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=STORY_KEPT))
     for identity, text in facts:
         run = json.loads(text)["fact"].get("run")
@@ -82,10 +81,10 @@ def stories(facts: Iterable[tuple[str, str]], runs: Set[str]) -> dict[str, str]:
 
 
 def parts(service: str, raw: Raw) -> dict[str, Any]:
-    """The fields that take the place of the record of a service: what is remembered, in parts (`bot.store.parts`).
+    """Return the fields that replace the record of a service: its state in parts (`bot.store.parts`).
 
     Places, pushes and groups of commits are numbered from 1. `moves` begins at 1: an answer about main that waits in
-    the inbox does not say how old it is, so it counts as old and is asked again.
+    the inbox does not say how old it is, so it counts as old, and GitHub is asked again.
     """
     chain: Raw = raw.get("chain", {})
     places, pushes, pushed = chain.get("places", []), raw.get("pushes", []), raw.get("pushed", [])
@@ -110,10 +109,10 @@ def _without(raw: Raw, names: tuple[str, ...]) -> Raw:
 
 
 def stage_versions(records: dict[str, Raw]) -> dict[str, Raw]:
-    """The records of the family `version`, by field: what is in the stages, made of passages, locks and failed runs.
+    """Return the records of the family `version`, by field: the stage versions, from passages, locks and failed runs.
 
-    Schema 2 kept passages and locks in one order; a failure after a passage is what broke the stage. Which step the
-    other commits of its list `failed` had failed in it did not keep: they are forgotten, so that at most one head that
+    Schema 2 numbered passages and locks in one order; a failure after the last passage broke the stage. For the other
+    commits in its list `failed` it did not store the step, so they are dropped; the effect is at most that a head that
     has failed is started once more.
     """
     found: dict[str, Raw] = {}
@@ -131,7 +130,7 @@ def stage_versions(records: dict[str, Raw]) -> dict[str, Raw]:
 
 
 def _broken(records: dict[str, Raw]) -> Iterator[tuple[str, Raw, int | None, Raw]]:
-    """What has failed where, the latest last: the service, the step, its place in the order if known, the version."""
+    """Yield the failures, latest last: the service, the step, its number in the order if known, the version."""
     locks = [raw for field, raw in records.items() if field.startswith("lock/") and raw.get("place")]
     for lock in sorted(locks, key=lambda each: each.get("order", 0)):
         run = records.get(f"run/{lock['run']}", {})
@@ -144,7 +143,7 @@ def _broken(records: dict[str, Raw]) -> Iterator[tuple[str, Raw, int | None, Raw
 
 
 def _order_of(records: dict[str, Raw], version: Raw) -> int:
-    """The place in the order of the passage that a whole version was made of; -1 without one."""
+    """Return the number in the order of the passage from which a whole version was made; -1 if there is none."""
     stage, service = version["step"]["stage"], records.get(f"service/{version['service']}", {})
     passages = service.get("passages", ()) if "whole" in version else ()
     return max((each.get("order", 0) for each in passages if each["stage"] == stage), default=-1)
@@ -157,5 +156,5 @@ def _at(found: dict[str, Raw], service: str, step: Raw) -> Raw:
 
 
 def _version(place: Raw, run: str, lane: str, since: float = 0.0) -> Raw:
-    """`since` 0: schema 2 did not keep it."""
+    """Return one commit of a stage version. `since` 0: schema 2 did not store it."""
     return {"place": place, "run": run, "lane": lane, "since": since}

@@ -1,10 +1,10 @@
-"""The step from schema 3 to 4. Pure: parsed JSON in and out.
+"""Convert stored values from schema 3 to 4. Pure: parsed JSON in and out.
 
-Fields, families and kinds got the names of the field. What belongs to one try of a run or a verification went into its
-`attempt`, what GitHub says of a run's merge into its `merge`.
+Fields, families and kinds were renamed to the usual terms. The fields of one try of a run or a verification moved into
+its `attempt`, those that GitHub reports of a run's merge into its `merge`.
 
-What lies in the inbox, in the fact log and among parked deliveries is not rewritten: `bot.store.codec` reads the events
-and facts of schema 3 as they are.
+The inbox, the fact log and parked deliveries are not rewritten: `bot.store.codec` reads the events and facts of schema
+3 as they are.
 """
 
 from __future__ import annotations
@@ -33,36 +33,37 @@ _OF_RECORDS = {
 }
 #: Fields of effects.
 _OF_EFFECTS = {"rests": "debounce", "force": "level"}
-#: Fields of runs and verifications that are fields of their attempt now, beside its number.
+#: Fields of runs and verifications that moved to their attempt, besides its number.
 _OF_ATTEMPT = (
     *("queue_item", "build", "expected", "cancelled_by", "timed_out", "abort"),
     *("failure", "failed_tests", "failed_step", "lost"),
 )
-#: Fields of runs that are fields of their merge now.
+#: Fields of runs that moved to their merge.
 _OF_MERGE = ("pull", "pulls", "title", "author")
 _KINDS = {"obey": "authorize-command"}
-#: Keys that have another name and are carried over, before and after. So have those of wake-ups: they are not carried
-#: over, for they expire within seconds, and whoever starts looks without being woken up.
+#: Renamed keys that are carried over, old name to new name. The keys of wake-ups were renamed too; they are not carried
+#: over, because they expire within seconds, and a process that starts looks without a wake-up.
 CARRIED = {"dead": "dead-letters"} | {
     f"held:{family}": f"claimed:{family}" for family in ("jenkins", "github", "people")
 }
-#: How the names of keys that expire begin, before and after. They are copied, for the old ones count until the end.
+#: Renamed prefixes of keys that expire, old to new. They are copied, because the old ones are used until the script
+#: puts the new state in force.
 COPIED = {"said:": "given:"}
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
-    """All records of a board, by their field `family/key`."""
+    """Migrate all records of a board, by their field `family/key`."""
     return {_field(field): _record(field, _renamed(raw, _OF_RECORDS)) for field, raw in records.items()}
 
 
 def migrate_ended(raw: Raw) -> Raw:
-    """One finished run of the history."""
+    """Migrate one ended run of the history."""
     changed: Raw = _renamed(raw, _OF_RECORDS)
     return {**changed, "run": _run(changed["run"])}
 
 
 def migrate_effect(raw: Raw) -> Raw:
-    """One effect of the outbox or of the dead letters. Its slot stays."""
+    """Migrate one effect of the outbox or of the dead letters. Its slot stays."""
     changed: Raw = _renamed(raw, _OF_EFFECTS)
     return {**changed, "kind": _KINDS.get(raw["kind"], raw["kind"])}
 
@@ -80,7 +81,7 @@ def _record(field: str, raw: Raw) -> Raw:
 
 
 def _run(raw: Raw) -> Raw:
-    """A run on the board or in the history. One that is older than `pulls` names only `pull`."""
+    """Migrate a run on the board or in the history. A run stored before `pulls` existed has only `pull`."""
     kept = {name: value for name, value in raw.items() if name not in _OF_MERGE}
     merge = {name: raw[name] for name in _OF_MERGE if name in raw}
     if merge.get("pull") is not None and not merge.get("pulls"):
@@ -89,7 +90,8 @@ def _run(raw: Raw) -> Raw:
 
 
 def _with_attempt(raw: Raw) -> Raw:
-    """A run or a verification. Of one that waits only the number is left: schema 3 had forgotten to reset the rest."""
+    """Migrate a run or a verification. A waiting one keeps only the number of its attempt: schema 3 did not reset the
+    other fields, by mistake."""
     number = raw.get("attempt", 0)
     attempt: Raw = {"number": number} if number else {}
     if raw["status"] != "waiting":

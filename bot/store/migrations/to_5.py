@@ -1,7 +1,8 @@
-"""The step from schema 4 to 5. Pure: parsed JSON in and out.
+"""Convert stored values from schema 4 to 5. Pure: parsed JSON in and out.
 
-What people are told became data everywhere, and is written when it is sent. A text that schema 4 stored is read as it
-is (`bot.store.codec`), so only effects change: those that carry whole locks now, and notices that were written.
+Messages to people became data, whose text is written when it is sent. A text that schema 4 stored is read as it is
+(`bot.store.codec`). So only effects change: banners, which now contain whole locks; notices, whose text schema 4 had
+written already; and withdrawals, which lose `why`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ Raw = dict[str, Any]
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
-    """All records of a board, by their field `family/key`."""
+    """Return all records of a board, which this step does not change."""
     return records
 
 
 def migrate_ended(raw: Raw) -> Raw:
-    """One finished run of the history."""
+    """Return one ended run of the history, which this step does not change."""
     return raw
 
 
 def migrate_effect(raw: Raw) -> Raw:
-    """One effect of the outbox or of the dead letters. Its slot stays."""
+    """Migrate one effect of the outbox or of the dead letters. Its slot stays."""
     match raw["kind"]:
         case "notify":
             written = {"kind": "WrittenNotice", "subject": raw["subject"], "text": raw["text"]}

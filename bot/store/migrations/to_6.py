@@ -1,8 +1,8 @@
-"""The step from schema 5 to 6. Pure: parsed JSON in and out.
+"""Convert stored values from schema 5 to 6, which changes none of them. Pure: parsed JSON in and out.
 
-Nothing that schema 5 stored changed its meaning: each field that is new has a default that means *unknown* or *none*.
-The number keeps the versions before off what they cannot read: the records of follow-ups, freezes in the header, the
-effect `mention`, and the events and facts of freezes, watchers, what people take out and runs that they move.
+Each new field has a default that means *unknown* or *none*. The new number only keeps former versions from reading what
+they do not understand: the records of follow-ups, freezes in the header, the effect `mention`, and the events and facts
+of freezes, of watchers, of deliveries and dead letters that people take out, and of runs that people move.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ Raw = dict[str, Any]
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
-    """All records of a board, by their field `family/key`."""
+    """Return all records of a board, which this step does not change."""
     return records
 
 
 def migrate_ended(raw: Raw) -> Raw:
-    """One finished run of the history."""
+    """Return one ended run of the history, which this step does not change."""
     return raw
 
 
 def migrate_effect(raw: Raw) -> Raw:
-    """One effect of the outbox or of the dead letters."""
+    """Return one effect of the outbox or of the dead letters, which this step does not change."""
     return raw

@@ -1,1 +1,1 @@
-"""Everything known about GitHub: webhooks into events, the client and its limits, effects, the doctor's checks."""
+"""The GitHub part: webhooks into events, the client and its rate limits, the effects, the doctor's checks."""

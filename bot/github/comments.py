@@ -1,4 +1,7 @@
-"""What we write on pull requests: the one comment that says where a change is, and the answers to commands."""
+"""Write on pull requests: the one comment that says where the run is, and the answers to commands.
+
+`bot.reporting` makes the words.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,22 @@ from bot.store.outbox import Claim
 
 log = structlog.get_logger()
 
-#: The longest comment that GitHub takes, in characters (GitHub docs: comments).
+#: The longest comment that GitHub accepts, in characters (GitHub docs: comments).
 COMMENT = 65_536
 
-#: A run that began so long ago, in seconds, has its comment: if nobody knows where, Redis has lost it.
+#: A run older than this, in seconds, has a comment already: if its id is not stored, Redis has lost it.
 NEW = 900.0
 
-#: How far our clock and GitHub's may differ, in seconds.
+#: The largest difference between our clock and GitHub's that is expected, in seconds.
 SKEW = 3600.0
 
 
 def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
-    """Bring the comment up to date; what stands there already is not sent again.
+    """Create or update the comment of a run; an unchanged text is not sent again.
 
-    What only corrects makes no comment, unless the run has waited for long: then the comment tells of that, and nothing
-    corrects it before the run waits for long again, fails or ends. Raises Postponed while it has not waited so long.
+    An effect that only corrects creates no comment, unless the run has waited for long: then the comment reports that,
+    and later corrections leave it alone until the run waits for long again, fails or ends. Raises Postponed while the
+    run has not waited that long.
     """
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
@@ -49,18 +53,18 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
         wait = _long_wait(runtime, context, effect, written.wait)
         if not wait:
             if not written.known:
-                entry.looked(None)  # so nobody has to look for one when there is something to say
+                entry.looked(None)  # so that a later effect need not look for a comment
             return Done()
     words = effect.text or _rendered(runtime, context, effect, waits=bool(wait))
     if not words:
-        return Done()  # there is nothing to say of the run any more
+        return Done()  # the run is gone
     body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
     number, there, mark = written.id, "", mark_of(body)
     if number is None and (written.unanswered or (not written.known and _is_old(effect))):
         number, there = _find_comment(session, effect, marker)
         entry.looked(number)
         if effect.corrects and number is None:
-            return keep_comment(runtime, context, claim, effect)  # now it is known that there is none
+            return keep_comment(runtime, context, claim, effect)  # again, now that the absence is stored
     elif not written.unanswered and written.mark == mark:
         return Done()
     if number is not None and _same(there, body):
@@ -71,7 +75,7 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
 
 
 def _write_comment(entry: WrittenSlot, session: Session, effect: Comment, number: int | None, body: str) -> int:
-    """Change our comment `number`, or make one; the number of what stands there then."""
+    """Update our comment `number`, or create one if there is none; return its id."""
     mark = mark_of(body)
     if number is not None:
         try:
@@ -86,14 +90,14 @@ def _write_comment(entry: WrittenSlot, session: Session, effect: Comment, number
 
 
 def _is_missing(written: Written, effect: Comment) -> bool:
-    """Whether it is certain that no comment of ours is there."""
+    """Return whether it is certain that our comment does not exist."""
     return written.id is None and not written.unanswered and (written.known or not _is_old(effect))
 
 
 def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told: str) -> str:
-    """Which waiting of the run its pull request should hear of now; empty if of none, or of the one that it was `told`.
+    """Return a name for the long wait that the comment should report now; empty if there is none or `told` is the same.
 
-    Raises Postponed while the run waits, but not for long.
+    Raises Postponed while the run waits, but not long enough yet.
     """
     after = runtime.configuration.github.comment_after
     with context.look() as replica:
@@ -108,13 +112,13 @@ def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told
 
 
 def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment, *, waits: bool) -> str:
-    """The comment; `waits`: the one that tells of a long wait. Empty if there is nothing to say any more."""
+    """Return the text of the comment; `waits`: the text that reports a long wait. Empty if there is nothing to say."""
     with context.reported(effect.run) as found:
         if found is None:
             return ""
         board, run, now = found
         if waits and run.status is not Status.WAITING:
-            return ""  # it has gone on in this moment
+            return ""  # it stopped waiting a moment ago
         if waits:
             return run_report.waiting_comment(board, run, now, context.forecast(board, run, now))
         return run_report.comment(
@@ -136,13 +140,14 @@ def _same(there: str, body: str) -> bool:
 
 
 def _find_comment(session: Session, effect: Comment, marker: str) -> tuple[int | None, str]:
-    """Our comment and its text, among those that are not older than its run."""
+    """Find our comment among those that are not older than its run; return its id and text."""
     since = datetime.fromtimestamp(max(0.0, effect.began - SKEW), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return _find_own(session, f"/issues/{effect.pull}/comments?since={since}", marker)
 
 
 def _find_own(session: Session, path: str, marker: str) -> tuple[int | None, str]:
-    """Our comment and its text. Anybody can copy the marker: only what we have written ourselves is ours."""
+    """Find our comment by marker and author; return its id and text. Anybody can copy the marker, so the author must
+    be our own login."""
     ours = session.own_login(Purpose.COMMENT).casefold()
     for row in session.pages(path, Purpose.COMMENT):
         if text(row, "body").startswith(marker) and text(row, "user", "login").casefold() == ours:
@@ -150,17 +155,17 @@ def _find_own(session: Session, path: str, marker: str) -> tuple[int | None, str
     return None, ""
 
 
-# -- answers to commands: each is given once; a hidden marker of ours tells that it is there ---------------------------
+# -- answers to commands: each is given once; a hidden marker shows that it exists -------------------------------------
 
-#: The most characters of an answer: GitHub takes 65,536 in a comment.
+#: The most characters of an answer: GitHub accepts 65,536 in a comment.
 LONGEST = 60_000
 
-#: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
+#: How long the note of a given reaction is kept, in seconds: an answer is not tried for longer.
 GIVEN = 2 * 86_400
 
 
 def say_once(runtime: Runtime, context: PipelineContext, claim: Claim, where: tuple[str, int], text: str) -> Done:
-    """Put a comment on a pull request (`where`: repository and number), once, however often it is tried."""
+    """Write a comment on a pull request (`where`: repository and number) only once, however often this is called."""
     repository, pull = where
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), claim.effect.slot),
@@ -171,7 +176,7 @@ def say_once(runtime: Runtime, context: PipelineContext, claim: Claim, where: tu
 
 
 def _write_once(entry: WrittenSlot, session: Session, pull: int, marker: str, text: str) -> None:
-    """Write the comment unless it is there: the hidden marker tells."""
+    """Write a comment unless it exists, which its hidden marker shows."""
     body = f"{marker}\n{text}"
     written, mark, path = entry.read(makes=True), mark_of(body), f"/issues/{pull}/comments"
     if written.unanswered:
@@ -183,7 +188,7 @@ def _write_once(entry: WrittenSlot, session: Session, pull: int, marker: str, te
 
 
 def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
-    """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
+    """Answer a command: a reaction, then a reply, each once."""
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
         Session(runtime, effect.repository),
@@ -201,12 +206,12 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
 
 
 def _tamed(text: str) -> str:
-    """A text that pings nobody and hides nothing, whatever somebody put into a name."""
+    """Return the text so that it mentions nobody and hides nothing, whatever a name in it contains."""
     return text.replace("@", "@\u200b").replace("<!--", "<! --")
 
 
 def _react(context: PipelineContext, session: Session, effect: Answer) -> None:
-    """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
+    """Add the reaction. GitHub keeps one of each kind; a deleted comment is not an error."""
     name = context.keys.given(f"{effect.slot}/reaction")
     if context.redis.exists(name):
         return

@@ -1,4 +1,6 @@
-"""A run's roll-out in an environment as a deployment (GitHub docs: deployments): made once, its last state true."""
+"""Report the roll-out of a run in an environment as a deployment (GitHub docs: deployments), created once, and keep its
+last state right.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +18,18 @@ from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
-#: The longest description that GitHub takes, in characters (GitHub docs: deployments).
+#: The longest description that GitHub accepts, in characters (GitHub docs: deployments).
 DESCRIPTION = 140
-#: In the written state: the deployment itself, before it has any state.
+#: The content hash in the written state while the deployment exists but has no state yet.
 MADE = "made"
-#: These end a deployment: none is made for them alone.
+#: States that only end a deployment: none is created for them alone.
 _ONLY_ENDS = ("inactive",)
 
 
 def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
-    """Make the deployment if there is none, and set its state; the state that stands there is not set again.
+    """Create the deployment if there is none, and set its state unless it has that state already.
 
-    A new one has none until its build ends; one whose build is repeated is set back to `in_progress`.
+    A new one has no state until its build ends; if the build is repeated, the state is set back to `in_progress`.
     """
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
@@ -43,7 +45,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
         return Done()
     number = written.id if written.id is not None else _make(session, context, effect, entry)
     if effect.state == "in_progress" and written.mark in ("", MADE):
-        return Done()  # it has just begun, and GitHub calls one without a state pending: that is one write less
+        return Done()  # it has just begun, and GitHub shows one without a state as pending: this saves a write
     try:
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
     except GitHubNotFound as error:
@@ -54,7 +56,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
 
 
 def _known(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
-    """What is written; where a reply is missing, after a look."""
+    """Return the written state; if the reply to a write is missing, ask GitHub first whether it arrived."""
     written = entry.read(makes=True)
     if written.unanswered and written.id is None:
         number = _find(session, context, effect, by_any_run=written.unanswered == FORGOTTEN)
@@ -69,7 +71,7 @@ def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Wr
 
 
 def _make(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> int:
-    """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
+    """Create the deployment of exactly this commit: nothing is merged into it, and no other status is required."""
     body = {
         "ref": effect.sha,
         "auto_merge": False,
@@ -86,9 +88,10 @@ def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Wri
 
 
 def _find(session: Session, context: PipelineContext, effect: Deploy, *, by_any_run: bool) -> int | None:
-    """The deployment that a request made whose reply was lost: by commit, environment and what it carries.
+    """Find the deployment of a request whose reply was lost, by commit, environment and payload.
 
-    `by_any_run`: the store has lost its writes, and with them the name of the run that rolled this commit out.
+    `by_any_run`: also accept one of another run, because the store has lost writes, and with them the name of the run
+    that rolled this commit out.
     """
     query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
     of_another = None
@@ -102,7 +105,7 @@ def _find(session: Session, context: PipelineContext, effect: Deploy, *, by_any_
 
 
 def _is_of_stage(context: PipelineContext, effect: Deploy, carried: Any) -> bool:
-    """Whether a deployment carries the name of any run of this pipeline in this stage."""
+    """Return whether the payload names a run of this pipeline in this stage."""
     name = str(carried.get("interlock", "")) if isinstance(carried, dict) else ""
     pipeline, _, rest = name.partition("/")
     return (pipeline, rest.partition("/")[2]) == (context.pipeline.name, effect.stage)
@@ -113,7 +116,7 @@ def _payload(context: PipelineContext, effect: Deploy) -> dict[str, str]:
 
 
 def _read(payload: Any) -> Any:
-    """GitHub gives a payload back as an object or as text."""
+    """Decode a payload, which GitHub returns as an object or as text."""
     try:
         return json.loads(payload) if isinstance(payload, str) else payload
     except ValueError:
@@ -125,7 +128,7 @@ def _mark(row: dict[str, Any]) -> str:
 
 
 def _log_url(runtime: Runtime, context: PipelineContext, effect: Deploy) -> str:
-    """The build in Jenkins, if people reach it safely there; else our own page of the run."""
+    """Return the address of the build in Jenkins if that is served over HTTPS, else that of our page of the run."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     if controller is None or effect.build is None or not controller.url.startswith("https://"):
         return runtime.page_of(context.pipeline.name, effect.run)

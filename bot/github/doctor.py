@@ -1,4 +1,4 @@
-"""`interlock doctor` for GitHub: who we are there, what we may do, what we see; it only reads."""
+"""The checks of `interlock doctor` at GitHub: identity, permissions, repositories, limits. They only read."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from bot.github.transport import GitHubResponse, GitHubTransport, refusal
 from config.configuration import Configuration
 from config.settings import Settings
 
-# -- what Interlock must be allowed to do ------------------------------------------------------------------------------
+# -- the permissions that Interlock needs ------------------------------------------------------------------------------
 
 _ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin")}
 
 
 @dataclass(frozen=True, slots=True)
 class NeededPermission:
-    """A permission as the API calls it, and any other that does as well; what does not work without it."""
+    """A permission by its name in the API, or alternatives of which one is enough, and what fails without it."""
 
     names: tuple[str, ...]
     level: str
     without: str
-    #: Runs get through without it.
+    #: Runs pass their stages without it.
     optional: bool = False
     #: Only a GitHub App can have it.
     apps_only: bool = False
@@ -39,7 +39,7 @@ class NeededPermission:
         return f"{' or '.join(self.names)}: {self.level}"
 
     def met_by(self, permissions: Mapping[str, str]) -> bool:
-        """Whether one of these permissions is enough."""
+        """Return whether one of these permissions is enough."""
         return any(permissions.get(name) in _ENOUGH[self.level] for name in self.names)
 
 
@@ -55,30 +55,30 @@ NEEDS = (
 )
 
 
-#: Needed where a role names a team.
+#: Needed if a role names a team.
 MEMBERS = NeededPermission(("members",), "read", "the members of a team that has a role are refused")
 
 
 def lacking_permissions(permissions: Mapping[str, str], *, teams: bool = False) -> Iterator[NeededPermission]:
-    """The needs that an App's installation does not meet. `teams`: whether a role names a team."""
+    """Return the permissions that an App's installation lacks. `teams`: whether a role names a team."""
     return (need for need in (*NEEDS, *([MEMBERS] if teams else [])) if not need.met_by(permissions))
 
 
 def lacking_scopes(scopes: set[str], *, private: bool) -> list[str]:
-    """The scopes that a classic token lacks (GitHub docs: scopes for OAuth apps)."""
+    """Return the scopes that a classic token lacks (GitHub docs: scopes for OAuth apps)."""
     if "repo" in scopes:
         return []
     return ["repo"] if private else [scope for scope in ("public_repo", "repo:status") if scope not in scopes]
 
 
-# -- what the doctor looks at ------------------------------------------------------------------------------------------
+# -- the checks --------------------------------------------------------------------------------------------------------
 
-#: A token that ends so soon is mentioned, in days; and what is left of the hourly limit, if less than this share.
+#: The doctor warns of a token that ends within this many days, and of an hourly limit with less than this share left.
 SOON, LITTLE = 14, 0.2
 
 
 def examine_github(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
-    """Look at our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
+    """Check our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
     if not identity.is_known(settings):
         mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
         yield Subject.github().bad("there is neither an App nor a token", mend)
@@ -94,7 +94,7 @@ def examine_github(configuration: Configuration, settings: Settings) -> Iterator
 
 
 class _Examination:
-    """What both ways of being known have in common."""
+    """The checks that are the same for a token and for an App."""
 
     def __init__(self, configuration: Configuration, settings: Settings) -> None:
         self._configuration = configuration
@@ -113,7 +113,7 @@ class _Examination:
         return self._transports[-1]
 
     def _us(self, transport: GitHubTransport, path: str) -> GitHubResponse | DoctorFinding:
-        """The answer about ourselves, or what is wrong."""
+        """Ask for our own identity; return the answer, or a finding if it fails."""
         try:
             answer = transport.ask("GET", path)
         except (RetryLater, PermanentFailure) as error:
@@ -133,7 +133,7 @@ class _Examination:
     def _repository(
         self, transport: GitHubTransport, service: Service
     ) -> tuple[list[DoctorFinding], dict[str, Any] | None]:
-        """What is to be said of a service's repository, and the repository itself if it can be read."""
+        """Check the repository of a service; return the findings, and the repository if it can be read."""
         about = Subject.github(f"repository {service.repository}")
         try:
             answer = transport.ask("GET", f"/repos/{service.repository}")
@@ -187,7 +187,7 @@ class _Examination:
 
 
 class _Person(_Examination):
-    """We have the token of a person or a machine user."""
+    """The checks for the token of a person or a machine user."""
 
     renew = "make another token for that user and put it into INTERLOCK_GITHUB_TOKEN"
 
@@ -225,7 +225,7 @@ def _kind(token: str) -> str:
 
 
 def _expiry(user: GitHubResponse) -> Iterator[DoctorFinding]:
-    """GitHub tells when the token ends, if it does (GitHub docs: token expiration)."""
+    """Warn if the token ends soon; a header of GitHub says when (GitHub docs: token expiration)."""
     text = user.headers.get("github-authentication-token-expiration", "")
     try:
         ends = datetime.strptime(text.replace(" UTC", " +0000"), "%Y-%m-%d %H:%M:%S %z")
@@ -254,7 +254,7 @@ def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
 
 
 class _App(_Examination):
-    """We are a GitHub App."""
+    """The checks for a GitHub App."""
 
     renew = "are INTERLOCK_GITHUB_APP_ID and the private key those of one App, and is this machine's clock right?"
     who = "the App"

@@ -1,4 +1,4 @@
-"""Whether GitHub tells us: the webhook of the App, of a repository or of its organisation, and its last deliveries."""
+"""Check the webhooks to us: that of the App, of a repository or of its organization, and their last deliveries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.doctor import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
 from bot.github.transport import GitHubTransport
 
-#: What a webhook must tell, and what is missed without it.
+#: The events that a webhook must send, and the effect of each one missing.
 EVENTS = {
     "push": "merges are found by polling only, minutes later",
     "pull_request": "runs do not know their pull request, so nothing is written there",
@@ -19,14 +19,14 @@ EVENTS = {
     "merge_group": "a merge queue that requires the status `verify` waits for it for ever",
 }
 
-#: How many of the last deliveries are looked at.
+#: The number of last deliveries that are checked.
 LOOKED_AT = 50
 
 _SECRET = "one of INTERLOCK_GITHUB_WEBHOOK_SECRETS"  # noqa: S105  words
 
 
 def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
-    """The App's own webhook; `transport` is the App's."""
+    """Check the App's own webhook; `transport` must sign as the App."""
     about = Subject.github("webhook of the App")
     answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
@@ -40,7 +40,7 @@ def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterato
 
 
 def of_repositories(transport: GitHubTransport, repositories: list[str], url: str) -> Iterator[DoctorFinding]:
-    """The webhooks of repositories, or of the organisations that they belong to."""
+    """Check the webhooks of repositories, or of the organizations that own them."""
     unseen: list[str] = []
     organisations: dict[str, dict[str, Any] | None] = {}
     for name in dict.fromkeys(repositories):
@@ -74,7 +74,7 @@ def of_repositories(transport: GitHubTransport, repositories: list[str], url: st
 
 
 def _find(transport: GitHubTransport, path: str, url: str) -> tuple[dict[str, Any] | None, bool]:
-    """The webhook to us among those below `path`, and whether they may be seen at all."""
+    """Find the webhook to us among those at `path`; return it, and whether the list may be read at all."""
     answer = transport.ask("GET", f"{path}?per_page=100")
     if answer.status != 200 or not isinstance(answer.data, list):
         return None, False
@@ -112,7 +112,7 @@ def _hook(about: Subject, hook: dict[str, Any], url: str) -> Iterator[DoctorFind
 
 
 def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterator[DoctorFinding]:
-    """The last deliveries; what failed and was delivered again since counts as delivered."""
+    """Check the last deliveries; one that failed and has been delivered again since counts as delivered."""
     try:
         answer = transport.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
     except RetryLater as error:
@@ -122,7 +122,7 @@ def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterat
         yield about.unsure(f"its deliveries cannot be seen ({answer.status})", "look at them in its settings")
         return
     last: dict[str, dict[str, Any]] = {}
-    for row in answer.data:  # the newest first
+    for row in answer.data:  # newest first
         last.setdefault(str(row.get("guid")), row)
     failed = [row for row in last.values() if not 200 <= int(row.get("status_code") or 0) < 300]
     if not last:

@@ -1,6 +1,6 @@
-"""Who we are to GitHub: a person's token, or a GitHub App with an installation for each owner of repositories.
+"""Sign in at GitHub: with the token of a user, or as a GitHub App with an installation for each owner of repositories.
 
-GitHub is asked once a day which installation reaches a repository; the answer is kept for all processes.
+Which installation gives access to a repository is asked once a day and stored for all processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class InstallationToken:
 
 
 class InstallationAuth(Auth.Auth):
-    """Signs with the token of an installation. One object for all threads: a token lives for an hour."""
+    """The sign-in with the token of an installation. All threads share one object, because a token lasts an hour."""
 
     def __init__(self, where: GitHubSettings, app: Auth.AppAuth, installation: int) -> None:
         self._where, self._app, self.installation = where, app, installation
@@ -43,19 +43,19 @@ class InstallationAuth(Auth.Auth):
 
     @property
     def token(self) -> str:
-        """A token that is valid for some minutes yet. Raises what `refusal` returns."""
+        """A token that stays valid for some minutes; made if necessary. Raises what `refusal` returns."""
         with self._lock:
             if self._token is None or self._token.ends - time.time() < self._where.limits.token_renewal:
                 self._token = self._make()
             return self._token.text
 
     def age(self) -> float:
-        """How many seconds ago the present token was made."""
+        """Return how many seconds ago the present token was made; infinity if there is none."""
         token = self._token
         return float("inf") if token is None else time.time() - token.made
 
     def forget(self) -> None:
-        """Make another token next time, since GitHub does not accept this one."""
+        """Discard the token, which GitHub does not accept, so that the next use makes another one."""
         with self._lock:
             self._token = None
 
@@ -81,17 +81,20 @@ _lock = threading.Lock()
 
 
 def is_known(settings: Settings) -> bool:
-    """Whether the environment has an App or a token."""
+    """Return whether the environment has an App or a token."""
     return is_app(settings) or settings.github_token is not None
 
 
 def is_app(settings: Settings) -> bool:
-    """Whether we are a GitHub App. If a token is set as well, it is not used."""
+    """Return whether we sign in as a GitHub App. If a token is set as well, it is not used."""
     return settings.github_app_id is not None
 
 
 def app_auth(settings: Settings) -> Auth.AppAuth:
-    """The App itself, which may look for its installations and make their tokens, and nothing else."""
+    """Return the sign-in of the App itself, which may only find its installations and make tokens for them.
+
+    Raises PermanentFailure if no App is set.
+    """
     key = settings.github_app_private_key
     if settings.github_app_id is None or key is None:
         raise PermanentFailure("there is no GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
@@ -99,7 +102,7 @@ def app_auth(settings: Settings) -> Auth.AppAuth:
 
 
 def token_auth(settings: Settings) -> Auth.Token:
-    """The person or machine user whose token it is. Raises PermanentFailure if there is none."""
+    """Return the sign-in with the token of a user. Raises PermanentFailure if no token is set."""
     if settings.github_token is None:
         raise PermanentFailure(
             "neither INTERLOCK_GITHUB_APP_ID nor INTERLOCK_GITHUB_TOKEN is set: "
@@ -109,7 +112,7 @@ def token_auth(settings: Settings) -> Auth.Token:
 
 
 def installation_auth(where: GitHubSettings, settings: Settings, installation: int) -> InstallationAuth:
-    """An installation of the App; the same object for all threads of this process."""
+    """Return the sign-in of an installation of the App; the same object for all threads of this process."""
     key = (where.api_url, str(settings.github_app_id), installation)
     with _lock:
         if key not in _installations:
@@ -119,11 +122,12 @@ def installation_auth(where: GitHubSettings, settings: Settings, installation: i
 
 # -- installations -----------------------------------------------------------------------------------------------------
 
-#: How long an installation is remembered, in seconds. After a transfer, the first refusal also makes us ask again.
+#: How long the installation of a repository is stored, in seconds. A refusal, as after a transfer, also makes us ask
+#: again.
 REMEMBERED = 86_400
 
-#: For how long a refusal is believed after GitHub confirmed the installation, in seconds: a permission that is really
-#: missing costs one request in that time.
+#: How long refusals are accepted without asking again after GitHub confirmed the installation, in seconds. So a
+#: permission that is really missing costs one request in that time.
 CONFIRMED = 60
 
 
@@ -136,7 +140,7 @@ def _confirmed_key(repository: str) -> str:
 
 
 def installation_of(redis: Redis, app: GitHubTransport, repository: str, present: str) -> int:
-    """The id of the installation that reaches `repository`, now called `present`; `app` signs as the App itself.
+    """Return the id of the installation with access to `repository`, now called `present`; `app` signs as the App.
 
     Raises GitHubNotFound if the App is not installed there, RetryLater or PermanentFailure for other refusals.
     """
@@ -149,13 +153,13 @@ def installation_of(redis: Redis, app: GitHubTransport, repository: str, present
 
 
 def is_another_installation(redis: Redis, app: GitHubTransport, repository: str, present: str, number: int) -> bool:
-    """After a refusal under installation `number`: whether another may reach the repository by now.
+    """Return whether, after a refusal under installation `number`, another one may have access to the repository now.
 
     Raises what `installation_of` raises.
     """
     found = redis.get(_installation_key(repository))
     if found is None or int(found) != number:
-        return True  # another process was refused, too, and asks or has asked already
+        return True  # another process was refused as well, and is asking or has asked already
     if redis.get(_confirmed_key(repository)) == str(number).encode():
         return False
     if not redis.delete(_installation_key(repository)):
@@ -166,7 +170,10 @@ def is_another_installation(redis: Redis, app: GitHubTransport, repository: str,
 
 
 def ask_for_installation(app: GitHubTransport, repository: str) -> int:
-    """Ask GitHub for the id of the installation. It finds a renamed repository under its old name, too."""
+    """Ask GitHub for the id of the installation. GitHub also finds a renamed repository under its old name.
+
+    Raises GitHubNotFound, or what `refusal` returns.
+    """
     answer = app.ask("GET", f"/repos/{repository}/installation")
     if answer.status == 404:
         raise GitHubNotFound(
@@ -178,5 +185,5 @@ def ask_for_installation(app: GitHubTransport, repository: str) -> int:
 
 
 def forget_installation(redis: Redis, repository: str) -> None:
-    """Ask GitHub again next time, even if the installation was just confirmed."""
+    """Delete the stored installation, so that GitHub is asked again even if it was just confirmed."""
     redis.delete(_installation_key(repository), _confirmed_key(repository))

@@ -1,6 +1,6 @@
-"""What GitHub says of a person, where a role depends on it: membership of a team, permission in a repository.
+"""Ask GitHub for the membership of a person, where a role depends on it: in a team, or a permission in a repository.
 
-Whatever GitHub does not confirm counts as no.
+Anything that GitHub does not confirm counts as no. The decision itself is in `bot.core.access`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MEMBER, _NO_MEMBER = b"member", b"none"
 def judge(
     runtime: Runtime, roles: Roles, request: AccessRequest, person: Person, purpose: Purpose, remembered: int = 0
 ) -> AccessAllowed | AccessRefused:
-    """Decide, and ask GitHub what the decision depends on. Answers of the last `remembered` seconds are believed.
+    """Decide, and ask GitHub the questions on which the decision depends. Answers are stored for `remembered` seconds.
 
     Raises RetryLater or PermanentFailure if GitHub does not answer, or refuses to.
     """
@@ -50,9 +50,10 @@ def judge(
 
 
 def permission_in(session: Session, login: str, purpose: Purpose) -> Permission:
-    """What `login` may do in the repository. `read` says little: on a public repository everybody has it (GitHub docs).
+    """Return the permission of `login` in the repository. Everybody has `read` on a public one (GitHub docs).
 
-    A custom role is known by the permissions of the user in the answer; `permission` calls maintain `write`.
+    GitHub's field `permission` reports maintain as `write`, so the role name and, for a custom role, the permissions of
+    the user in the answer are checked as well.
     """
     try:
         answer = session.read(f"/collaborators/{quote(login, safe='')}/permission", purpose).data
@@ -69,9 +70,9 @@ def permission_in(session: Session, login: str, purpose: Purpose) -> Permission:
 
 
 def is_member(session: Session, team: str, login: str, purpose: Purpose) -> bool:
-    """Whether `login` is an active member of `team` (`org/slug`); whoever is only invited is none yet.
+    """Return whether `login` is an active member of `team` (`org/slug`); a person who is only invited is not.
 
-    Source: GitHub docs, "Get team membership for a user". It takes the App's permission Members: read.
+    Source: GitHub docs, "Get team membership for a user". An App needs the permission Members: read.
     """
     org, _, slug = team.partition("/")
     try:
@@ -104,7 +105,7 @@ def _is_member(
 
 
 def _near(team: str, repositories: Iterable[str]) -> str:
-    """The repository under whose identity the team is asked for: one of the same organization, if there is any."""
+    """Choose the repository whose identity is used to ask for the team: one of the same organization if possible."""
     names = list(repositories)
     org = team.partition("/")[0].casefold()
     return next((name for name in names if name.partition("/")[0].casefold() == org), names[0])

@@ -1,4 +1,4 @@
-"""Questions to GitHub that come back as events: what contains what, who brought a commit, and who may command."""
+"""Ask GitHub and return the answers as events: containment, the pull request of a commit, who may command, surveys."""
 
 from __future__ import annotations
 
@@ -36,19 +36,20 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
 
-#: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
+#: After this many tries a comparison that gets a 404 counts as a no; with the pauses, that is half a minute.
 NOT_KNOWN_TRIES = 6
-#: The most commits that a comparison lists: what GitHub gives in one page.
+#: The most commits that a comparison lists: one page of GitHub's answer.
 LISTED = 100
-#: Among so many runs that ended last, one is looked for whose pull request nobody has told.
+#: The number of latest ended runs that are searched for the run of a commit.
 ENDED_LATELY = 50
 
 
 def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Compare) -> Done:
-    """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare).
+    """Ask whether `head` contains `base`; it does if GitHub says `ahead` or `identical` (GitHub docs: compare).
 
-    404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
-    has lost one of the commits (it was taken off main long ago), or they have nothing in common: the answer is no.
+    A 404 may come from a replica that lags, so the question is repeated. If it stays 404 although the repository can be
+    read, GitHub has deleted one of the commits (it was taken off main long ago), or they have no common ancestor: the
+    answer is no.
     """
     session, most = Session(runtime, effect.repository), LISTED if effect.listed else 1
     try:
@@ -58,7 +59,7 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
             raise RetryLater(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
         session.read(
             "", Purpose.PROOF
-        )  # raises GitHubNotFound if we do not see the repository at all: that is no answer
+        )  # raises GitHubNotFound if we may not read the repository: then there is no answer
         return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
     contains = answer.data["status"] in ("ahead", "identical")
     commits = _stood_at(answer.data["commits"], effect.head) if contains and effect.listed else ()
@@ -66,10 +67,10 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
 
 
 def _stood_at(rows: Sequence[dict[str, Any]], head: str) -> tuple[str, ...]:
-    """The commits at which main stood up to `head`, oldest first: the first parents, not what merges brought in.
+    """Return the commits that were the head of main, up to `head`, oldest first: the chain of first parents.
 
-    A comparison lists the oldest first (GitHub docs: compare two commits): if there are more than `LISTED`, it names
-    no parent of `head`, and there are none.
+    A comparison lists the oldest commits first (GitHub docs: compare two commits). If there are more than `LISTED`, it
+    does not contain `head`, and the result is empty.
     """
     parents = {str(row["sha"]): [str(parent["sha"]) for parent in row["parents"]] for row in rows}
     found: list[str] = []
@@ -80,9 +81,9 @@ def _stood_at(rows: Sequence[dict[str, Any]], head: str) -> tuple[str, ...]:
 
 
 def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
-    """Ask which pull request brought a commit, unless its webhook has come meanwhile, or the run is gone.
+    """Ask which pull request brought a commit, unless its webhook has arrived meanwhile or the run is gone.
 
-    The run may end, or have ended, before the answer is decided upon: its pull request hears of it all the same.
+    If the run ends before the answer is decided, its pull request is told nevertheless.
     """
     if not effect.run:
         run = _to_tell(context, effect)
@@ -100,7 +101,8 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
 
 
 def _to_tell(context: PipelineContext, effect: FindPull) -> Run | None:
-    """The run of the commit, if nobody has told its pull request; if it has none, that of the head that carries it."""
+    """Return the run of the commit if its pull request is not known; if the commit has no run, that of the head that
+    carries it."""
     own = _runs_of(context, effect.service, effect.sha)
     if own or not effect.carried_by:
         return next((run for run in own if run.merge.pull is None), None)
@@ -108,7 +110,7 @@ def _to_tell(context: PipelineContext, effect: FindPull) -> Run | None:
 
 
 def _runs_of(context: PipelineContext, service: str, sha: str) -> list[Run]:
-    """The runs of a commit, the latest first: those that live, or else those among the last that have ended."""
+    """Return the runs of a commit, latest first: those on the board, or if none, those among the latest ended ones."""
     with context.look() as replica:
         runs = replica.board.of_commit(service, sha)[::-1]
     if not runs:
@@ -123,22 +125,22 @@ def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
     return PullFound(effect.service, effect.sha, int(row["number"]), title, author, *said, labels=labels_of(row))
 
 
-# -- whether whoever gave a command may: asked live, and refused in doubt ----------------------------------------------
+# -- whether the author of a command may give it: asked live, and refused in doubt -------------------------------------
 
 log = structlog.get_logger()
 
-#: How often a comment may be missing before it counts as deleted: reads may lag behind the webhook.
+#: After this many tries a comment that GitHub does not find counts as deleted: reads may lag behind the webhook.
 MISSING = 3
 
-#: How many of the latest finished runs are looked through.
+#: The number of latest ended runs that are searched.
 PAST = 200
 
-#: The most characters of the name of a branch in one.
+#: The most characters of a branch name in an answer.
 BRANCH = 60
 
 
 def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
-    """Ask what must be known before anything is done. Anything that GitHub does not confirm counts as no."""
+    """Ask whether the author may give the command. Anything that GitHub does not confirm counts as no."""
     said, waited = effect.said, time.time() - effect.since
     known = runtime.configuration.github.limits
     if waited > known.command_age:
@@ -157,7 +159,7 @@ def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
 
 def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     said, session = effect.said, Session(runtime, effect.said.repository)
-    purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # an unlock may be what everybody waits for
+    purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # everybody may be waiting for an unlock
     if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
         return over
     allowed = CommandAllowed(said)
@@ -175,7 +177,7 @@ def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
 
 
 def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
-    """Whether the comment has been deleted or says something else by now: then it is not meant any more."""
+    """Return the outcome if the comment has been deleted or changed meanwhile and must not be obeyed; else None."""
     try:
         present = session.read(f"/issues/comments/{said.comment}", purpose).data
     except GitHubNotFound:
@@ -189,7 +191,7 @@ def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose
 
 
 def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
-    """What the pull request is at this moment. A fork that is gone is a fork."""
+    """Return the allowed command with the present state of its pull request. A deleted fork counts as a fork."""
     own, theirs = number(pull, "base", "repo", "id"), number(pull, "head", "repo", "id")
     merged = text(pull, "merge_commit_sha") if at(pull, "merged") is True else ""
     is_open = text(pull, "state") == "open"
@@ -199,7 +201,8 @@ def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
 
 
 def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, base: str) -> Done:
-    """A pull request into a branch that starts nothing: one pipeline says so, though several share the repository."""
+    """Refuse a command on a pull request into a branch that is no service's main. If several pipelines share the
+    repository, only the first one answers."""
     first = runtime.configuration.pipelines_of(said.repository)[:1]
     if [pipeline.name for pipeline in first] != [context.pipeline.name]:
         return Done()
@@ -208,21 +211,21 @@ def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, bas
 
 
 def _turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -> str | None:
-    """Which of the commands the pipeline file turns off."""
+    """Return a sentence about the commands that the pipeline file turns off; None if it turns off none of them."""
     obeyed = runtime.configuration.access(context.pipeline.name).commands
     off = [f"`{command.verb}`" for command in said.commands if command.verb and _known_as(command) not in obeyed]
     return f"the pipeline file turns {' and '.join(off)} off at GitHub" if off else None
 
 
 def _known_as(command: Command) -> str:
-    """The name of a command in the pipeline file. Re-run is a retry, or a verification, which takes the same role."""
+    """Return the name of a command in the pipeline file. Re-run is a retry or a verification: the role is the same."""
     return "retry" if command.verb == webhooks.RERUN.verb else command.verb
 
 
 def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, purpose: Purpose) -> str | None:
-    """Why they may not do one of the things that they command; then none of them is done.
+    """Return why one of the commands is refused, and with it all of them; None if all are allowed.
 
-    A permission counts in the repository in which the command is given: nobody can make us ask about all of them.
+    Only a permission in the repository of the command counts, so that nobody can make us ask about all repositories.
     """
     said, roles = allowed.said, runtime.configuration.access(context.pipeline.name).roles
     person, services = github_person(said.by), _services(context, allowed)
@@ -238,15 +241,15 @@ def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, pur
     return None
 
 
-#: What is for everybody, by whether reading takes a sign-in.
+#: The commands that everybody may give, by whether reading requires a sign-in.
 _FREE = {False: "; `status`, `why` and `help` are for everybody", True: "; `help` is for everybody"}
-#: What is about the runs of one service; the rest is about what all services share.
+#: The actions about the runs of one service; the others concern all services.
 _OF_ONE_SERVICE = (Action.RETRY, Action.CANCEL, Action.VERIFY, Action.FAST_LANE)
 
 
 def _action(runtime: Runtime, context: PipelineContext, command: Command) -> Action | None:
-    """What a command does. Where reading takes a sign-in, its answer is for readers: anybody may comment on a public
-    repository, and the pipeline may have private ones."""
+    """Return the action of a command, or None if everybody may do it. Where reading requires a sign-in, `status` and
+    `why` are for readers only: anybody may comment on a public repository, and the pipeline may have private ones."""
     action = COMMANDS.get(_known_as(command))
     if action is None and command.verb in ("status", "why") and runtime.configuration.web.private:
         return Action.READ
@@ -258,8 +261,8 @@ def _action(runtime: Runtime, context: PipelineContext, command: Command) -> Act
 
 
 def _services(context: PipelineContext, allowed: CommandAllowed) -> list[str]:
-    """The services that it may be about: that of the pull request, or all of the repository (all, if it has another
-    name by now)."""
+    """Return the services that the command may be about: that of the pull request, or all of the repository (all of the
+    pipeline if the repository has been renamed)."""
     if allowed.service:
         return [allowed.service]
     found = context.pipeline.services_in(allowed.said.repository) or context.pipeline.services
@@ -267,7 +270,7 @@ def _services(context: PipelineContext, allowed: CommandAllowed) -> list[str]:
 
 
 def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
-    """The same, with what became of the last run that it may be about."""
+    """Add to the command how the last ended run that it may be about has ended."""
     rows, _ = context.records.ended(0, PAST)
     past = next((row for row in rows if _is_about(row.run, allowed)), None)
     if past is None:
@@ -284,11 +287,11 @@ def _is_about(run: Run, allowed: CommandAllowed) -> bool:
     return run.service == allowed.service and mine
 
 
-# -- after a loss: what GitHub still shows of a service, by what Interlock wrote there: statuses and deployments -------
-# Asked about the services of which neither a worker nor Jenkins knows anything. Whoever may set statuses in the
-# repository may have written them: they start nothing but the head of main.
+# -- after a loss of state: the statuses and deployments that Interlock once wrote for a service -----------------------
+# Asked for services of which neither a worker nor Jenkins has a trace. Anybody who may set statuses in the repository
+# may have written them, so they can start nothing but the head of main.
 
-#: How many of the newest deployments of an environment are looked at for one that succeeded.
+#: The number of newest deployments of an environment among which one that succeeded is looked for.
 DEPLOYMENTS = 5
 
 _State = Literal["", "pending", "success", "failure", "error"]
@@ -296,9 +299,9 @@ _STATES: tuple[_State, ...] = ("pending", "success", "failure", "error")
 
 
 def survey(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Survey) -> Done:
-    """Ask where main stands, how far it had come, and what is in the environments."""
+    """Ask for the head of main, how far it had come, and which commits are in the environments."""
     if not identity.is_known(runtime.settings):
-        return Done()  # nobody can be asked
+        return Done()  # without an identity GitHub cannot be asked
     session = Session(runtime, effect.repository)
     sha = text(session.read(f"/git/ref/heads/{quote(effect.branch)}", Purpose.HEADS).data, "object", "sha")
     if not is_sha(sha):
@@ -312,7 +315,7 @@ def survey(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Sur
 
 
 def _status(session: Session, sha: str, name: str) -> _State:
-    """The last commit status of the last stage (GitHub docs: commit statuses; the latest first)."""
+    """Return the last commit status of the last stage (GitHub docs: commit statuses; latest first)."""
     for row in session.pages(f"/commits/{sha}/statuses", Purpose.HEADS):
         if text(row, "context").lower() == name.lower():
             return next((state for state in _STATES if state == text(row, "state")), "")
@@ -320,7 +323,7 @@ def _status(session: Session, sha: str, name: str) -> _State:
 
 
 def _check(session: Session, sha: str, name: str) -> _State:
-    """What the last check run of the last stage amounts to (GitHub docs: check runs)."""
+    """Return the last check run of the last stage as a state of a commit status (GitHub docs: check runs)."""
     path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=1"
     rows: list[Any] = session.read(path, Purpose.HEADS).data["check_runs"]
     if not rows:
@@ -331,7 +334,7 @@ def _check(session: Session, sha: str, name: str) -> _State:
 
 
 def _deployed(session: Session, stage: str, environment: str) -> Iterator[DeployedCommit]:
-    """The commit of the newest deployment that succeeded, if it is one of the last few; at most one."""
+    """Yield at most one commit: that of the newest deployment that succeeded, if it is among the last `DEPLOYMENTS`."""
     path = f"/deployments?environment={quote(environment, safe='')}&per_page={DEPLOYMENTS}"
     for row in session.read(path, Purpose.HEADS).data:
         states = session.read(f"/deployments/{row['id']}/statuses?per_page=1", Purpose.HEADS).data

@@ -1,10 +1,10 @@
-"""Reading and writing in one repository at GitHub, within its rate limits, which all processes share.
+"""Read and write in one repository at GitHub, within the rate limits, which all processes share.
 
-A write is sent once, and follows a renamed repository. A GET is repeated when the connection breaks. POST, PATCH, PUT
-and DELETE never are: the caller must find out whether one arrived before it sends it again.
+A write is sent once, also to a renamed repository. A GET is repeated if the connection breaks. POST, PATCH, PUT and
+DELETE never are: the caller must find out whether a request arrived before it sends it again.
 
-No thread sleeps for a limit: what may not go out yet is postponed (`RateLimited`) and counts as no attempt. Only a
-write whose turn comes within `MOMENT` waits for it.
+No thread sleeps because of a limit: a request that may not be sent yet is postponed (`RateLimited`), which does not
+count as a try. Only a write whose turn comes within `MOMENT` waits for it.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from config.configuration import GitHubLimits, GitHubSettings
 
 log = structlog.get_logger()
 
-#: GitHub takes so many points in a minute, 1 for a read and 5 for a write; and so many requests in a minute and an hour
-#: that create content (GitHub docs: rate limits for the REST API, secondary rate limits).
+#: GitHub's limits: points per minute (a read costs 1, a write 5), and requests per minute and per hour that create
+#: content (GitHub docs: rate limits for the REST API, secondary rate limits).
 POINTS, CREATED_PER_MINUTE, CREATED_PER_HOUR = 900, 80, 500
-#: Points that reading leaves to a minute of writes, unless a fix waits for it.
+#: The points of each minute that reads leave to writes, unless the purpose is PROOF, for which a fix may wait.
 KEPT_FOR_WRITES = 300
-#: GitHub's own client keeps requests that notify people three times as far apart as other writes, and counts only
-#: these as content (octokit/plugin-throttling.js: `src/index.ts` and its list of paths). Statuses, check runs,
-#: deployments, reactions and edits notify nobody.
+#: How many times farther apart requests that notify people are than other writes. GitHub's own client does the same,
+#: and counts only these as content (octokit/plugin-throttling.js: `src/index.ts` and its list of paths). Statuses,
+#: check runs, deployments, reactions and edits notify nobody.
 CREATED_APART = 3
 _NOTIFIES = re.compile(r"POST /issues/\d+/comments")
 #: The longest that a thread waits for its turn to write, in seconds.
@@ -54,17 +54,17 @@ MOMENT = 1.0
 
 
 class Purpose(Enum):
-    """What a request is for: the share of the hourly limits that it leaves to more important ones."""
+    """The purpose of a request; its value is the share of the hourly limits that it leaves to more important ones."""
 
-    PROOF = 0.0  # what contains what, and who may command: a fix may wait for it, or all for an unlock
+    PROOF = 0.0  # containment, and who may command: a fix may wait for it, or everybody for an unlock
     HEADS = 0.02
     STATUS = 0.05
     COMMENT = 0.2
-    LOCK = 0.3  # whose writes let all others go first
+    LOCK = 0.3  # lock notices: all other writes go first
 
 
 def may_read(allowance: Allowance, purpose: Purpose, spacing: float) -> None:
-    """Count a read that goes out now; raises RateLimited if it may not. `spacing`: as for `may_write`."""
+    """Count a read that is sent now; raises RateLimited if it may not be sent. `spacing`: as for `may_write`."""
     pace = _pace(spacing, purpose)
     if purpose is not Purpose.PROOF:
         pace = replace(pace, points=max(0, pace.points - KEPT_FOR_WRITES))
@@ -72,15 +72,15 @@ def may_read(allowance: Allowance, purpose: Purpose, spacing: float) -> None:
 
 
 def may_write(allowance: Allowance, purpose: Purpose, ticket: str, what: str, spacing: float) -> None:
-    """Take the turn of one write, `spacing` seconds after the last one (0: GitHub has no limits here).
+    """Take the turn of one write, `spacing` seconds after the last one (0: this GitHub has no limits).
 
-    `what` is sent: the verb and the path below the repository. Raises RateLimited if its turn has not come yet.
+    `what`: the verb and the path below the repository. Raises RateLimited if the turn has not come yet.
     """
     creates, yields = _NOTIFIES.fullmatch(what) is not None, purpose is Purpose.LOCK
     pace = _pace(spacing, purpose)
     wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates, yields=yields)
     if yields and wait.seconds > 0:
-        wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that many do not come together
+        wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that not all ask at once
     elif wait.why == "spacing" and wait.seconds <= MOMENT:
         time.sleep(wait.seconds)
         wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates)
@@ -94,7 +94,7 @@ def _pace(spacing: float, purpose: Purpose) -> Pace:
     return Pace(POINTS, spacing, CREATED_APART * spacing, CREATED_PER_MINUTE, created)
 
 
-#: Why a request waits, by `Wait.why`.
+#: The sentence for people why a request waits, by `Wait.why`.
 _REASONS = {
     "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
     "spacing": "GitHub wants writes one after the other",
@@ -109,7 +109,7 @@ def _raise_unless_now(wait: Wait) -> None:
 
 
 def note_left(allowance: Allowance, answer: GitHubResponse) -> None:
-    """Remember what an answer says about the hourly limit."""
+    """Store the hourly limit from the headers of an answer."""
     remaining, limit = answer.headers.get("x-ratelimit-remaining", ""), answer.headers.get("x-ratelimit-limit", "")
     reset = reset_in(answer)
     if remaining.isdigit() and limit.isdigit() and reset is not None:
@@ -119,7 +119,7 @@ def note_left(allowance: Allowance, answer: GitHubResponse) -> None:
 def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None:
     """Pause all requests of this identity, in all processes, if `error` concerns all of them and not just one.
 
-    The error says how long, if GitHub did not.
+    If GitHub did not say for how long, the time is chosen here and set in the error.
     """
     if isinstance(error, GitHubLimited):
         if error.after is None:
@@ -135,14 +135,14 @@ def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None
 _T = TypeVar("_T")
 _local = threading.local()
 _NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
-#: The most pages that a list is read: at a hundred entries each.
+#: The most pages that are read of a list, of a hundred entries each.
 PAGES = 30
-#: How long our own login is remembered, in seconds.
+#: How long our own login is stored, in seconds.
 OWN_LOGIN_SECONDS = 86_400
 
 
 class Session:
-    """One repository, by the name in the pipeline file, under the identity that reaches it."""
+    """Access to one repository, by its name in the pipeline file, under the identity that may access it."""
 
     def __init__(self, runtime: Runtime, repository: str) -> None:
         self.repository = repository
@@ -153,7 +153,7 @@ class Session:
         self._auth, self._transport, self._allowance = _reach(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
-        """GET `path` below the repository. With `etag` the answer may be 304, which is free.
+        """Send a GET for `path` below the repository. With `etag` the answer may be 304, which costs no limit.
 
         Raises RateLimited, RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
@@ -162,7 +162,7 @@ class Session:
         return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
 
     def read_elsewhere(self, path: str, purpose: Purpose) -> GitHubResponse:
-        """GET a whole `path`, such as one below /orgs, under the identity that reaches the repository.
+        """Send a GET for a whole `path`, such as one below /orgs, under the identity for the repository.
 
         Raises what `read` raises.
         """
@@ -191,7 +191,7 @@ class Session:
     ) -> Any:
         """Send a write once and return GitHub's answer; `ticket` names it in the queue of all writes.
 
-        `before` is called when its turn has come, just before it goes out. Raises RateLimited if its turn has not come
+        `before` is called when its turn has come, just before it is sent. Raises RateLimited if its turn has not come
         (nothing was sent), RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
         may_write(self._allowance, purpose, ticket, f"{verb} {path}", self._spacing)
@@ -206,7 +206,7 @@ class Session:
         return self._checked(answer, f"{verb} {path}").data
 
     def own_login(self, purpose: Purpose) -> str:
-        """The login under which we write here; GitHub is asked once a day."""
+        """Return the login under which we write here; GitHub is asked once a day."""
         key = f"interlock:{{github}}:login:{self._allowance.identity}"
         known = cast("bytes | None", self._runtime.redis.get(key))
         if known is not None:
@@ -221,9 +221,9 @@ class Session:
         return login
 
     def look_up(self) -> Any:
-        """Ask for the present name and the id of the repository, remember both, and return GitHub's answer.
+        """Ask for the present name and the id of the repository, store both, and return GitHub's answer.
 
-        Raises RetryLater if another installation reaches it under its new name: go on with another session.
+        Raises RetryLater if another installation has access to it under its new name: then use a new session.
         """
         self._may_read(Purpose.HEADS)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
@@ -260,7 +260,8 @@ class Session:
     def _again(
         self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
     ) -> GitHubResponse:
-        """Repeat after a 401, which did nothing, so even a write: wait if the token is new, else make another."""
+        """Repeat a request after a 401: wait if the token is new, else make another. A write as well, because a request
+        answered 401 did nothing."""
         if auth.age() < self._limits.new_token:
             time.sleep(self._limits.new_token_pause)
         else:
@@ -279,14 +280,17 @@ class Session:
         return answer
 
     def _reached_anew(self) -> None:
-        """The repository has another name, and perhaps another owner: ask again which installation reaches it."""
+        """Ask again which installation has access, because the repository has another name and perhaps another owner.
+
+        Raises RetryLater if it is another installation.
+        """
         if isinstance(self._auth, identity.InstallationAuth):
             identity.forget_installation(self._runtime.redis, self.repository)
             if _installation_of(self._runtime, self.repository) != self._auth.installation:
                 raise self._elsewhere()
 
     def _perhaps_elsewhere(self, error: GitHubNotFound | GitHubForbidden) -> None:
-        """Raises RetryLater if another installation reaches the repository by now; else the refusal stands.
+        """Raise RetryLater if another installation has access to the repository by now; otherwise do nothing.
 
         GitHub refuses the old one after a transfer to another owner, or if the App was installed again.
         """
@@ -313,7 +317,7 @@ def _is_redirect(answer: GitHubResponse) -> bool:
 
 
 def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
-    """The sign-in, this thread's connection, and the shared rate limit of one repository."""
+    """Return the sign-in, this thread's connection, and the shared allowance for one repository."""
     where, settings = runtime.configuration.github, runtime.settings
     if not identity.is_app(settings):
         auth = identity.token_auth(settings)
@@ -330,7 +334,7 @@ def _installation_of(runtime: Runtime, repository: str) -> int:
 
 
 def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
-    """Ask as the App itself, within its own rate limit."""
+    """Ask as the App itself, within its own allowance."""
     transport, allowance = _app_transport(runtime), Allowance(runtime.redis, "app")
     may_read(allowance, Purpose.PROOF, runtime.configuration.github.write_spacing)
     try:
@@ -353,6 +357,6 @@ def _transport(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
 
 
 def close_all() -> None:
-    """Close this thread's connections, as the end of a process does."""
+    """Close this thread's connections, as at the end of a process."""
     for transport in _local.__dict__.pop("transports", {}).values():
         transport.close()

@@ -1,6 +1,6 @@
-"""The report on one stage of one commit: a commit status, or a check run where we are an App and it is wanted so.
+"""Report on one stage of one commit: by a commit status, or a check run if we are an App and the file wants these.
 
-Also the status of a lock, on open pull requests.
+Also sets lock notices on open pull requests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ DESCRIPTION, SUMMARY = 140, 65_535
 
 
 def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
-    """Report on one stage. What stands there already is not sent again, and what only corrects where nothing stands."""
+    """Report on one stage. An unchanged report is not sent again, nor is a mere correction where there is no report."""
     if effect.corrects and not WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot).read().known:
         return Done()
     if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
@@ -47,7 +47,7 @@ def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 
 
 def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose: Purpose) -> None:
-    """Set a commit status, unless it is what was set last in this slot."""
+    """Set a commit status, unless the last one in this slot is the same."""
     name = f"{runtime.configuration.github.status_context_prefix}/{effect.context}"
     body = {
         "state": effect.state,
@@ -59,7 +59,7 @@ def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose
     written, mark = entry.read(), _status_mark(body)
     session = Session(runtime, effect.repository)
     if written.unanswered:
-        found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # the latest first
+        found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # latest first
         last = next((row for row in found if row["context"].lower() == name.lower()), None)
         arrived = last is not None and _status_mark(last) == written.unanswered
         entry.settle(written.unanswered if arrived else written.mark, counts=arrived)
@@ -80,7 +80,7 @@ def _status_mark(row: dict[str, str]) -> str:
 
 
 def _leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> str:
-    """Where a status leads to: the log of a build that failed, a run's page, a build in Jenkins, or the pipeline."""
+    """Return the address for a status: that of a failed build's log, the run, the build in Jenkins, or the pipeline."""
     log = runtime.log_of(effect.job, effect.build) if effect.state == "failure" else ""
     if log:
         return log
@@ -90,13 +90,13 @@ def _leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> 
     return runtime.page_of(context.pipeline.name, effect.run or "")
 
 
-# -- check runs (GitHub docs: check runs): one for each stage and commit, kept up to date by its id --------------------
+# -- check runs (GitHub docs: check runs): one for each stage and commit, updated by its id ----------------------------
 
 _CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
 
 
 def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
-    """Make the check run, or bring it up to date; what stands there already is not sent again."""
+    """Create or update the check run; an unchanged content is not sent again."""
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
         Session(runtime, effect.repository),
@@ -116,7 +116,7 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
         try:
             entry.write(session, "PATCH", f"/check-runs/{number}", body, Purpose.STATUS, mark)
         except GitHubNotFound:
-            entry.forget()  # GitHub keeps a thousand of one name, and people may delete a suite: make another
+            entry.forget()  # GitHub keeps a thousand of one name, and people may delete a suite: create another
         else:
             entry.settle(mark, number)
             return Done()
@@ -147,9 +147,9 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
 
 
 def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
-    """The summary, in Markdown, and the buttons of the check run, as its run is now."""
+    """Return the summary, in Markdown, and the buttons of the check run, for the present state of its run."""
     if isinstance(effect.description, IsMerged):
-        return words(effect.description), ()  # its text stays the same until the run has ended: one write
+        return words(effect.description), ()  # a text that stays the same until the run ends takes one write
     if effect.summary or effect.buttons or effect.run is None:
         buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
         return effect.summary or words(effect.description), buttons
@@ -164,7 +164,7 @@ def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) ->
 
 
 def _find_check(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:
-    """The check run that a request made whose reply was lost: by name, commit, and whose it is."""
+    """Find the check run of a request whose reply was lost, by name, commit, pipeline and App."""
     path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=100"
     rows = session.read(path, Purpose.STATUS).data["check_runs"]
     ours = session.own_login(Purpose.STATUS).casefold()
@@ -176,27 +176,27 @@ def _find_check(session: Session, context: PipelineContext, name: str, sha: str)
     return None
 
 
-# -- the status `lock` on open pull requests: one list of them for each change, then one status after the other --------
-# Only when nobody else has anything to write, one at a time: a hundred of them keep nothing waiting. What is left to do
-# is kept beside the written state, so that a newer notice begins anew and a crash costs nothing.
+# -- the status `lock` on open pull requests: they are listed once for each change, then set one after the other -------
+# Only when no other write waits, and one at a time, so that a hundred of them delay nothing. The heads that remain are
+# stored beside the written state, so that a newer notice begins again and a crash costs nothing.
 
 CONTEXT = "lock"
 
 
 def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
-    """Set the status on the open pull requests of a branch; once it is unlocked, on those that have it."""
+    """Set the lock notice on the open pull requests of a branch; after the unlock, on those that have one."""
     if effect.sha:
         return _report_late(runtime, context, claim, effect)
     renewed, heads = RenewedClaim(runtime, context, claim), _left(runtime, context, claim, effect)
     for sha in heads[: renewed.limits.lock_notices_at_once]:
-        if effect.locked:  # first: a crash in between must not lose that it has the status
+        if effect.locked:  # noted first, so that a crash in between does not lose the note
             _note_notified(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
         try:
             set_status(runtime, renewed, status, Purpose.LOCK)
         except (GitHubNotFound, GitHubForbidden):
             raise
-        except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
+        except PermanentFailure as error:  # only this head is gone, or has reached the limit of its statuses
             log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
         if not effect.locked:
             context.redis.srem(_notified(context, effect), sha)
@@ -208,9 +208,9 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
 
 
 def _report_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
-    """Set the status of what is locked by now, if anything is, on a pull request that came late.
+    """Set the lock notice on a pull request that was opened after the lock, if anything is still locked.
 
-    It is noted first, so that whoever opens the lock after we have looked knows of it.
+    The head is noted first, so that the effect of an unlock in between finds it.
     """
     _note_notified(context, effect, effect.sha)
     with context.look() as replica:
@@ -228,7 +228,7 @@ def _note_notified(context: PipelineContext, effect: LockNotice, sha: str) -> No
 
 
 def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
-    """The heads that this notice has not reached yet; GitHub is asked for them once for each notice."""
+    """Return the heads on which this notice is still to be set; GitHub is asked for them once for each notice."""
     known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
     if known is not None:
         return cast("list[str]", json.loads(known))
@@ -236,7 +236,7 @@ def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Lock
     heads = _open(runtime, effect) if effect.locked or notified else []
     heads = heads if effect.locked else [sha for sha in heads if sha in notified]
     if not effect.locked:
-        context.redis.delete(_notified(context, effect))  # those that are not open any more need no status
+        context.redis.delete(_notified(context, effect))  # closed pull requests need no status
         if heads:
             context.redis.sadd(_notified(context, effect), *heads)
     context.redis.delete(context.keys.wrote(effect.slot))
@@ -245,7 +245,7 @@ def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Lock
 
 
 def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
-    """The heads of the open pull requests to the branch, the newest first."""
+    """Return the heads of the open pull requests to the branch, newest first."""
     path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
     rows = Session(runtime, effect.repository).pages(path, Purpose.LOCK)
     newest = islice(rows, runtime.configuration.github.limits.lock_notices)
@@ -260,5 +260,5 @@ def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: lis
 
 
 def _notified(context: PipelineContext, effect: LockNotice) -> str:
-    """Set: the heads that have the status of a lock."""
+    """Return the key of a set: the heads that have a lock notice."""
     return context.keys.wrote(f"{effect.branch_slot}/told")

@@ -1,8 +1,8 @@
-"""Requests to GitHub by PyGithub: one connection that returns every answer as it is, and what each refusal means.
+"""Send requests to GitHub by PyGithub, return every answer unchanged, and turn refusals into exceptions.
 
-PyGithub 2.10 by default repeats POSTs (duplicate comments), sleeps for up to an hour on a rate limit, and takes a
-POST that was answered 307 for done. So its retries are replaced: only a GET or HEAD is repeated, once, and only when
-the connection broke. The outbox does the waiting, and every status is an answer.
+PyGithub 2.10 by default repeats POSTs (duplicate comments), sleeps for up to an hour on a rate limit, and treats a
+POST that was answered 307 as done. So its retries are replaced: only a GET or HEAD is repeated, once, and only if the
+connection broke. Any HTTP status is returned as an answer; the outbox does the waiting.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from bot.health.contacts import Contact
 from bot.health.observations import RATE_LIMIT
 from config.configuration import GitHubSettings
 
-#: The answers that we read are those of this version (GitHub docs: API versions), in GitHub's own media type.
+#: The version of the API whose answers we read (GitHub docs: API versions), and GitHub's own media type.
 API_VERSION, ACCEPT = "2022-11-28", "application/vnd.github+json"
-#: For broken connections. A status is an answer, and `Retry-After` is not slept through.
+#: Retries for broken connections only: an HTTP status is an answer, and `Retry-After` causes no sleep.
 _RETRY = Retry(
     total=1,
     status=0,
@@ -46,13 +46,13 @@ class GitHubResponse:
 
     @property
     def message(self) -> str:
-        """GitHub's own words about a refusal; empty if it has none."""
+        """GitHub's message about a refusal; empty if there is none."""
         found = self.data.get("message") if isinstance(self.data, dict) else None
         return found if isinstance(found, str) else ""
 
 
 class GitHubTransport:
-    """A connection under one identity. For one thread at a time: PyGithub keeps the request in its fields."""
+    """A connection under one identity. Not thread-safe, because PyGithub keeps the request in its fields."""
 
     def __init__(self, where: GitHubSettings, auth: Auth.Auth | None, contact: Contact | None = None) -> None:
         self._contact = contact
@@ -71,10 +71,10 @@ class GitHubTransport:
     def ask(
         self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> GitHubResponse:
-        """Send one request; `path` is below the API's address.
+        """Send one request and return the answer, whatever its status; `path` is below the API's address.
 
-        Raises GitHubUnreachable if no answer came (a write may have arrived nevertheless), PermanentFailure if GitHub
-        sends us to another host.
+        Raises GitHubUnreachable if no answer came (a write may have arrived nevertheless), PermanentFailure if the
+        request could not be signed or GitHub redirects to another host.
         """
         try:
             answer = self._ask(verb, path, body, headers)
@@ -93,7 +93,7 @@ class GitHubTransport:
             status, found, text = requester.requestJson(verb, path, headers=sent, input=body)
         except RequestException as error:
             raise GitHubUnreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
-        except (GithubException, PyJWTError) as error:  # from signing in; the status of this request is an answer
+        except (GithubException, PyJWTError) as error:  # raised while signing in; any status is an answer
             raise PermanentFailure(f"the request to GitHub could not be made: {type(error).__name__}") from error
         except RuntimeError as error:  # PyGithub raises it for a redirect to another host
             raise PermanentFailure(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
@@ -108,7 +108,7 @@ def _note_contact(contact: Contact, refused: RetryLater | PermanentFailure | Non
     if isinstance(refused, RetryLater | GitHubForbidden):
         contact.bad(str(refused), forbidden=isinstance(refused, GitHubForbidden))
     else:
-        contact.good()  # GitHub answers: a refusal like 404 concerns what was asked
+        contact.good()  # GitHub is up: a refusal such as 404 concerns only this request
 
 
 def _read(text: Any) -> Any:
@@ -118,17 +118,17 @@ def _read(text: Any) -> Any:
         return None
 
 
-# -- what a refusal means: not there, not allowed and what is missing, not now, or never -------------------------------
+# -- refusals as exceptions: not found, forbidden (and which permission is missing), later, or never -------------------
 
 
 class GitHubUnreachable(RetryLater):
-    """No answer came. A write may have arrived."""
+    """An error: no answer came. A write may have arrived."""
 
 
 class GitHubLimited(RetryLater):
-    """A rate limit: GitHub did nothing, and no process may ask before `after` seconds have passed.
+    """A rate limit: GitHub did nothing, and no process may send a request before `after` seconds have passed.
 
-    None: GitHub named no time, and `limits.respect` sets one.
+    None: GitHub named no time, and `bot.github.session.respect` sets one.
     """
 
     def __init__(self, why: str, *, after: float | None) -> None:
@@ -136,22 +136,22 @@ class GitHubLimited(RetryLater):
 
 
 class GitHubUnauthorized(RetryLater):
-    """GitHub does not accept our token or App, whatever is asked. It did nothing."""
+    """An error: GitHub does not accept our token or App, for any request. It did nothing."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why, certain=True)
 
 
 class GitHubNotFound(PermanentFailure):
-    """It does not exist, or we may not see it: GitHub answers 404 to both."""
+    """An error: the resource does not exist, or we may not see it. GitHub answers 404 to both."""
 
 
 class GitHubForbidden(PermanentFailure):
-    """GitHub knows us, but we lack a permission."""
+    """An error: GitHub accepts our identity, but we lack a permission."""
 
 
 def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
-    """The exception for an error status; `what` was asked, in words for the log and for people."""
+    """Return the exception for an error status; `what`: the request, in words for the log and for people."""
     status, said = answer.status, f"{what}: GitHub answers {answer.status}"
     words = f"{said}: {answer.message}" if answer.message else said
     if status in (403, 429) and (limit := _limit(answer, said)) is not None:
@@ -182,7 +182,8 @@ def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:
 
 
 def reset_in(answer: GitHubResponse) -> float | None:
-    """The seconds until the hourly limit is renewed, by GitHub's clock if the answer has its time."""
+    """Return the seconds until the hourly limit is reset, by GitHub's clock if the answer has a date; None if the
+    answer does not say."""
     reset = answer.headers.get("x-ratelimit-reset", "")
     if not reset.isdigit():
         return None
@@ -194,7 +195,7 @@ def reset_in(answer: GitHubResponse) -> float | None:
 
 
 def _missing(answer: GitHubResponse) -> str:
-    """The permission that is missing, if GitHub names it (GitHub docs: X-Accepted-GitHub-Permissions)."""
+    """Return words for the missing permission, if GitHub names it (GitHub docs: X-Accepted-GitHub-Permissions)."""
     wanted = answer.headers.get("x-accepted-github-permissions")
     if wanted:
         return f" (the permission {wanted.replace('=', ': ')} is missing)"
@@ -204,7 +205,7 @@ def _missing(answer: GitHubResponse) -> str:
 
 
 def _errors(answer: GitHubResponse) -> str:
-    """The mistakes that a 422 lists."""
+    """Return the errors that a 422 lists, in words."""
     errors = answer.data.get("errors") if isinstance(answer.data, dict) else None
     if not isinstance(errors, list):
         return ""

@@ -1,5 +1,6 @@
-"""GitHub's webhooks into events: pushes, pull requests, and the commands that people write or press.
+"""Convert GitHub's webhooks to events: pushes, pull requests, merge groups, and commands in comments and by buttons.
 
+It reads payloads only; the signature is checked before (`bot.web`).
 Sources: GitHub docs, webhook events and payloads: `push`, `pull_request`, `issue_comment`, `check_run`.
 """
 
@@ -28,51 +29,51 @@ from bot.payloads import at, flag, is_sha, line, moment, number, text
 
 _BRANCH = "refs/heads/"
 
-#: After these a pull request is open, perhaps with another head or as (no) draft (GitHub docs: `pull_request`).
+#: After these actions a pull request is open, perhaps with another head or draft state (GitHub docs: `pull_request`).
 _MOVES = frozenset({"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft"})
 
-#: After these it has other labels (GitHub docs: `pull_request`).
+#: After these actions it has other labels (GitHub docs: `pull_request`).
 _LABELS = frozenset({"labeled", "unlabeled"})
 
-#: How many labels of a pull request are kept (GitHub allows 100), and how much of a name (GitHub: 50).
+#: The most labels of a pull request that are kept (GitHub allows 100), and the most characters of a name (GitHub: 50).
 LABELS, LABEL = 20, 50
 
-#: How much of a title is kept: enough to recognise it.
+#: The most characters of a title that are kept: enough to recognize it.
 TITLE = 120
 
-#: The same of a branch's name.
+#: The most characters of a branch name that are kept.
 BRANCH = 100
 
-#: How many commits of a push are kept: those that landed last.
+#: The most commits of a push that are kept: the last ones.
 COMMITS = 51
-#: How many of the people who wrote them.
+#: The most authors of a push that are kept.
 AUTHORS = 10
-#: The login of a person; those of apps end in `[bot]`, and nobody is told by naming them.
+#: The login of a person. Those of apps end in `[bot]`; a mention of them notifies nobody.
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetBranch:
-    """The branch that a delivery is about: whose it is decides the configuration."""
+    """A branch that a delivery is about. The configuration says to which service it belongs."""
 
     repository: str
     branch: str
-    #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
+    #: The branch has not moved: the delivery matters only to pipelines that verify pull requests to it.
     verified: bool = False
-    #: It says where the head of an open pull request is: this concerns also those who report locks on it.
+    #: The delivery says where the head of an open pull request is: it matters to pipelines with lock notices as well.
     open: bool = False
-    #: A pull request went there and goes elsewhere now.
+    #: A pull request no longer goes to this branch.
     left: bool = False
 
 
 def target_branches(event: str, payload: dict[str, Any]) -> list[TargetBranch]:
-    """Every branch that a delivery is about: two if it sends a pull request from one to another."""
+    """Return every branch that a delivery is about: two if a pull request was changed from one to another."""
     found = (target_branch(event, payload), _left(payload) if event == "pull_request" else None)
     return [one for one in found if one is not None]
 
 
 def target_branch(event: str, payload: dict[str, Any]) -> TargetBranch | None:
-    """The branch that moved, or that a pull request is for; None if the delivery is of no such kind."""
+    """Return the branch that moved, or to which a pull request goes; None for other deliveries."""
     if event == "push":
         ref = text(payload, "ref")
         repository = text(payload, "repository", "full_name")
@@ -101,14 +102,14 @@ def _target_of_pull(payload: dict[str, Any]) -> TargetBranch | None:
 
 
 def _left(payload: dict[str, Any]) -> TargetBranch | None:
-    """The branch that a pull request went to before."""
+    """Return the branch to which a pull request went before its base was changed."""
     repository = text(payload, "repository", "full_name")
     turned = repository and _is_pull(payload) and _is_turned(payload)
     return TargetBranch(repository, _former_base(payload), verified=True, left=True) if turned else None
 
 
 def _is_turned(payload: dict[str, Any]) -> bool:
-    """Whether a pull request goes to another branch from now on (GitHub docs: `pull_request`, `edited`)."""
+    """Return whether the base of a pull request was changed (GitHub docs: `pull_request`, `edited`)."""
     before = _former_base(payload)
     return text(payload, "action") == "edited" and before not in ("", text(payload, "pull_request", "base", "ref"))
 
@@ -123,25 +124,25 @@ def _is_merge(payload: dict[str, Any]) -> bool:
 
 
 def _is_labelled_merge(payload: dict[str, Any]) -> bool:
-    """Whether the labels of a merged pull request have changed; those of an open one come with its merge."""
+    """Return whether the labels of a merged pull request have changed; those of an open one come with its merge."""
     changed = text(payload, "action") in _LABELS and flag(payload, "pull_request", "merged")
     return changed and (number(payload, "pull_request", "number") or 0) > 0
 
 
 def _is_pull(payload: dict[str, Any]) -> bool:
-    """Whether this says where the head of a pull request is now."""
+    """Return whether the delivery says where the head of a pull request is now."""
     moved = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
     numbered = (number(payload, "pull_request", "number") or 0) > 0
     return moved and numbered and is_sha(text(payload, "pull_request", "head", "sha"))
 
 
 def _former_default(payload: dict[str, Any]) -> str:
-    """What the default branch was called, or which it was, before it was changed."""
+    """Return the name of the default branch before it was renamed or replaced."""
     return text(payload, "changes", "default_branch", "from")
 
 
 def events(event: str, payload: dict[str, Any], service: str, *, left: bool = False) -> list[Event]:
-    """What a delivery about the main branch of `service` means; `left`: of a pull request that goes there no more."""
+    """Convert a delivery about main of `service` to events; `left`: its pull request no longer goes there."""
     if left:
         pull = payload["pull_request"]
         changed = moment(text(pull, "updated_at"))
@@ -176,7 +177,7 @@ def _labels_if_any(pull: dict[str, Any]) -> PullLabels | None:
 
 
 def labels_of(pull: dict[str, Any]) -> PullLabels:
-    """The labels of a pull request, as of its last change."""
+    """Return the labels of a pull request, with the time of its last change."""
     rows = at(pull, "labels")
     names = [line(text(row, "name"), LABEL) for row in rows[:LABELS]] if isinstance(rows, list) else []
     changed = moment(text(pull, "updated_at"))
@@ -184,7 +185,7 @@ def labels_of(pull: dict[str, Any]) -> PullLabels:
 
 
 def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
-    """What concerns the verification of a pull request; nothing in it but numbers and shas."""
+    """Return the event about the head of a pull request; it contains only numbers and shas."""
     pull = payload["pull_request"]
     action, at = text(payload, "action"), moment(text(pull, "updated_at"))
     if action == "closed":
@@ -202,7 +203,7 @@ def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
 
 
 def _is_fork(pull: dict[str, Any]) -> bool:
-    """Whether the commits come from elsewhere: from another repository, or from one that is gone."""
+    """Return whether the commits come from another repository, or from one that was deleted."""
     head, base = number(pull, "head", "repo", "id"), number(pull, "base", "repo", "id")
     return head is None or head != base
 
@@ -224,39 +225,39 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
 
 
 def _authors(payload: dict[str, Any]) -> tuple[str, ...]:
-    """The people who wrote what a push brought, those of its last commits first (GitHub docs: `author.username`)."""
+    """Return the authors of the commits of a push, those of the last commits first (GitHub docs: `author.username`)."""
     rows = at(payload, "commits")
     names = [text(row, "author", "username") for row in reversed(rows[-COMMITS:])] if isinstance(rows, list) else []
     return tuple(dict.fromkeys(name for name in names if _LOGIN.match(name)))[:AUTHORS]
 
 
 def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
-    """What else a push brought (GitHub docs: `commits` holds at most 2,048, oldest first)."""
+    """Return the other commits of a push (GitHub docs: `commits` has at most 2,048, oldest first)."""
     rows = at(payload, "commits")
     shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
     return tuple(sha for sha in shas if is_sha(sha) and sha != after)
 
 
 # -- commands: lines of comments that begin with `/interlock`, and the buttons of check runs ---------------------------
-# Anybody may write them: they are read with care. A line counts where GitHub shows it as plain text: not in a fence of
-# code, not in a quote, not in a comment of HTML (CommonMark: fenced code blocks, block quotes, HTML blocks).
+# Anybody may write comments, so they are untrusted input. A line counts if GitHub shows it as plain text: not in fenced
+# code, not in a quote, not in an HTML comment (CommonMark: fenced code blocks, block quotes, HTML blocks).
 
-#: What may be commanded; the rules have a way for each.
+#: The verbs of commands; the rules handle each of them.
 VERBS = (
     *("status", "why", "lock", "unlock", "fast-lane", "retry", "cancel", "move", "let-through", "watch", "verify"),
     "help",
 )
-#: How many commands of one comment count, and how much of one is kept.
+#: The most commands of one comment that count, and the most characters of one that are kept.
 MOST, LENGTH = 3, 300
-#: What our own comments begin with: whoever else begins so is not listened to either.
+#: The beginning of our own comments. A comment of anybody else that begins so is ignored as well.
 MARKER = "<!-- interlock "
 #: The buttons of our check runs, by their identifier.
 BUTTONS = {"retry": Command("retry"), "fast-lane": Command("fast-lane")}
-#: What Re-run means is for the rules to say: it depends on what the check run is about.
+#: The rules decide what Re-run means: it depends on the subject of the check run.
 RERUN = Command("rerun")
 
 _COMMAND = re.compile(r"/interlock(?:[ \t]+(.*))?\Z", re.DOTALL)
-_NEWLINE = re.compile(r"\r\n|\n|\r")  # and nothing else: what only some programs take for one begins no line
+_NEWLINE = re.compile(r"\r\n|\n|\r")  # and no other character, which only some programs treat as a line break
 _FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*\Z)|~{3,})", re.DOTALL)
 _RAW = re.compile(r" {0,3}<(pre|script|style|textarea)(?=[\s>]|\Z)", re.IGNORECASE)
 _RAW_END = re.compile(r"</(pre|script|style|textarea)>", re.IGNORECASE)
@@ -264,7 +265,7 @@ _QUOTE = re.compile(r" {0,3}>")
 
 
 def parse(body: str) -> tuple[Command, ...]:
-    """The commands in a comment, all of them, in their order."""
+    """Return all commands in a comment, in their order."""
     return tuple(_command(found[1] or "") for row in _plain(body) if (found := _COMMAND.match(row)))
 
 
@@ -278,7 +279,7 @@ def _command(words: str) -> Command:
 
 
 def _plain(body: str) -> Iterator[str]:
-    """The lines of a comment that are neither code, nor quoted, nor hidden; in doubt a line is left out."""
+    """Yield the lines of a comment that are neither code, nor quoted, nor hidden; in doubt a line is left out."""
     fence, ends, quoted = "", None, False
     for row in _NEWLINE.split(body):
         if ends is not None:
@@ -292,7 +293,7 @@ def _plain(body: str) -> Iterator[str]:
         elif "<!--" in row and "-->" not in row[row.rindex("<!--") :]:
             ends = _COMMENT_END
         else:
-            # What follows a quote without an empty line between is shown as part of it.
+            # A line that follows a quote without an empty line in between is shown as part of it.
             quoted = bool(_QUOTE.match(row)) or (quoted and bool(row.strip()))
             if not quoted:
                 yield row
@@ -302,13 +303,13 @@ _COMMENT_END = re.compile("-->")
 
 
 def _closes(row: str, fence: str) -> bool:
-    """Whether a line closes the fence: as many of the same sign or more, and nothing else."""
+    """Return whether a line closes the fence: at least as many of the same character, and nothing else."""
     sign = row.strip(" \t")
     return len(row) - len(row.lstrip(" ")) <= 3 and len(sign) >= len(fence) and set(sign) == {fence[0]}
 
 
 def read_commands(event: str, payload: dict[str, Any], body: bytes) -> CommandSaid | None:
-    """What a delivery commands, or None. `body`: the same, as GitHub signed it."""
+    """Return the commands in a delivery, or None. `body`: the raw delivery that GitHub signed."""
     if event == "issue_comment":
         return _comment(payload)
     return _button(payload, body) if event == "check_run" else None
@@ -331,10 +332,11 @@ def _comment(payload: dict[str, Any]) -> CommandSaid | None:
 
 
 def _button(payload: dict[str, Any], body: bytes) -> CommandSaid | None:
-    """A press of a button. It is known by all that GitHub signed of it: GitHub gives a press no id, and the id of the
-    delivery is not signed, so whoever has seen a delivery could send it again under another.
+    """Return the command of a pressed button. Its key is a hash of the whole signed body, because GitHub gives a press
+    no id and does not sign the delivery id: anybody who has seen a delivery could send it again under another id.
 
-    A second press counts as the first if nothing at all has changed on GitHub in between; a comment always counts.
+    A second press therefore counts as the first one if nothing at all has changed at GitHub in between; a comment
+    always counts.
     """
     pressed = BUTTONS.get(text(payload, "requested_action", "identifier"))
     command = {"requested_action": pressed, "rerequested": RERUN}.get(text(payload, "action"))
@@ -351,12 +353,12 @@ def _button(payload: dict[str, Any], body: bytes) -> CommandSaid | None:
 
 
 def _is_id(found: int | None) -> TypeGuard[int]:
-    """Whether it is a number that GitHub may have given: it goes into an address."""
+    """Return whether this can be an id of GitHub. It is checked because it becomes part of an address."""
     return found is not None and 0 < found < 2**63
 
 
 def _person(payload: dict[str, Any]) -> str | None:
-    """The login of the person who did it; None for bots, and for whatever else is no person."""
+    """Return the login of the person who caused the delivery; None for a bot or anything else that is not a person."""
     return _user({"user": at(payload, "sender")})
 
 

@@ -1,8 +1,8 @@
-"""What was written to GitHub, by slot: its id, its last content, and whether a reply is missing.
+"""Store what was written to GitHub, by slot: the id, a hash of the last content, and whether a reply is missing.
 
-Each write is noted before the request goes out. If the reply is lost, nothing more is written in that slot until the
+Each write is noted before the request is sent. If the reply is lost, nothing more is written in that slot until the
 request cannot arrive any more: GitHub ends every request after ten seconds (GitHub docs: troubleshooting the REST API,
-time-outs). So an old text never arrives after a newer one. Then GitHub is asked once whether the write arrived.
+time-outs). So an old text never arrives after a newer one. Then the caller asks GitHub once whether the write arrived.
 """
 
 from __future__ import annotations
@@ -17,37 +17,38 @@ from bot.github.session import Purpose, Session
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
-#: How long what was written is remembered, in seconds: longer than a run lives.
+#: How long the written state is kept, in seconds: longer than a run lives.
 REMEMBERED = 14 * 86_400
 
-#: The fields of a write whose reply is missing; schema 3 called the first one `doubt`, and an upgrade may meet one.
+#: The fields of a write whose reply is missing. Schema 3 called the first one `doubt`, which may be stored at an
+#: upgrade.
 _UNANSWERED = ("unanswered", "doubt", "sent")
 
 
-#: The hash of a write that the store may have forgotten: no content has it.
+#: The hash for a write that the store may have lost; no content has this hash.
 FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What is known of a slot. `id` is None while nothing was created, as far as we know."""
+    """The written state of a slot. `id` is None as long as nothing is known to have been created."""
 
     id: int | None = None
-    #: The hash of the content that GitHub has.
+    #: The hash of the content at GitHub.
     mark: str = ""
     #: The hash of a write whose reply is missing, and when it was sent (seconds since the epoch).
     unanswered: str = ""
     sent: float = 0.0
     #: The number of writes so far.
     count: int = 0
-    #: Whether anything is known at all, even if only that GitHub has nothing.
+    #: Whether anything is stored for the slot, even if only that nothing exists at GitHub.
     known: bool = False
-    #: Which waiting of a run the content tells of, and of nothing else; empty: none.
+    #: The long wait of a run that is all the content reports; empty if it reports anything else.
     wait: str = ""
 
 
 class RenewedClaim:
-    """Our claim on an effect, renewed before each write: a worker that has lost its claim writes nothing any more."""
+    """Our claim on an effect, renewed before each write, so that a worker that has lost its claim writes nothing."""
 
     def __init__(self, runtime: Runtime, context: PipelineContext, claim: Claim) -> None:
         self.context, self.limits, self._claim = context, runtime.configuration.github.limits, claim
@@ -61,7 +62,7 @@ class RenewedClaim:
 
 
 class WrittenSlot:
-    """What is written in one slot, for the worker that has claimed the effect."""
+    """The written state of one slot, for the worker that has claimed the effect."""
 
     def __init__(self, claim: RenewedClaim, slot: str) -> None:
         self._claim, self._context, self._key = claim, claim.context, claim.context.keys.wrote(slot)
@@ -69,10 +70,10 @@ class WrittenSlot:
         self._unsure = False
 
     def read(self, *, makes: bool = False) -> Written:
-        """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive.
+        """Return the written state. Raises RateLimited while a write whose reply is missing may still arrive.
 
-        `makes`: the slot is one thing that is made once. If it seems not to be made, and the store may have lost writes
-        since GitHub was asked, that counts as a write whose reply is missing.
+        `makes`: the slot stands for one thing that is created once. If no id is stored, and the store may have lost
+        writes since GitHub was last asked, this counts as a write whose reply is missing.
         """
         found = self._read()
         if makes and found.id is None and not found.unanswered:
@@ -85,7 +86,7 @@ class WrittenSlot:
         return found
 
     def _perhaps_forgotten(self, found: Written) -> Written:
-        """A write without a reply, if the store has lost writes since GitHub was asked last; else `found`."""
+        """Return an unanswered write if the store lost writes since GitHub was last asked; otherwise return `found`."""
         lost = self._context.outbox.lost_writes()
         looked = cast("bytes | None", self._context.redis.hget(self._key, "looked"))
         if lost is None or lost < float(looked or 0):
@@ -93,7 +94,7 @@ class WrittenSlot:
         return replace(found, unanswered=FORGOTTEN, sent=lost)
 
     def _now(self) -> float:
-        """Now, by the clock of Redis, so that all machines agree."""
+        """Return the time by the clock of Redis, in seconds since the epoch, so that all machines agree."""
         seconds, micros = self._context.redis.time()
         return seconds + micros / 1e6
 
@@ -113,20 +114,20 @@ class WrittenSlot:
 
         def note() -> None:
             self._claim.renew()
-            forgotten = {"mark": ""} if self._unsure else {}  # what stands there is not known, whatever comes now
+            forgotten = {"mark": ""} if self._unsure else {}  # the content at GitHub is unknown, whatever happens now
             self._set({"unanswered": mark, "sent": self._now(), **forgotten})
 
         try:
             return session.write(verb, path, body, purpose, self._ticket, before=note)
         except (RetryLater, PermanentFailure) as error:
             if isinstance(error, PermanentFailure) or (error.certain and not isinstance(error, RateLimited)):
-                self._context.redis.hdel(self._key, *_UNANSWERED)  # it is certain that it did nothing
+                self._context.redis.hdel(self._key, *_UNANSWERED)  # the request certainly did nothing
             raise
 
     def settle(self, mark: str, number: int | None = None, *, counts: bool = False, wait: str = "") -> None:
-        """Note that GitHub has the content with this hash, under the id `number`; no reply is missing any more.
+        """Record that GitHub has the content with this hash, under the id `number`, and that no reply is missing.
 
-        `wait`: which waiting of a run it tells of, see `Written.wait`.
+        `wait`: the long wait that the content reports, see `Written.wait`.
         """
         known: dict[str, object] = {"mark": mark} | ({"id": number} if number is not None else {})
         known |= {"wait": wait} if wait else {}
@@ -144,15 +145,15 @@ class WrittenSlot:
             pipe.execute()
 
     def looked(self, number: int | None, mark: str = "") -> None:
-        """Note that GitHub was asked, and has it under this id or not at all."""
+        """Record that GitHub was asked, and has the object under this id, or (None) does not have it."""
         self.settle(mark, number)
         self._set({"looked": self._now()})
 
     def forget(self) -> None:
-        """Note that what was written does not exist any more."""
+        """Record that the written object no longer exists."""
         self._context.redis.delete(self._key)
 
 
 def mark_of(content: Any) -> str:
-    """A short hash of a content."""
+    """Return a short hash of a content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

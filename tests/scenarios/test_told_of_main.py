@@ -10,8 +10,9 @@ from bot.core.model.effects import Comment, Compare, FindPull, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
+from bot.core.model.messages import DroppedFromMain
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import Status
+from bot.core.model.run import End, Ending, Status
 from tests.core.town import Town
 
 PRE, ACC = "pre-production", "acceptance"
@@ -284,6 +285,19 @@ def test_of_two_runs_of_a_head_the_latest_carries_what_landed_with_it() -> None:
     town.force_push("S1", "b", onto=None)
     older, younger = town.board.of_commit("S1", "S1b")
     town.send(Merged("S1", "S1a", pull=7))
+    assert [town.board.runs[run.key].merge.pulls for run in (older, younger)] == [(), (7,)]
+
+
+def test_of_two_runs_of_a_head_the_latest_carries_what_is_found_of_a_commit_that_landed_with_it() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    landed_together(town)
+    town.merge("S1", "c")
+    town.force_push("S1", "b", onto=None)
+    older, younger = town.board.of_commit("S1", "S1b")
+    town.send(PullFound("S1", "S1a", 7, "a change", "ann"))
     assert [town.board.runs[run.key].merge.pulls for run in (older, younger)] == [(), (7,)]
 
 
@@ -563,6 +577,25 @@ def test_a_commit_that_main_was_put_back_to_is_delivered_though_a_late_push_hide
     assert town.left("S1e") == ("dropped", None) or town.status("S1e") is Status.ENDING
 
 
+def test_what_was_pushed_onto_the_head_before_main_was_put_back_to_it_unheard_is_dropped() -> None:
+    """Main went S1a, S1e, S1lost, S1c, S1d; S1e is told last and taken for the head; main was put back to S1c."""
+    town = Town()
+    town.merge("S1", "a")
+    town.github.commit("S1", "S1e")
+    town.github.commit("S1", "S1lost")
+    for letter in "cd":
+        town.merge("S1", letter)
+    town.send(Merged("S1", "S1e", pull=7))
+    town.github.commit("S1", "S1c", onto="S1c")
+    for _ in range(2):
+        town.look_at_main("S1")
+        while town.answer_questions():
+            pass
+    assert head(town) == "S1c"
+    assert [sha for sha in town.live() if town.run(sha).ending is not None] == ["S1d"]
+    assert town.run("S1d").ending == Ending(End.DROPPED, DroppedFromMain("S1d"))
+
+
 def test_what_came_back_with_the_head_is_not_overwritten_by_what_main_was_put_back_to_meanwhile() -> None:
     """S1a failed; main was put back to S1-, went on to S1b, and was forced to S1c, on S1a. The first is told last."""
     town = Town()
@@ -651,6 +684,20 @@ def test_the_pull_requests_of_all_merges_whose_webhooks_were_lost_are_looked_up_
     town.quiet()
     town.fail_build("S1c")
     assert {comment.pull for comment in town.did(Comment)} == {7, 8, 9}
+
+
+def test_of_a_head_that_was_told_before_ours_the_lost_merges_in_between_are_looked_up_too() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "blc":
+        town.github.commit("S1", f"S1{letter}")
+    for letter in "cb":
+        town.send(Merged("S1", f"S1{letter}", pull=7))
+    town.quiet()
+    town.look_at_main("S1")
+    town.answer_questions()
+    assert head(town) == "S1c"
+    assert searched(town) == [("S1l", "S1c")]
 
 
 def test_a_webhook_that_comes_after_all_starts_no_run_of_what_the_found_head_carries() -> None:

@@ -47,6 +47,7 @@ def test_a_head_that_comes_back_by_force_is_the_fix_of_what_was_dropped_and_open
     town.break_stage("S1", "b")
     town.merge_up_to("S2", "a", PRE)
     drops_from_main(town, "S1", "a")
+    assert town.says("S2a").endswith("the fix S1 S1a is in build")
     town.pass_fix("S1a")
     assert town.locks() == []
     assert town.runs_in(PRE) == ["S2a"]
@@ -243,6 +244,17 @@ def test_a_commit_that_is_off_main_is_not_retried() -> None:
     town.answer_questions()
     town.retry("S1b")
     assert town.refused() == "S1 S1b is not on main any more: it cannot be repeated"
+
+
+def test_a_stage_does_not_repeat_by_itself_the_build_of_a_commit_that_is_off_main() -> None:
+    town = Town(shop(retries=1))
+    town.merge_up_to("S1", "b", PRE)
+    town.start_build("S1b")
+    town.force_push("S1", "c", onto="S1-")
+    town.answer_questions()
+    town.fail_build("S1b")
+    assert town.told(FactKind.BUILD_REPEATED) == []
+    assert (town.status("S1b"), town.locks()) == (Status.FAILED, ["S1b"])
 
 
 # -- 6. production that only reports ---------------------------------------------------------------------------

@@ -304,11 +304,12 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
 def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
     """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
 
-    If something that is not in it, as far as we know, was told later, the head gets one more position, after that.
+    If something that is not in it, as far as we know, was told later or was pushed onto it, the head gets one more
+    position, after that.
     """
     history, position = state.history, state.history.first(head)
-    told_later = [each for each in history.positions if each.segment > head.segment]
-    if any(not history.contains(head, each) for each in told_later):
+    told_since = [each for each in history.positions if each.segment >= head.segment]
+    if any(not history.contains(head, each) for each in told_since):
         history, position = history.push(None, head.sha, forced=False)
         state = _keep(decision, state, replace(history, head=position))
     _rewritten(decision, state, position)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "SECURITY.md").read_text("utf-8")
 NAMED = [
     (file, name)
-    for file, names in re.findall(r"`(tests/[\w/]+\.py)`:\s((?:`test_\w+`(?:, )?)+)", PAGE)
+    for file, names in re.findall(r"`(tests/[\w/]+\.py)`:\s+((?:`test_\w+`(?:, )?)+)", PAGE)
     for name in re.findall(r"`(test_\w+)`", names)
 ]
 

@@ -1,1 +1,1 @@
-"""Everything known about Jenkins: callbacks into events, the client, effects, jobs as code, the doctor's checks."""
+"""The Jenkins part: callbacks into events, the client, the effects, jobs as code, the doctor's checks."""

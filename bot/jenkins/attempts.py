@@ -1,9 +1,8 @@
-"""Finding an attempt in Jenkins, in the queue or among the builds, by the parameters that every trigger carries.
+"""Find an attempt in Jenkins, in the queue or among the builds, by the parameters that every trigger contains.
 
-After a fail-over also finds builds of a commit that the store has forgotten, so that no second one is started.
-What was lost may have been decided again under other names: the same merge, found by polling GitHub, may be another run
-or have another version, and the name of a run may now belong to another commit. So service, commit and stage are
-compared.
+After a fail-over this also finds builds of a commit that the store has lost, so that no second one is started. The lost
+events may have been decided again under other names: the same merge, found by polling GitHub, may be another run or
+have another version, and the name of a run may now belong to another commit. So service, commit and stage are compared.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from bot.runtime import PipelineContext
 
 @dataclass(frozen=True, slots=True)
 class AttemptParameters:
-    """One attempt as its trigger names it.
+    """The parameters that identify one attempt.
 
-    Version and commit tell it from one of the same name in an older installation, or before a fail-over.
+    Version and commit distinguish it from one of the same name in an older installation, or before a fail-over.
     """
 
     run: str
@@ -34,39 +33,40 @@ class AttemptParameters:
     sha: str = ""
 
     def matches(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item belongs to this attempt; a job need not declare version and commit."""
+        """Return whether a build or queue item belongs to this attempt; a job need not declare version and commit."""
         found = builds.parameters(thing)
         same = found.get(builds.RUN) == self.run and found.get(builds.ATTEMPT) == str(self.number)
         more = ((builds.VERSION, self.version), (builds.SHA, self.sha))
         return same and all(not own or found.get(name, "") in ("", own) for name, own in more)
 
     def belongs_to_another(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item belongs to another attempt; without our parameters it is not known.
+        """Return whether a build or queue item certainly belongs to another attempt; False if it lacks our parameters.
 
-        After a crash Jenkins gives the numbers of queue items again, from 1 on if it had not saved its queue.
+        After a crash Jenkins uses the numbers of queue items again, from 1 on if it had not saved its queue.
         """
         return builds.RUN in builds.parameters(thing) and not self.matches(thing)
 
 
 class BuildMatcher(Protocol):
-    """Recognizes the build or queue item that is looked for."""
+    """The condition for the wanted build or queue item."""
 
     def matches(self, thing: dict[str, Any]) -> bool:
-        """Whether this build or queue item is the one."""
+        """Return whether this is the wanted build or queue item."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAttempt:
-    """Where an attempt is: in the queue (`item`), or a build (`build`, as Jenkins describes it)."""
+    """The place of an attempt: an item in the queue (`item`), or a build (`build`, as Jenkins describes it)."""
 
     item: int | None = None
     build: dict[str, Any] | None = None
 
 
 def find(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
-    """Look for an attempt, or what else is wanted: queue, builds, queue again, for an item moves on between two reads.
+    """Find the wanted build or queue item: search the queue, the builds, and the queue again.
 
-    None means: it is in none of them now. Raises JenkinsNotFound if the job does not exist.
+    The queue is searched twice because an item may become a build between two reads. Returns None if it is in neither.
+    Raises JenkinsNotFound if the job does not exist.
     """
     for look in (_in_queue, _in_builds, _in_queue):
         found = look(client, job, wanted)
@@ -91,13 +91,13 @@ def _in_builds(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAt
 
 # -- after a fail-over of the store ------------------------------------------------------------------------------------
 
-#: How long until a build that is waited for is looked at again, in seconds.
+#: The pause before the next look at a build that must end first, in seconds.
 LOOK_AGAIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ForgottenBuild:
-    """Recognizes any attempt at this commit in this stage that the store does not know."""
+    """The condition for an attempt at this commit in this stage that the store does not have."""
 
     service: str
     sha: str
@@ -105,13 +105,14 @@ class ForgottenBuild:
     is_known: Callable[[str, int, str], bool]
 
     def matches(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item is such an attempt."""
+        """Return whether a build or queue item is such an attempt."""
         return builds.parameters(thing).get(builds.SHA) == self.sha and self.is_forgotten(thing)
 
     def is_forgotten(self, thing: dict[str, Any]) -> bool:
-        """Whether the store does not know this build or queue item of the service in the stage, of whatever commit.
+        """Return whether the store lacks this build or queue item of the service in the stage, for any commit.
 
-        A build that did nothing does not count: one that was told not to roll out may hide the one that did.
+        A build that ended as not built does not count: otherwise one that was told not to roll out could hide the one
+        that did.
         """
         found = builds.parameters(thing)
         if found.get("INTERLOCK_SERVICE") != self.service or found.get("INTERLOCK_STAGE", self.stage) != self.stage:
@@ -125,13 +126,13 @@ class ForgottenBuild:
 
 @dataclass(frozen=True, slots=True)
 class ForgottenNewerBuild:
-    """Recognizes a build of a newer commit that the store has forgotten: that of a run which began later."""
+    """The condition for a build of a newer commit that the store does not have: the build of a run that began later."""
 
     than: ForgottenBuild
     version: str
 
     def matches(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item is of such a commit."""
+        """Return whether a build or queue item is of such a commit."""
         found = builds.parameters(thing)
         own, other = (text.rpartition("-")[2] for text in (self.version, found.get(builds.VERSION, "")))
         later = own.isdecimal() and other.isdecimal() and int(other) > int(own)
@@ -139,10 +140,10 @@ class ForgottenNewerBuild:
 
 
 def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
-    """Look for a build that the store has forgotten, and return what it means for this trigger; None: there is none.
+    """Look for a build of this commit that the store has lost; return what follows for this trigger, None if nothing.
 
-    Raises RetryLater while it waits or runs: it ends under its own name. If it passed, it counts as this attempt's.
-    If it ended otherwise, the commit is built again. Verifications change nothing outside and are simply built again.
+    Raises RetryLater while it waits or runs. If it passed, it counts as the build of this attempt; if it ended
+    otherwise, the commit is built again. Verifications change nothing outside and are always built again.
     """
     if effect.pull is not None:
         return None
@@ -160,9 +161,10 @@ def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Tri
 
 
 def _find_newer(jenkins: JenkinsClient, effect: Trigger, wanted: ForgottenBuild) -> Done | None:
-    """Where a build rolls out: look for a newer commit that was rolled out there. This one must not get on top of it.
+    """Look for a lost build that rolled out a newer commit: if there is one, refuse this trigger, because an older
+    commit must not be rolled out after a newer one.
 
-    Raises RetryLater while its build waits or runs.
+    Raises RetryLater while that build waits or runs.
     """
     found = find(jenkins, effect.job, ForgottenNewerBuild(wanted, effect.version))
     if found is None:
@@ -176,7 +178,7 @@ def _find_newer(jenkins: JenkinsClient, effect: Trigger, wanted: ForgottenBuild)
 
 
 def _is_known(context: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:
-    """Whether the store knows this attempt: one of its own run that came before this, or one of another run."""
+    """Return whether the store has this attempt: an earlier one of the same run, or one of another run."""
     if run == effect.run and version in ("", effect.version):
         return number < effect.attempt
     with context.look() as replica:

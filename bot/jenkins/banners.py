@@ -1,4 +1,7 @@
-"""The banner of a lock in a job's description, as text or HTML. The owner's own text stays unchanged below it."""
+"""Write the banner of a lock into a job's description, as text or HTML, and read it back after a loss of state.
+
+The owner's own text stays unchanged below the banner.
+"""
 
 from __future__ import annotations
 
@@ -42,25 +45,26 @@ def show_banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect
 
 
 def shown_on(runtime: Runtime, context: PipelineContext, description: str, effect: Banner) -> str:
-    """The description that the effect's job must have."""
+    """Return the description that the effect's job must have."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN
     logs = {lock.key: runtime.log_of(effect.job, lock.build) for lock in effect.locks}
     return with_banner(description, effect, runtime.page_of(context.pipeline.name), markup, logs)
 
 
-# -- its text ----------------------------------------------------------------------------------------------------------
+# -- the text of the banner --------------------------------------------------------------------------------------------
 
 _BEGIN = "=== Interlock: this stage is locked ==="
 
 _END = "=== end of Interlock's notice ==="
 
-#: The same as HTML that nobody sees (Jenkins' Safe HTML drops comments when it shows a description, not from the text).
+#: The same as invisible HTML (Jenkins' Safe HTML drops comments when it shows a description, but keeps them in its
+#: text).
 _HTML_BEGIN = "<!-- Interlock: this stage is locked -->"
 
 _HTML_END = "<!-- end of Interlock's notice -->"
 
-#: Whichever form it has: what the controller shows may have been changed since it was put up.
+#: Both forms: the markup of the controller may have been changed since the banner was written.
 _FORMS = ((_BEGIN, _END), (_HTML_BEGIN, _HTML_END))
 
 _BLOCK = re.compile("|".join(rf"{re.escape(b)}.*?{re.escape(e)}\r?\n?" for b, e in _FORMS), re.DOTALL)
@@ -69,12 +73,12 @@ _STYLE = "border-left: 4px solid #c00; padding: 4px 12px; margin-bottom: 8px"
 
 
 def without_banner(description: str) -> str:
-    """The owner's own text."""
+    """Return the owner's own text."""
     return _BLOCK.sub("", description)
 
 
 def locks_in_banner(description: str) -> list[str]:
-    """The reasons of the locks that a banner in a description names, one line each; none without a banner."""
+    """Return the reasons of the locks in the banner of a description, one line each; empty if there is no banner."""
     found = _BLOCK.search(description)
     if found is None:
         return []
@@ -87,9 +91,9 @@ def locks_in_banner(description: str) -> list[str]:
 def with_banner(
     description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN, logs: Mapping[str, str] | None = None
 ) -> str:
-    """The description with the banner in place of any other; without one if the stage has no lock.
+    """Return the description with this banner in place of any other, or without a banner if the stage has no lock.
 
-    `link`: the page that shows the stage; `logs`: by the key of a lock, the log of the build that failed.
+    `link`: the page of the stage; `logs`: the address of the failed build's log, by the key of the lock.
     """
     own = without_banner(description)
     if not banner.locks:
@@ -108,7 +112,7 @@ def _plain(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
 
 
 def _html(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
-    """Escapes everything: a reason may quote text of unknown people."""
+    """Return the banner as HTML. Everything is escaped: a reason may quote text of unknown people."""
     rows = [
         f"<li><b>{escape(words(lock.reason))}</b><br>{escape(_since(lock))}{_log(lock, logs.get(lock.key))}</li>"
         for lock in banner.locks
@@ -124,22 +128,22 @@ def _log(lock: Lock, address: str | None) -> str:
     return f', <a href="{escape(address)}">log of build #{lock.build}</a>' if address else ""
 
 
-# -- the same for Interlock itself, should its store be lost -----------------------------------------------------------
+# -- the same for Interlock itself, in case its store is lost ----------------------------------------------------------
 
-#: How a mark begins: a line of the text, or a comment of the HTML, that holds one lock as JSON.
+#: The beginning of a mark: a line of the text, or a comment in the HTML, that contains one lock as JSON.
 _MARK = "interlock-lock"
 
 _MARKS = re.compile(rf"^(?:<!-- )?{_MARK} (\{{.{{1,4000}}\}})(?: -->)?$", re.MULTILINE)
 
-#: How many marks of a banner are read, and how long a name and a reason in one may be.
+#: The most marks of a banner that are read, and the most characters of a name and a reason in one.
 _MOST, _NAME, _REASON = 20, 100, 300
 
-#: What no mark holds as it is: it could end a comment or the banner.
+#: Characters that are escaped in a mark, because they could end a comment or the banner.
 _ESCAPED = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&="})
 
 
 def _marks(banner: Banner) -> Iterator[str]:
-    """Each lock that must stand again after a loss: neither that of a freeze, nor that of a loss itself."""
+    """Yield a mark for each lock that must be restored after a loss: not for that of a freeze or of a loss itself."""
     for lock in banner.locks:
         if lock.freeze or isinstance(lock.reason, ClosedAfterLoss):
             continue
@@ -155,14 +159,14 @@ def _marks(banner: Banner) -> Iterator[str]:
 
 
 def marks_in_banner(description: str, stage: str, job: str) -> list[LockTrace]:
-    """The locks that a banner marks. Whoever may edit the job's description may have written them."""
+    """Return the locks that are marked in a banner. Anybody who may edit the description may have written them."""
     found = _BLOCK.search(description)
     texts = _MARKS.findall(found.group()) if found is not None else []
     return [lock for each in texts[:_MOST] if (lock := _read_mark(each, stage, job)) is not None]
 
 
 def _read_mark(mark: str, stage: str, job: str) -> LockTrace | None:
-    """One mark, each part bounded; None if it is no mark of ours."""
+    """Decode one mark, with each part bounded; None if it is not valid."""
     try:
         data = read_object(mark.encode())
     except Unreadable:

@@ -1,4 +1,6 @@
-"""What Jenkins knows about a build: whose it is, how it ended, what went wrong. Also asks for the build of a callback.
+"""Read builds and queue items from Jenkins: to which attempt they belong, how they ended, and the cause of a failure.
+
+Also performs the look that follows a callback.
 
 Sources: Jenkins' remote API (`Run`, `Queue.Item`), junit plugin (`TestResult`), pipeline-rest-api (`wfapi/describe`).
 """
@@ -25,7 +27,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.configuration import job_path
 
-#: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
+#: Names of parameters that a job must declare. Jenkins drops undeclared ones, and triggers could not be told apart.
 RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION", "INTERLOCK_SHA"
 
 BUILD_TREE = "number,building,result,timestamp,duration,estimatedDuration,queueId,actions[parameters[name,value]]"
@@ -41,13 +43,13 @@ Build = dict[str, Any]
 
 
 def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
-    """The items in Jenkins' queue, of all jobs."""
+    """Return the items in Jenkins' queue, of all jobs."""
     items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
     return items
 
 
 def item_of(response: requests.Response) -> int | None:
-    """The queue item that Jenkins answers a trigger with (`Location: .../queue/item/12/`); None if it names none."""
+    """Return the number of the queue item in the answer to a trigger (`Location: .../queue/item/12/`), or None."""
     found = _ITEM.search(response.headers.get("Location", ""))
     return None if found is None else int(found[1])
 
@@ -55,26 +57,26 @@ def item_of(response: requests.Response) -> int | None:
 def cancel_item(client: JenkinsClient, item: int) -> int:
     """Ask Jenkins to cancel a queue item; returns the status of its answer (Jenkins: `Queue#doCancelItem`).
 
-    204: cancelled. 302: an older core, which answers so whether it was still in the queue or not. 422: our user lacks
-    Item/Cancel. 500 and 404: it has left the queue.
+    204: cancelled. 302: the answer of an older core, whether the item was still in the queue or not. 422: our user
+    lacks Item/Cancel. 500 and 404: it has left the queue.
     """
     return client.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500)).status_code
 
 
 def newest_builds(client: JenkinsClient, job: Job) -> list[dict[str, Any]]:
-    """The newest builds of a job, in one request."""
+    """Return the newest builds of a job, in one request."""
     return read_job(client, job, client.limits.builds).get("builds") or []
 
 
 def read_job(client: JenkinsClient, job: Job, most: int, *, description: bool = False) -> dict[str, Any]:
-    """The newest builds of a job, and its description if that is asked for, in one request."""
+    """Return the newest builds of a job, and its description if requested, in one request."""
     more = "description," if description else ""
     answer: dict[str, Any] = client.get(job_path(job.name), f"{more}builds[{BUILD_TREE}]{{0,{most}}}")
     return answer
 
 
 def parameters(thing: dict[str, Any]) -> dict[str, str]:
-    """The parameters of a build or a queue item."""
+    """Return the parameters of a build or a queue item."""
     return dict(_parameters(thing))
 
 
@@ -86,7 +88,7 @@ def _parameters(thing: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def build_seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
-    """Turn a build into an event. It has ended when `building` is false, not when a result is set."""
+    """Convert a build to an event. It has ended when `building` is false, not when a result is set."""
     carried = parameters(build)
     attempt, number = carried.get(ATTEMPT, ""), int(build["number"])
     result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
@@ -111,7 +113,7 @@ def build_seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildS
 
 
 def _ended(build: dict[str, Any]) -> float | None:
-    """When a build ended, in epoch seconds by Jenkins' clock (Jenkins: `Run#getDuration`, 0 if it is not known)."""
+    """Return when a build ended, in epoch seconds by Jenkins' clock; None if unknown (`Run#getDuration` is 0 then)."""
     began = _seconds(build.get("timestamp"))
     took = _seconds(build.get("duration"))
     return began + took if began is not None and took is not None and took > 0 else None
@@ -123,12 +125,12 @@ def _seconds(milliseconds: Any) -> float | None:
 
 # -- looking at a build ------------------------------------------------------------------------------------------------
 
-#: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
+#: The most looks at a build that has just started and shows no parameters yet (Jenkins: `Executor#run`).
 LOOKS = 4
 
 
 def look_at_build(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Look) -> Done:
-    """Ask Jenkins for a build. In its first milliseconds it may still lack its parameters; then ask again."""
+    """Ask Jenkins for a build. In its first milliseconds it may still lack its parameters; then it is asked again."""
     jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", BUILD_TREE)
@@ -142,9 +144,10 @@ def look_at_build(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 
 
 def why_gone(jenkins: JenkinsClient, number: int, since: float) -> str:
-    """Why Jenkins does not know a build any more. `since`: when it existed at the latest, in seconds since the epoch.
+    """Return a sentence why Jenkins no longer has a build. `since`: the last time it existed, in seconds since the
+    epoch.
 
-    A core that is stopped while a build that is no Pipeline runs may lose its record (seen on 2.426.3).
+    A core that is stopped while a build that is not a Pipeline runs may lose its record (seen on 2.426.3).
     """
     restarted = last_restart(jenkins.url)
     if restarted is not None and restarted >= since:
@@ -152,14 +155,16 @@ def why_gone(jenkins: JenkinsClient, number: int, since: float) -> str:
     return f"build #{number} is no longer there: somebody deleted it, or Jenkins lost its record when it was stopped"
 
 
-# -- what went wrong ---------------------------------------------------------------------------------------------------
+# -- the causes of a failure -------------------------------------------------------------------------------------------
 
-#: Of how many builds the answers are kept: several words about one end come within a moment.
+#: The number of builds whose causes are cached: several callbacks about one end arrive within a moment.
 CAUSES_KEPT = 256
 
 
 class Causes(NamedTuple):
-    """The names of the first tests that failed; the step of the Pipeline that failed, with its message."""
+    """The causes of a failure: the names of the first failed tests, and the failed step of the Pipeline with its
+    message.
+    """
 
     tests: tuple[str, ...] = ()
     step: str = ""
@@ -171,9 +176,9 @@ _lock = threading.Lock()
 
 
 def causes_of(client: JenkinsClient, job: Job, build: dict[str, Any]) -> Causes:
-    """What went wrong in a build that has ended. Raises RetryLater if Jenkins does not answer."""
+    """Return the causes of failure of a build that has ended. Raises RetryLater if Jenkins does not answer."""
     number = int(build["number"])
-    key = (client.url, job, number, build.get("timestamp"))  # a job that was made anew counts from 1 again
+    key = (client.url, job, number, build.get("timestamp"))  # a job that was created again counts from 1
     with _lock:
         known = _known.get(key)
     if known is None:
@@ -186,7 +191,7 @@ def causes_of(client: JenkinsClient, job: Job, build: dict[str, Any]) -> Causes:
 
 
 def _ask_for_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
-    """The failed tests; none if there is no test report."""
+    """Return the failed tests; none if there is no test report."""
     try:
         report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
     except (JenkinsNotFound, JenkinsForbidden):
@@ -195,14 +200,14 @@ def _ask_for_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, .
 
 
 def _ask_for_step(client: JenkinsClient, job: Job, number: int) -> str:
-    """The failed step; empty if the build is no Pipeline, or Jenkins lacks the plugin."""
+    """Return the failed step; empty if the build is not a Pipeline, or Jenkins lacks the plugin."""
     try:
         return failed_step(client.read(f"{job_path(job.name)}/{number}/wfapi/describe"))
     except (JenkinsNotFound, JenkinsForbidden):
         return ""
 
 
-#: How many failing tests are named, and how long a name may be.
+#: The most failing tests that are named, and the most characters of a name.
 TESTS = 10
 
 TEST_NAME = 120
@@ -210,12 +215,12 @@ TEST_NAME = 120
 #: The most characters of the text about a failed step.
 STEP = 160
 
-#: The statuses of a stage or step that went wrong, worst first (pipeline-rest-api: `StatusExt`).
+#: The statuses of a failed stage or step, worst first (pipeline-rest-api: `StatusExt`).
 _WRONG = ("FAILED", "UNSTABLE", "ABORTED")
 
 
 def failed_tests(report: dict[str, Any]) -> tuple[str, ...]:
-    """The first few tests that failed, as `Class.case` (junit plugin: `TestResult`; a new failure is a REGRESSION)."""
+    """Return the first failed tests, as `Class.case` (junit plugin: `TestResult`; a new failure is a REGRESSION)."""
     failing = (case for case in _cases(report) if text(case, "status") in ("FAILED", "REGRESSION"))
     return tuple(_test(case) for case in failing)[:TESTS]
 
@@ -230,10 +235,11 @@ def _test(case: Any) -> str:
 
 
 def failed_step(run: dict[str, Any]) -> str:
-    """The stage that went wrong and what it says, as `Roll out: script returned exit code 1`; empty if none did.
+    """Return the failed stage and its message, as `Roll out: script returned exit code 1`; empty if none failed.
 
-    Source: pipeline-rest-api, `wfapi/describe`. An outer stage stands before the inner one that ended it, with the same
-    error; what came after it (post actions) may have failed as well: so it is the innermost of the first that failed.
+    Source: pipeline-rest-api, `wfapi/describe`. An outer stage is listed before the inner one that failed it, with the
+    same error, and later ones (post actions) may have failed as well. So this is the last stage with the error of the
+    first one that failed.
     """
     stages = _list(run, "stages")
     for status in _WRONG:

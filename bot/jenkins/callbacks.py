@@ -1,8 +1,8 @@
-"""Jenkins' callbacks into events, each only a reason to ask Jenkins; and which callbacks came in lately.
+"""Convert Jenkins' callbacks to events, each only a reason to ask Jenkins; and list the recent callbacks.
 
 Sources: notification plugin (`JobState`, `BuildState`); CloudEvents plugin (`HTTPSink`, `JobModel`, `QueueModel`).
 The data of a CloudEvent about a build has the notification plugin's shape as far as we read it: `url` is the job's
-path, `build` has number and phase. So the body alone says what it means; only a structured event has to be unwrapped.
+path, `build` has number and phase. So the body is sufficient; only a structured event has to be unwrapped.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class CloudEvent(NamedTuple):
 
     @property
     def is_about_the_queue(self) -> bool:
-        """Queue events name an item and a display name: neither a job's path nor a build."""
+        """Whether the event is about the queue: it then names an item and a display name, but no job path or build."""
         return self.type.startswith(_QUEUE)
 
 
 def cloud_event(headers: Mapping[str, str], payload: dict[str, Any]) -> CloudEvent | None:
-    """The CloudEvent that was delivered, in binary mode (`ce-*` headers, in lower case) or in structured mode."""
+    """Return the attributes of a delivered CloudEvent, in binary mode (`ce-*` headers, in lower case) or in structured
+    mode; None for any other callback."""
     if headers.get("ce-specversion"):
         return CloudEvent(*(headers.get(f"ce-{name}", "") for name in CloudEvent._fields))
     if _is_structured(payload):
@@ -50,7 +51,7 @@ def cloud_event(headers: Mapping[str, str], payload: dict[str, Any]) -> CloudEve
 
 
 def data_of(payload: dict[str, Any]) -> dict[str, Any]:
-    """What the callback is about: the data of a structured CloudEvent (`{}` if it has none), or the body itself."""
+    """Return the content of a callback: the data of a structured CloudEvent (`{}` if there is none), or the body."""
     if not _is_structured(payload):
         return payload
     data = at(payload, "data")
@@ -58,15 +59,15 @@ def data_of(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_structured(payload: dict[str, Any]) -> bool:
-    """All that the specification requires of every event (CloudEvents 1.0, JSON event format)."""
+    """Return whether all required attributes are present (CloudEvents 1.0, JSON event format)."""
     return all(text(payload, name) for name in ("specversion", *CloudEvent._fields))
 
 
 def job_of(payload: dict[str, Any]) -> str:
-    """The full name of the job that a callback is about, folders separated by `/`; empty if it names none.
+    """Return the full name of the job that a callback is about, folders separated by `/`; empty if it names none.
 
-    The plugin's `name` is only the short one; `url` holds the path (`job/team/job/deploy/`). Our own documented
-    `curl` sends `job`, Jenkins' JOB_NAME, which is the full name already.
+    The plugin's `name` is only the short name; `url` contains the path (`job/team/job/deploy/`). The `curl` of our
+    documentation sends `job`, Jenkins' JOB_NAME, which is the full name already.
     """
     plain = text(payload, "job")
     if plain:
@@ -78,7 +79,7 @@ def job_of(payload: dict[str, Any]) -> str:
 
 
 def build_of(payload: dict[str, Any]) -> int | None:
-    """The build number that a callback is about."""
+    """Return the build number that a callback is about, or None."""
     found = number(payload, "build", "number")
     if found is None:
         plain = at(payload, "build")
@@ -88,16 +89,16 @@ def build_of(payload: dict[str, Any]) -> int | None:
 
 
 def is_queued(data: dict[str, Any]) -> bool:
-    """Whether this says only that a build was queued. The plugin sends it when the build starts, right before STARTED
-    (notification plugin: `JobListener#onStarted`), so STARTED is enough."""
+    """Return whether a callback says only that a build was queued. The plugin sends this one when the build starts,
+    right before STARTED (notification plugin: `JobListener#onStarted`), so it can be ignored."""
     return text(data, "build", "phase") == "QUEUED"
 
 
 def reduced(data: dict[str, Any]) -> dict[str, Any]:
-    """The part of a callback that Interlock reads, in the same shape: job, build, phase, time.
+    """Return the part of a callback that Interlock reads, in the same shape: job, build, phase, time.
 
-    The rest (parameters, log lines, artifacts, test summary) is not read: a callback is only a hint, and Jenkins is
-    asked for the build. It may be megabytes, and hold what nobody wants kept.
+    The rest (parameters, log lines, artifacts, test summary) is dropped: a callback is only a hint, and Jenkins is
+    asked for the build. The rest may be megabytes, and contain data that should not be stored.
     """
     kept: dict[str, Any] = {name: text(data, name) for name in ("name", "url", "job") if text(data, name)}
     build = at(data, "build")
@@ -110,8 +111,8 @@ def reduced(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(controller: str, payload: dict[str, Any]) -> list[Event]:
-    """The event of a callback, whole or reduced: Jenkins is to be asked for that build. None without a build, and none
-    for QUEUED."""
+    """Return the event of a callback, whole or reduced: Jenkins must be asked for that build. Returns an empty list if
+    it names no build, and for QUEUED."""
     payload = data_of(payload)
     if is_queued(payload):
         return []
@@ -121,27 +122,27 @@ def events(controller: str, payload: dict[str, Any]) -> list[Event]:
 
 
 def outcome(result: str | None) -> Outcome | None:
-    """Our outcome for Jenkins' result; None while there is none. An unknown result counts as a failure."""
+    """Convert a result of Jenkins to an outcome; None while there is none. An unknown result counts as a failure."""
     return None if result is None else _RESULTS.get(result, Outcome.FAILURE)
 
 
 @dataclass(slots=True)
 class RecentCallbacks:
-    """When the last callback came in, in seconds since the epoch: of each controller, of each (controller, job)."""
+    """The time of the last callback of each controller, and of each (controller, job), in seconds since the epoch."""
 
     controllers: dict[str, float] = field(default_factory=dict)
     jobs: dict[tuple[str, str], float] = field(default_factory=dict)
-    #: Since when all that came in is known; None: nothing has come in that is still kept.
+    #: The time since when all callbacks are included; None: no delivery is kept.
     since: float | None = None
 
     def take(self, deliveries: Iterable[tuple[str, str, float, bytes]]) -> None:
-        """Look at the newest deliveries of one pipeline: source, name, when it was accepted, body."""
+        """Add the newest deliveries of one pipeline: source, name, when it was accepted, body."""
         oldest: float | None = None
         for source, name, accepted, body in deliveries:
             oldest = accepted if oldest is None else min(oldest, accepted)
             if source == "jenkins":
                 self._note(name, accepted, body)
-        if oldest is not None:  # of several pipelines all is known only since the latest of these
+        if oldest is not None:  # for several pipelines: complete only since the latest of these
             self.since = oldest if self.since is None else max(self.since, oldest)
 
     def _note(self, controller: str, accepted: float, body: bytes) -> None:

@@ -1,9 +1,9 @@
-"""One Jenkins controller over HTTP: sign-in, crumbs, time-outs, what may be repeated, and what each refusal means.
+"""A client for one Jenkins controller: sign-in, crumbs, time-outs, safe repetition, and refusals as exceptions.
 
 python-jenkins 1.8.3 follows the 303 of a folded trigger and loses the queue id, sends parameters in the query string,
-knows no `tree=` for builds and no description, turns a restart into "does not exist", and takes neither a file of
-authorities nor a time-out in fractions of a second. So it fetches and keeps the crumb, over our session
-(`CrumbIssuer`), and everything else goes out on that session itself.
+has no `tree=` for builds and no description, turns a restart into "does not exist", and accepts neither a file of
+authorities nor a time-out in fractions of a second. So it is used only to fetch and keep the crumb, over our session
+(`CrumbIssuer`); everything else is sent on that session directly.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from bot.runtime import Runtime
 from config.configuration import Controller
 from config.errors import SettingsError
 
-#: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
+#: Statuses after which a request is tried later (503 during a restart; 502 or 504 from a proxy if Jenkins is down).
 LATER = frozenset({429, 502, 503, 504})
 
-#: Statuses of a controller that does not let us in: a sign-in, as a page or by a redirect to one, or no permission.
+#: Statuses of a controller that denies us access: a sign-in page, a redirect to one, or a missing permission.
 SHUT_OUT = frozenset({301, 302, 303, 307, 401, 403})
 
 
 class JenkinsNotFound(Exception):
-    """There is no such job, build or queue item, or we may not see it: Jenkins answers 404 to both."""
+    """An error: there is no such job, build or queue item, or we may not see it. Jenkins answers 404 to both."""
 
 
 class JenkinsForbidden(Exception):
-    """Jenkins refuses the user, a permission is missing, or the request is wrong. The message has the status."""
+    """An error: Jenkins refuses the user, a permission is missing, or the request is wrong. It names the status."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -58,7 +58,7 @@ _Asking = Callable[Concatenate["JenkinsClient", _P], requests.Response]
 
 
 def _noted(ask: _Asking[_P]) -> _Asking[_P]:
-    """Note for the health whether the controller answers, and accepts our user."""
+    """Decorate `ask` so that the health is told whether the controller answers and accepts our user."""
 
     @wraps(ask)
     def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
@@ -80,11 +80,11 @@ def _note_contact(contact: Contact | None, error: RetryLater | JenkinsNotFound |
     if isinstance(error, RetryLater) or status in SHUT_OUT:
         contact.bad(str(error), forbidden=status == 403)
     else:
-        contact.good()  # Jenkins answers: a refusal like 404 concerns what was asked
+        contact.good()  # Jenkins is up: a refusal such as 404 concerns only this request
 
 
 class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
-    """python-jenkins, sending over our session: all that it sends goes through its public `jenkins_request`."""
+    """python-jenkins over our session: it sends everything through its public method `jenkins_request`."""
 
     def __init__(self, url: str, transmit: Callable[[requests.Request], requests.Response]) -> None:
         super().__init__(url)
@@ -93,9 +93,9 @@ class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
     def jenkins_request(
         self, req: requests.Request, add_crumb: bool = True, resolve_auth: bool = True, stream: bool | None = None
     ) -> requests.Response:
-        """Send one request as our client does; signed there, and without a crumb, for it is what fetches one.
+        """Send one request through our client, which signs it. No crumb is added: this request fetches the crumb.
 
-        Raises what requests raises, and NotFoundException where there is no crumb issuer.
+        Raises what requests raises, and NotFoundException if there is no crumb issuer.
         """
         response = self._transmit(req)
         if response.status_code == HTTPStatus.NOT_FOUND:
@@ -105,7 +105,7 @@ class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
 
 
 class _Adapter(HTTPAdapter):
-    """Finds the pool of connections once, not for each request: a client talks to one address only."""
+    """An adapter that looks up the pool of connections only once, because a client has a single address."""
 
     _pool: Any = None
 
@@ -116,16 +116,16 @@ class _Adapter(HTTPAdapter):
 
 
 class JenkinsClient:
-    """One controller, for one thread: the session under it is not safe to share."""
+    """A client of one controller, for one thread: its session is not thread-safe."""
 
     def __init__(self, controller: Controller, token: str, contact: Contact | None = None) -> None:
         self._controller = controller
         self.contact = contact
         self.url = controller.url
         self.limits = controller.limits
-        #: The session that Jenkins named last (X-Jenkins-Session): another one after each restart.
+        #: The last session id of Jenkins (X-Jenkins-Session); it changes with each restart.
         self.session = ""
-        #: Whether this controller wants crumbs from us: known once it has refused a request without one.
+        #: Whether this controller requires crumbs: set after it has refused a request without one.
         self._wants_crumbs = False
         self._http = requests.Session()
         for scheme in ("http://", "https://"):
@@ -142,11 +142,11 @@ class JenkinsClient:
         self._http.close()
 
     def get(self, path: str, tree: str | None = None) -> Any:
-        """The JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
+        """Return the JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
         return self.read(f"{path}/api/json", {"tree": tree} if tree else None)
 
     def read(self, path: str, params: dict[str, str] | None = None) -> Any:
-        """The JSON at `path` itself. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
+        """Return the JSON at `path` itself. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
         response = self.ask("GET", path, params=params)
         try:
             return response.json()
@@ -165,15 +165,16 @@ class JenkinsClient:
         params: dict[str, str] | None = None,
         expect: tuple[int, ...] = (200,),
     ) -> requests.Response:
-        """Send one request and return the answer; redirects are not followed. Raises unless its status is in `expect`.
+        """Send one request and return the answer; redirects are not followed.
 
-        If the connection breaks, a GET is repeated once, at once; a POST never.
+        If the connection breaks, a GET is repeated once without a pause, a POST never. Raises JenkinsNotFound,
+        JenkinsForbidden or RetryLater unless the status is in `expect`.
         """
         request = requests.Request(method, f"{self.url}/{path}", data=data, params=params)
         response = self._send(request, again=method == "GET")
         if response.status_code == 403 and method == "POST" and "crumb" in response.text.lower():
-            # An API token needs none. Else it dies with the session, and a restart loses that: fetch one, once. The
-            # request has done nothing (Jenkins: `CrumbFilter` stands before everything else).
+            # With an API token no crumb is needed. Otherwise the crumb ends with the session, which a restart loses:
+            # fetch a new one, once. The request has done nothing (Jenkins: `CrumbFilter` comes before everything else).
             self._crumbs.crumb = None
             self._wants_crumbs = True
             response = self._send(request, again=False)
@@ -197,7 +198,7 @@ class JenkinsClient:
             raise RetryLater(f"{name} cannot be reached", certain=nothing_sent, over=_was_closed(error)) from error
         except RequestException as error:
             raise RetryLater(f"{name}: {type(error).__name__}") from error
-        except OSError as error:  # requests: a CA bundle that is not there
+        except OSError as error:  # raised by requests if the CA bundle does not exist
             raise RetryLater(f"{name}: {error}", certain=True) from error
 
     def _transmit(self, request: requests.Request) -> requests.Response:
@@ -205,9 +206,9 @@ class JenkinsClient:
         return self._http.send(self._templates.prepare(request), **self._sending())
 
     def _sending(self) -> dict[str, Any]:
-        """Proxies, certificate authorities and time-out of every request; the environment is read once.
+        """Return proxies, certificate authorities and time-out for a request; the environment is read once.
 
-        requests would read the environment twice per request (`get_environ_proxies`): half of what a request costs.
+        requests would read the environment twice per request (`get_environ_proxies`), half of the cost of a request.
         """
         if self._settings is None:
             found = self._http.merge_environment_settings(self.url, {}, None, self._http.verify, None)
@@ -215,7 +216,7 @@ class JenkinsClient:
         return self._settings
 
     def _add_crumb(self, request: requests.Request) -> None:
-        """Add a crumb where one is needed. If this fails, Jenkins has certainly done nothing."""
+        """Add a crumb if one is needed. Raises RetryLater; then Jenkins has certainly done nothing."""
         if request.method != "POST" or not self._wants_crumbs:
             return
         name = self._controller.name
@@ -228,12 +229,12 @@ class JenkinsClient:
 
 
 def _was_closed(error: RequestsConnectionError) -> bool:
-    """Whether the other side closed the connection; if not, it may still be working on the request."""
+    """Return whether the other side closed the connection; if not, it may still be processing the request."""
     return "Timeout" not in repr(error) and "timed out" not in repr(error)
 
 
 def _never_connected(error: RequestsConnectionError) -> bool:
-    """Whether there was no connection at all, so that the request has certainly done nothing."""
+    """Return whether there was no connection at all, so that the request has certainly done nothing."""
     shown = repr(error)
     return any(word in shown for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
 
@@ -244,7 +245,7 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
         return JenkinsNotFound(f"{path} is not there (or may not be seen)")
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
-        # 504: a proxy has given up, but Jenkins may still be working on it.
+        # 504: a proxy has given up, but Jenkins may still be processing the request.
         return RetryLater(
             f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504
         )
@@ -258,7 +259,7 @@ _local = threading.local()
 
 
 def client_of(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
-    """This thread's client of a controller; made at the first use and kept."""
+    """Return this thread's client of a controller; it is made at the first use and kept."""
     clients: dict[Controller, JenkinsClient] = _local.__dict__.setdefault("clients", {})
     if controller not in clients:
         clients[controller] = JenkinsClient(controller, token, contact)
@@ -269,19 +270,20 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class RequestTemplates:
-    """Prepares requests below one address, as `requests.Session.prepare_request` does and with the same result."""
+    """Templates of requests below one address, faster than `requests.Session.prepare_request` with the same result."""
 
     def __init__(self, session: requests.Session, url: str) -> None:
-        """`url`: the controller's address, without a slash at its end."""
+        """Begin without templates. `url`: the controller's address, without a slash at its end."""
         self._session = session
         self._url = url
         self._templates: dict[str, requests.PreparedRequest] = {}
 
     def prepare(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request below the address, with or without a form. Of the rest only its headers are used."""
+        """Prepare a request below the address, with its parameters and form data. A request with headers is prepared by
+        requests itself."""
         session = self._session
         if request.headers or session.cookies or not isinstance(session.auth, HTTPBasicAuth):
-            return session.prepare_request(request)  # a crumb, or a session of a password: these change
+            return session.prepare_request(request)  # a crumb, or the session of a password, which change
         prepared = copy(self._template(request.method))
         query = f"?{urlencode(request.params)}" if request.params else ""
         prepared.url = requote_uri(f"{prepared.url}{request.url.removeprefix(self._url).lstrip('/')}{query}")
@@ -293,14 +295,15 @@ class RequestTemplates:
         return prepared
 
     def _template(self, method: str) -> requests.PreparedRequest:
-        """A request for the address itself: host and sign-in as they are sent, and no body."""
+        """Return a prepared request for the address itself: with host and sign-in, and without a body."""
         if method not in self._templates:
             self._templates[method] = self._session.prepare_request(requests.Request(method, f"{self._url}/"))
         return self._templates[method]
 
 
 def client_for(runtime: Runtime, job: Job) -> JenkinsClient:
-    """This thread's client of the job's controller. Raises PermanentFailure if it is not configured or has no token."""
+    """Return this thread's client of the job's controller. Raises PermanentFailure if that is not configured or has no
+    token."""
     controller = runtime.configuration.controllers.get(job.controller)
     if controller is None:
         raise PermanentFailure(f"controller {job.controller!r} is not configured")
@@ -325,12 +328,15 @@ _listeners: list[Callable[[], object]] = []
 
 
 def on_restart(listener: Callable[[], object]) -> None:
-    """Call `listener` after each restart of a controller that is noticed; it must return quickly."""
+    """Call `listener` after each noticed restart of a controller; it must return quickly."""
     _listeners.append(listener)
 
 
 def notice_session(controller: str, session: str | None) -> None:
-    """Note the session that an answer named (X-Jenkins-Session; Jenkins: `hudson.model.Api#setHeaders`)."""
+    """Compare the session id of an answer with the last one; if it differs, the controller has restarted.
+
+    Source: header X-Jenkins-Session (Jenkins: `hudson.model.Api#setHeaders`).
+    """
     if not session:
         return
     with _restarts_lock:
@@ -344,6 +350,6 @@ def notice_session(controller: str, session: str | None) -> None:
 
 
 def last_restart(controller: str) -> float | None:
-    """When this process last noticed a restart of a controller, in seconds since the epoch; None: it never did."""
+    """Return when this process last noticed a restart of a controller, in seconds since the epoch; None if never."""
     with _restarts_lock:
         return _restarted.get(controller)

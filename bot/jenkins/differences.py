@@ -1,4 +1,4 @@
-"""Compares one job in Jenkins with the board: each difference is an event for the inbox."""
+"""Compare one job in Jenkins with the board; each difference is an event for the inbox. It changes nothing itself."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bot.jenkins.builds import Build, why_gone
 from bot.jenkins.client import JenkinsClient, JenkinsNotFound
 from config.configuration import job_path
 
-#: How long a build may be without its parameters before it counts as unmanaged, in seconds.
+#: How long a new build may lack its parameters before it counts as unmanaged, in seconds.
 NAMELESS_FOR = 10.0
-#: How far Jenkins' clock and ours may be apart, in seconds, without a build of ours being taken for one of old.
+#: The difference between Jenkins' clock and ours, in seconds, up to which a build of ours does not count as too old.
 CLOCKS_APART = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedJob:
-    """What the board of this version knows about one job: its runs, unmanaged builds and banner."""
+    """The state of one job on the board of this version: its runs, unmanaged builds and banner."""
 
     version: int
     job: Job
@@ -40,8 +40,8 @@ class WatchedJob:
 class ControllerPoll:
     """One poll of one controller.
 
-    `lost`: whether a run's build has been gone for so long that it will not come back. `amiss`: whether a description
-    has to be changed for the banner.
+    `lost`: returns whether a run's build has been gone for so long that it will not come back. `amiss`: returns whether
+    a description has to be changed for the banner.
     """
 
     jenkins: JenkinsClient
@@ -50,12 +50,12 @@ class ControllerPoll:
 
     @cached_property
     def queue(self) -> list[Build]:
-        """The controller's queue, read once. An item that has come since is asked for by its number."""
+        """The controller's queue, read once. A newer item is asked for by its number."""
         return builds.queue_items(self.jenkins)
 
 
 def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
-    """Every difference between Jenkins and the board about one job, as events. Raises what the client raises."""
+    """Return every difference between Jenkins and the board about one job, as events. Raises what the client raises."""
     most = max(poll.jenkins.limits.builds, 2 * len(live.runs))
     answer = builds.read_job(poll.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
@@ -72,7 +72,7 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
             events += [builds.build_seen(poll.jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
-            # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
+            # The job no longer declares the parameters, but this build is our queue item (Jenkins: `Run#getQueueId`).
             seen = builds.build_seen(poll.jenkins, live.job, nameless)
             events += [replace(seen, run=run.key, attempt=run.attempt.number)] if _news(run, nameless, known) else []
         else:
@@ -96,13 +96,13 @@ def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]
 
 
 def _by_item(listed: list[Build]) -> dict[int, Build]:
-    """The builds without our parameters, by the queue item that they were; the newest of each."""
+    """Return the builds without our parameters, by the number of their queue item; the newest for each."""
     nameless = (build for build in reversed(listed) if not _carried(build)[0] and build.get("queueId"))
     return {int(build["queueId"]): build for build in nameless}
 
 
 def _may_be_of(run: Buildable, build: Build) -> bool:
-    """Whether a build with the right queue item is new enough: after a crash Jenkins gives the numbers again."""
+    """Return whether a build with the right queue item is new enough: after a crash Jenkins reuses the numbers."""
     return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
 
 
@@ -118,11 +118,11 @@ def _news(run: Buildable, build: Build, known: set[int]) -> bool:
 
 
 def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
-    """The differences of a run that has no build among the newest of its job."""
+    """Return the differences of a run that has no build among the newest of its job."""
     if run.attempt.build is not None:
         return _by_number(poll, job, run)
     if run.attempt.queue_item is None or any(_wanted(run).matches(item) for item in poll.queue):
-        return []  # without a queue item its trigger is still on its way: that is the performer's matter
+        return []  # without a queue item its trigger is still being sent, which the performer handles
     try:
         item = poll.jenkins.get(f"queue/item/{run.attempt.queue_item}", builds.ITEM_TREE)
     except JenkinsNotFound:
@@ -136,7 +136,7 @@ def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
 
 
 def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
-    """Ask for the build of a run by its number, since it is not among the newest."""
+    """Ask for the build of a run by its number, because it is not among the newest."""
     try:
         build = poll.jenkins.get(f"{job_path(job.name)}/{run.attempt.build}", builds.BUILD_TREE)
     except JenkinsNotFound:
@@ -146,7 +146,7 @@ def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
 
 
 def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) -> list[Event]:
-    """Unmanaged builds that started or ended since the last poll."""
+    """Return the unmanaged builds that started or ended since the last poll."""
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
     for build in listed:
@@ -157,7 +157,7 @@ def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) ->
 
 
 def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
-    """Ask for an unmanaged build that is not among the newest: it takes its slot as long as it runs."""
+    """Ask for an unmanaged build that is not among the newest, because it takes a slot as long as it runs."""
     try:
         build = jenkins.get(f"{job_path(job.name)}/{number}", builds.BUILD_TREE)
     except JenkinsNotFound:
@@ -166,7 +166,7 @@ def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
 
 
 def _nameless(build: Build) -> bool:
-    """Whether a build has just started and does not show yet whose it is (Jenkins: `Executor#run`)."""
+    """Return whether a build has just started and does not show its parameters yet (Jenkins: `Executor#run`)."""
     fresh = abs(time.time() - float(build.get("timestamp") or 0) / 1000) < NAMELESS_FOR
     return bool(build.get("building")) and fresh and not builds.parameters(build)
 

@@ -1,4 +1,4 @@
-"""What every job of a pipeline needs, whatever the form: its parameters, its callback, its concurrency."""
+"""The job plans: what each job of a pipeline must have, in any form: its parameters, its callback, its concurrency."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bot.core.model.pipeline import VERIFY, Stage, Step, Track, Verify
 from bot.core.rules.stage_versions import rolls_out
 from config.configuration import Configuration
 
-#: The parameters that a trigger carries, each with what it is for. They must be declared in the job itself: Jenkins
-#: drops undeclared ones, and with the first two the proof of which build is whose (Jenkins: `ParameterizedJobMixIn`).
+#: The parameters of a trigger, each with its purpose. The job itself must declare them: Jenkins drops undeclared ones,
+#: and the first two identify the attempt of a build (Jenkins: `ParameterizedJobMixIn`).
 PARAMETERS: tuple[tuple[str, str], ...] = (
     ("INTERLOCK_RUN", "Interlock's name for the run"),
     ("INTERLOCK_ATTEMPT", "which attempt of the run this build is"),
@@ -22,17 +22,17 @@ PARAMETERS: tuple[tuple[str, str], ...] = (
     ("INTERLOCK_SHA", "the commit to build or roll out"),
     ("INTERLOCK_VERSION", "the version of the artifact: service and time stamp"),
 )
-#: How long the notification plugin waits for Interlock, in milliseconds, and how often it tries again. It waits in the
-#: build itself, twice before the first step and twice at the end: an Interlock that hangs must cost no more. What is
-#: lost is found by asking.
+#: The time-out of the notification plugin, in milliseconds, and how often it tries again. It waits within the build,
+#: twice before the first step and twice at the end, so an Interlock that hangs must not cost more than this. Polling
+#: finds what a lost callback would have reported.
 CALLBACK_TIMEOUT_MS, CALLBACK_RETRIES = 2000, 0
-#: What a trigger carries beside that for a pull request; declared in the job that verifies, and nowhere else.
+#: The additional parameter of a trigger for a pull request; only the job that verifies declares it.
 PULL = ("INTERLOCK_PULL", "the number of the pull request")
 
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """One job: where, for which step, how many of its builds run at once (None: as many as come), and if it locks."""
+    """The plan of one job: its place, its step, how many builds run at once (None: any number), and if it locks."""
 
     controller: str
     name: str
@@ -41,7 +41,7 @@ class JobPlan:
     track: Track
     capacity: int | None
     locks: bool
-    #: Where its builds ask before they roll out whether they are still waited for; empty: nothing rolls out here.
+    #: The address where a build asks, before it rolls out, whether it is still wanted; empty if it rolls out nothing.
     question: str = ""
 
     @property
@@ -51,30 +51,30 @@ class JobPlan:
 
     @property
     def step(self) -> str:
-        """The stage, as people call it."""
+        """The name of the step for people."""
         return str(Step(self.stage, self.track))
 
     @property
     def parameters(self) -> tuple[tuple[str, str], ...]:
-        """The parameters that must be declared in it, each with what it is for."""
+        """The parameters that it must declare, each with its purpose."""
         return (*PARAMETERS, PULL) if self.track is Track.VERIFY else PARAMETERS
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders above the job, outermost first, each with its full name."""
+        """The full names of the folders above the job, outermost first."""
         parts = self.name.split("/")[:-1]
         return tuple("/".join(parts[: depth + 1]) for depth in range(len(parts)))
 
     @property
     def purpose(self) -> str:
-        """One line for people."""
+        """The description of the job, one line for people."""
         if self.track is Track.VERIFY:
             return f"Verifies the pull requests of the pipeline {self.pipeline}; started by Interlock."
         return f"Stage {self.step} of the pipeline {self.pipeline}; started by Interlock."
 
 
 def plans(configuration: Configuration, controller: str | None = None) -> Iterator[JobPlan]:
-    """The jobs that the configuration names, in its order; of one controller, or of all."""
+    """Yield the plans of the jobs that the configuration names, in its order; of one controller, or of all."""
     for pipeline in configuration.pipelines:
         for stage in pipeline.stages:
             asks = rolls_out(pipeline, Step(stage.name))
@@ -88,7 +88,7 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
 
 
 def _question(configuration: Configuration, pipeline: str, stage: str) -> str:
-    """The address of `bot.web.api_machines.judge_attempt`, as a shell fills it in from the environment of a build."""
+    """Return the address of `bot.web.api_machines.judge_attempt`, with variables for the shell of a build."""
     attempt = f"attempts/$INTERLOCK_RUN/{quote(stage)}/$INTERLOCK_ATTEMPT"
     query = "version=$INTERLOCK_VERSION&build=$BUILD_NUMBER"
     return f"{configuration.web.public_url}/api/v1/pipelines/{quote(pipeline)}/{attempt}?{query}"
@@ -109,10 +109,10 @@ def _of_verify(pipeline: str, verify: Verify) -> JobPlan:
 
 
 def credential(plan: JobPlan) -> str:
-    """The id of the secret text in Jenkins that holds the whole address of the callback, secret included."""
+    """Return the id of the secret text in Jenkins that contains the whole address of the callback with its secret."""
     return f"interlock-callback-{plan.controller}"
 
 
 def callback_url(configuration: Configuration, controller: str) -> str:
-    """What goes into that secret text; `SECRET` stands for INTERLOCK_JENKINS_WEBHOOK_SECRET."""
+    """Return the content of that secret text; `SECRET` stands for INTERLOCK_JENKINS_WEBHOOK_SECRET."""
     return f"{configuration.web.public_url}/webhooks/jenkins/{controller}/SECRET"

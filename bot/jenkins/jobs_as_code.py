@@ -1,4 +1,4 @@
-"""The jobs of the stages as code: Job DSL, Jenkins Job Builder YAML, and the Jenkinsfile of one job."""
+"""Print the jobs of the stages as code: as Job DSL, as Jenkins Job Builder YAML, and as the Jenkinsfile of one job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.core.model.pipeline import Track
 from bot.jenkins.job_plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, callback_url, credential, plans
 from config.configuration import Configuration
 
-# -- Jenkinsfile: a frame to fill that treats every parameter as data, never as shell ----------------------------------
+# -- Jenkinsfile: a template that treats every parameter as data, never as shell ---------------------------------------
 
 _SCRIPT = """\
 // {purpose}
@@ -36,7 +36,7 @@ pipeline {{
 }}
 """
 
-#: A trigger that Jenkins took late may become a build that was given up: then another rolls out the same already.
+#: Jenkins may start a build late, after Interlock has given it up and another build rolls out the same commit.
 _ENVIRONMENT = """\
   environment {
     // What a build does if Interlock does not answer for about a minute: 'stop' changes nothing, ends NOT_BUILT and
@@ -101,7 +101,7 @@ _PLUGIN = """\
 
 
 def script(plan: JobPlan, *, callback: str = _PLUGIN) -> str:
-    """The pipeline script of one job."""
+    """Return the pipeline script of one job."""
     work = (
         _VERIFY if plan.track is Track.VERIFY else _WORK.format(example=_EXAMPLES.get(plan.stage, "roll-out-or-test"))
     )
@@ -116,7 +116,7 @@ def script(plan: JobPlan, *, callback: str = _PLUGIN) -> str:
 
 
 def jenkinsfile(configuration: Configuration, job: str) -> str:
-    """The Jenkinsfile for the job called `job`, with the callback by `curl`. Raises LookupError if there is none."""
+    """Return the Jenkinsfile for the job named `job`, with the callback by `curl`. Raises LookupError."""
     for plan in plans(configuration):
         if plan.name == job:
             return script(plan, callback=_CURL.format(credential=credential(plan)))
@@ -161,7 +161,7 @@ pipelineJob({name}) {{
 
 
 def job_dsl(configuration: Configuration, controller: str | None = None) -> str:
-    """One script for the jobs of a controller, or of all of them one after the other."""
+    """Return one Job DSL script for the jobs of a controller, or for those of all controllers one after the other."""
     chosen = list(plans(configuration, controller))
     parts = []
     for name in dict.fromkeys(plan.controller for plan in chosen):
@@ -192,7 +192,7 @@ def _dsl_of(plan: JobPlan) -> str:
 
 
 def quoted(text: str) -> str:
-    """A Groovy string in single quotes: nothing in it is expanded."""
+    """Return a Groovy string in single quotes, in which nothing is expanded."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
 
@@ -201,7 +201,7 @@ def quoted(text: str) -> str:
 
 
 def jjb(configuration: Configuration, controller: str | None = None) -> str:
-    """One YAML document: the folders first, then the jobs."""
+    """Return one YAML document: first the folders, then the jobs."""
     chosen = list(plans(configuration, controller))
     folders = dict.fromkeys(folder for plan in chosen for folder in plan.folders)
     items = [{"job": {"name": folder, "project-type": "folder"}} for folder in folders]
@@ -239,5 +239,5 @@ def _jjb_of(plan: JobPlan) -> dict[str, Any]:
 
 
 def _braces_doubled(text: str) -> str:
-    """Jenkins Job Builder expands `{name}` in every text of a job; doubled braces come out as single ones."""
+    """Double the braces: Jenkins Job Builder expands `{name}` in every text of a job, and makes doubled ones single."""
     return text.replace("{", "{{").replace("}", "}}")

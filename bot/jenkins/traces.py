@@ -1,7 +1,7 @@
-"""What the jobs in Jenkins show of an Interlock from before this board: banners, builds, items of the queue.
+"""Read traces in Jenkins of an Interlock from before this board: banners, builds and queue items.
 
-Nothing at all: then this is the first start, or nothing is left. Anything: then state was lost, and these traces say
-what there was (`bot.core.rules.traces` says what follows from them).
+If there are none, this is the first start, or nothing is left. If there are any, state was lost, and the traces say
+what there was; `bot.core.rules.traces` decides what follows from them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bot.payloads import is_sha, line
 from bot.runtime import Runtime
 from config.configuration import job_path
 
-#: How many of the newest builds of a job are looked at; Jenkins names no more at once (`Job#getBuilds`, 100).
+#: The number of newest builds of a job that are read; Jenkins lists no more at once (`Job#getBuilds`, 100).
 BUILDS = 100
 #: The longest name of a run or a service in a parameter.
 NAME = 100
@@ -33,12 +33,12 @@ NAME = 100
 
 @dataclass(slots=True)
 class FoundTraces:
-    """What all jobs of a pipeline show, and the jobs about which Jenkins did not answer, with the reason."""
+    """The traces in all jobs of a pipeline, and the jobs about which Jenkins did not answer, with the reason."""
 
     locked: list[tuple[str, Message]] = field(default_factory=list)
     locks: list[LockTrace] = field(default_factory=list)
     builds: list[BuildTrace] = field(default_factory=list)
-    #: A build of ours from before, in words: also one of which nothing else can be read.
+    #: Former builds of ours, in words; also those of which nothing else can be read.
     signs: list[str] = field(default_factory=list)
     silent: dict[Job, str] = field(default_factory=dict)
 
@@ -48,7 +48,7 @@ class FoundTraces:
         return bool(self.locked or self.signs)
 
     def as_lost(self) -> StateLost:
-        """The event that state was lost."""
+        """Return the event that state was lost."""
         first = self.signs[0] if self.signs else f"the banner over {self.locked[0][0]} says that it is locked"
         return StateLost(
             f"Jenkins shows what the store does not: {first}",
@@ -60,7 +60,7 @@ class FoundTraces:
 
 
 def read_traces(runtime: Runtime, board: Board) -> FoundTraces:
-    """Look at every job of the pipeline: one request for each, and one for the queue of each controller."""
+    """Read every job of the pipeline: one request for each, and one for the queue of each controller."""
     found, queues = FoundTraces(), dict[str, list[builds.Build]]()
     for job, step in board.jobs().items():
         try:
@@ -71,7 +71,7 @@ def read_traces(runtime: Runtime, board: Board) -> FoundTraces:
         except (RetryLater, JenkinsForbidden, PermanentFailure) as error:
             found.silent[job] = str(error)
         except JenkinsNotFound:
-            continue  # no job, so nothing of ours in it
+            continue  # without a job there are no traces in it
         else:
             found.builds += _queued(board, job, step, queues[job.controller])
     return found
@@ -91,7 +91,7 @@ def _look(found: FoundTraces, client: JenkinsClient, board: Board, job: Job, ste
 
 
 def _queued(board: Board, job: Job, step: Step, items: list[builds.Build]) -> Iterator[BuildTrace]:
-    """The items of Jenkins' queue that wait for this job."""
+    """Yield the traces of the queue items that wait for this job."""
     for item in items:
         url = str((item.get("task") or {}).get("url") or "").rstrip("/")
         if url.endswith(f"/{job_path(job.name)}") and _is_older(board, item):
@@ -101,7 +101,7 @@ def _queued(board: Board, job: Job, step: Step, items: list[builds.Build]) -> It
 
 
 def _is_older(board: Board, thing: builds.Build) -> bool:
-    """Whether it was asked for before this board began: its version says when, or else when it started."""
+    """Return whether it was triggered before this board began, by the time in its version or else by its start."""
     carried, born = builds.parameters(thing), board.header.born
     if not carried.get(builds.RUN):
         return False
@@ -112,7 +112,7 @@ def _is_older(board: Board, thing: builds.Build) -> bool:
 
 
 def _trace(step: Step, thing: builds.Build) -> BuildTrace | None:
-    """What its parameters say, each bounded; None if they do not name a commit of a service."""
+    """Return the trace from its parameters, each bounded; None if they do not name a commit of a service."""
     carried = builds.parameters(thing)
     sha, service = carried.get(builds.SHA, ""), line(carried.get("INTERLOCK_SERVICE", ""), NAME)
     if not is_sha(sha) or not service or carried.get("INTERLOCK_STAGE", step.stage) != step.stage:

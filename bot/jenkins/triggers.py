@@ -1,17 +1,16 @@
-"""Starting a build: at most one request for an attempt, ever; a lost reply is looked for (invariant 5).
+"""Start builds: at most one request per attempt, ever; if the reply is lost, the build is looked for (invariant 5).
 
-A note says that an attempt was posted: when, to which job, in which session of Jenkins, and whether the request is
-over. It is known after a crash and under a new configuration.
+A post note says that an attempt was posted: when, to which job, in which session of Jenkins, and whether the request is
+over. It survives a crash and a change of the configuration.
 
-Everywhere, a look finds what arrived within a moment of the time-out. Where a build rolls out, that is not enough: a
-Jenkins that hung takes a request up to minutes later, and the build would roll out beside that of the next attempt. No
-other attempt is asked for there until one of these holds:
+A look finds a build that arrived shortly after the time-out. If the build rolls out, that is not enough: a Jenkins that
+hung may accept a request minutes later, and the build would roll out beside that of the next attempt. So no other
+attempt is sent there until one of these holds:
 
-- Jenkins, or whatever stands before it, has answered the request or closed its connection: it is in nobody's hands
-  any more;
-- Jenkins has restarted since (X-Jenkins-Session): what the old process had taken died with it;
-- Jenkins has answered looks for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in nginx
-  unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
+- Jenkins, or the proxy before it, has answered the request or closed its connection: nobody is processing it any more;
+- Jenkins has restarted since (X-Jenkins-Session): the requests of the old process ended with it;
+- Jenkins has answered looks for `late_triggers` (a proxy gives up a request after its read time-out, 60 s by default in
+  nginx; a Jenkins that answers no longer hangs). Time in which it did not answer does not count.
 
 Only the second is certain. So the printed jobs ask Interlock before they roll out
 (`bot.core.rules.unmanaged_builds`).
@@ -35,15 +34,15 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, NotedPost, UnacknowledgedWrites
 from config.configuration import job_path
 
-#: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
+#: How long a post note is kept, in milliseconds: longer than workers are ever down, and longer than a build runs.
 NOTED_MS = 14 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class PostNote:
-    """What is known of a post. `session`: of Jenkins, as it was known before; empty: unknown.
+    """The stored record of an attempt's POST. `session`: Jenkins' session id before it; empty: unknown.
 
-    `closed`: the request was answered, or its connection was closed by the other side.
+    `closed`: the request was answered, or the other side closed its connection.
     """
 
     job: Job
@@ -51,11 +50,11 @@ class PostNote:
     closed: bool = False
 
     def outlived_by(self, session: str) -> bool:
-        """Whether Jenkins has restarted since: a session of another name answers now."""
+        """Return whether Jenkins has restarted since, because its session id is another one now."""
         return bool(self.session and session) and self.session != session
 
     def text(self) -> str:
-        """As it is stored."""
+        """Return the text in which it is stored."""
         return "\n".join((self.job.controller, self.job.name, self.session, "closed" if self.closed else ""))
 
 
@@ -66,9 +65,9 @@ def note_post(
     session: str = "",
     looked: UnacknowledgedWrites | None = None,
 ) -> NotedPost | UnacknowledgedWrites:
-    """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
+    """Store the post note before the request is sent; its age is measured by the clock of Redis.
 
-    `session`: that of Jenkins, as far as it is known. Raises ClaimLost if another worker has the trigger.
+    `session`: Jenkins' session id, if known. Raises ClaimLost if another worker has the trigger.
     """
     key = context.keys.posted(effect.run, effect.attempt)
     noted = context.outbox.intend(claim, key, PostNote(effect.job, session).text(), NOTED_MS, looked)
@@ -78,9 +77,10 @@ def note_post(
 
 
 def confirm_note(context: PipelineContext, effect: Trigger) -> None:
-    """Wait until a replica has the note. Raises RetryLater if none has: then nothing may go out, and it is taken back.
+    """Wait until a replica of Redis has the note. Raises RetryLater, and deletes the note, if none has: then nothing
+    may be sent.
 
-    Otherwise a fail-over could forget that this attempt was posted, and it would be posted once more.
+    Otherwise a fail-over could lose the note that this attempt was posted, and it would be posted again.
     """
     key = context.keys.posted(effect.run, effect.attempt)
     if not context.outbox.confirm(key, NOTED_MS):
@@ -89,25 +89,25 @@ def confirm_note(context: PipelineContext, effect: Trigger) -> None:
 
 
 def close_post(context: PipelineContext, run: str, attempt: int) -> None:
-    """Note that the request is over, whatever its result. Without this note (a worker died) it counts as under way."""
+    """Record that the request is over, whatever its result. Without this (a worker died) it counts as still running."""
     found = post_of(context, run, attempt)
     if found is not None:
         context.redis.set(context.keys.posted(run, attempt), replace(found, closed=True).text(), keepttl=True, xx=True)
 
 
 def post_of(context: PipelineContext, run: str, attempt: int) -> PostNote | None:
-    """What is known of the post of an attempt; None if it was not posted."""
+    """Return the stored record of an attempt's POST, or None if it was never posted."""
     return _note(cast("bytes | None", context.redis.get(context.keys.posted(run, attempt))))
 
 
 def posted_since(context: PipelineContext, run: str, attempt: int) -> float | None:
-    """Seconds since the attempt was posted; None if it was not, or longer ago than anybody remembers."""
+    """Return the seconds since the attempt was posted; None if it was not, or the note has expired."""
     left = int(context.redis.pttl(context.keys.posted(run, attempt)))
     return (NOTED_MS - left) / 1000 if left >= 0 else None
 
 
 def posted_jobs(context: PipelineContext, runs: Sequence[Buildable]) -> list[Job | None]:
-    """To which job the present attempt of each run was posted; None for those that were not."""
+    """Return the job to which the present attempt of each run was posted; None for one that was not."""
     if not runs:
         return []
     rows = cast(
@@ -118,29 +118,29 @@ def posted_jobs(context: PipelineContext, runs: Sequence[Buildable]) -> list[Job
 
 
 def posted_job(context: PipelineContext, run: str, attempt: int) -> Job | None:
-    """To which job an attempt was posted; None if it was not."""
+    """Return the job to which an attempt was posted, or None if it was not."""
     found = post_of(context, run, attempt)
     return found.job if found is not None else None
 
 
 def _note(row: bytes | None) -> PostNote | None:
-    """Notes of an older version end after the job."""
+    """Decode a post note. Notes of an older version end after the job."""
     controller, name, session, state, *_ = [*(row or b"").decode().split("\n"), "", "", "", ""]
     return PostNote(Job(controller, name), session, state == "closed") if name else None
 
 
 # -- late arrivals -----------------------------------------------------------------------------------------------------
 
-#: The longest pause between two looks that still count as one stretch of time in which Jenkins answers, in seconds.
+#: The longest pause between two answered looks that counts as time in which Jenkins answers, in seconds.
 STRETCH = 10.0
 
 
 def await_arrival(
     runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
 ) -> None:
-    """Return if an attempt that was posted `since` seconds ago, and that a look has not found, cannot arrive any more.
+    """Return if an attempt that was posted `since` seconds ago, and was not found by a look, cannot arrive any more.
 
-    Raises RetryLater while it may.
+    Raises RetryLater as long as it may.
     """
     controller = runtime.configuration.controllers[effect.job.controller]
     if since < patience(runtime, effect):
@@ -160,13 +160,13 @@ def await_arrival(
 
 
 def patience(runtime: Runtime, effect: Trigger) -> float:
-    """How long after it was sent a trigger without an answer may still arrive wherever nothing hangs, in seconds."""
+    """Return how long after it was sent an unanswered trigger may still arrive if nothing hangs, in seconds."""
     controller = runtime.configuration.controllers[effect.job.controller]
     return controller.timeout + controller.limits.late_request
 
 
 def _answering_for(context: PipelineContext, effect: Trigger) -> float:
-    """For how long Jenkins has answered the looks for this attempt, in seconds, up to this one."""
+    """Return for how long, in seconds, Jenkins has answered the looks for this attempt, and store it."""
     now, key = time.time(), context.keys.answering(effect.run, effect.attempt)
     last, before = cast("list[bytes | None]", context.redis.hmget(key, ["last", "seconds"]))
     pause = now - float(last) if last is not None else 0.0
@@ -177,20 +177,21 @@ def _answering_for(context: PipelineContext, effect: Trigger) -> float:
 
 
 def unanswered_look(context: PipelineContext, effect: Trigger) -> None:
-    """Jenkins did not answer a look: the time since the last one that it answered does not count."""
+    """Record that Jenkins did not answer a look: the time since the last answered one does not count."""
     context.redis.hdel(context.keys.answering(effect.run, effect.attempt), "last")
 
 
 def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Trigger) -> Done:
     """Start one build. An attempt is posted at most once, ever: without an answer it is only looked for (invariant 5).
 
-    The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
-    is one), post, keep the answer. If the answer is lost, the note says when it was posted. Once it cannot arrive any
-    more and there is no build, it counts as refused, and the rules start another attempt. After a fail-over of the
-    store, or a backup that was put back, even a note may be lost: then builds of this commit are looked for first.
+    The order is: store the post note (at a first try usually together with the claim), let a replica confirm it (if
+    there is one), post, store the answer. If the answer is lost, the note says when it was posted. Once it cannot
+    arrive any more and there is no build, it counts as refused, and the rules start another attempt. After a fail-over
+    of the store, or the restoration of a backup, the note itself may be lost: then builds of this commit are looked for
+    first.
     """
     jenkins = client_for(runtime, effect.job)
-    if claim.noted is not None and time.monotonic() - claim.at < jenkins.limits.claim_note:  # the intent is noted
+    if claim.noted is not None and time.monotonic() - claim.at < jenkins.limits.claim_note:  # the note is stored
         if claim.noted.follows:
             confirm_note(context, effect)
         return _sent(context, jenkins, effect)
@@ -200,7 +201,7 @@ def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Tr
 
 
 def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
-    """The result of an earlier try; None: it is certain that nothing was posted."""
+    """Return the result of an earlier try; None if it is certain that nothing was posted. Raises RetryLater."""
     since = posted_since(context, effect.run, effect.attempt)
     try:
         found = _look_for(jenkins, effect)
@@ -216,7 +217,8 @@ def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsCl
 def _noted(
     runtime: Runtime, context: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
 ) -> Done | None:
-    """Note that the attempt is about to be posted. Returns a build that the store has forgotten, if there is one."""
+    """Store the post note and let a replica confirm it. Returns instead the result of a build that the store has lost,
+    if there is one. Raises ClaimLost, RetryLater."""
     noted = note_post(context, claim, effect, jenkins.session)
     if isinstance(noted, UnacknowledgedWrites):
         found = _look_for(jenkins, effect) or attempts.find_forgotten(jenkins, context, effect)
@@ -233,9 +235,9 @@ def _noted(
 
 
 def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
-    """Post it; if no answer comes, note at least whether the request is over.
+    """Post the trigger; if no answer comes, record whether the request is over.
 
-    One that is late, because a worker was down or there was much to do, is withdrawn instead (W1).
+    A trigger that is late, because a worker was down or busy, is withdrawn instead (W1).
     """
     if effect.not_after is not None and effect.not_after <= context.inbox.now():
         return Done(Withdrawn(effect.run, effect.attempt))
@@ -248,7 +250,7 @@ def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> 
 
 
 def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
-    """Refuse a job that lacks the parameters: nothing was posted, so the refusal is certain (L6)."""
+    """Refuse the trigger if the job lacks the parameters: nothing was posted, so the refusal is certain (L6)."""
     try:
         missing = undeclared(jenkins, effect.job)
     except (RetryLater, JenkinsNotFound, JenkinsForbidden) as error:
@@ -259,7 +261,7 @@ def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
 def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
     path = f"{job_path(effect.job.name)}/buildWithParameters"
     try:
-        # 303: an equal item is in the queue already; equal means this run and attempt (Jenkins: `Queue#schedule2`).
+        # 303: an equal item is in the queue already, which is of this run and attempt (Jenkins: `Queue#schedule2`).
         response = jenkins.ask("POST", path, data=_parameters(effect), expect=(201, 303))
     except JenkinsNotFound as error:
         return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
@@ -276,7 +278,7 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
 
 
 def _parameters(effect: Trigger) -> dict[str, str]:
-    """The parameters of a trigger. Only the commit comes from outside, and it is checked to be hexadecimal."""
+    """Return the parameters of a trigger. Only the commit comes from outside, and it is checked to be hexadecimal."""
     return {
         builds.RUN: effect.run,
         builds.ATTEMPT: str(effect.attempt),
@@ -309,9 +311,9 @@ def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     return Done(TriggerAccepted(effect.run, effect.attempt, found.item or 0))
 
 
-# -- what a job must declare -------------------------------------------------------------------------------------------
+# -- the parameters that a job must declare ----------------------------------------------------------------------------
 
-#: How long a job that was found good is not asked again, in seconds.
+#: How long a job that declares the parameters is not checked again, in seconds.
 TRUSTED_FOR = 600.0
 
 _DECLARED = "property[parameterDefinitions[name]]"
@@ -320,9 +322,10 @@ _good_until: dict[tuple[str, Job], float] = {}
 
 
 def undeclared(jenkins: JenkinsClient, job: Job) -> list[str]:
-    """Which of the parameters that identify a build the job does not declare; a good job is asked again after a while.
+    """Return the parameters that identify a build and that the job does not declare.
 
-    Raises what the client raises: then nothing was posted.
+    A job that declares them is not checked again for `TRUSTED_FOR` seconds. Raises what the client raises; then nothing
+    was posted.
     """
     key = (jenkins.url, job)
     if _good_until.get(key, 0.0) > time.monotonic():
@@ -340,13 +343,13 @@ def undeclared(jenkins: JenkinsClient, job: Job) -> list[str]:
 
 
 def known_good(url: str, jobs: Iterable[Job]) -> list[Job]:
-    """Those of the jobs on this controller that `undeclared` would not ask about now."""
+    """Return those jobs of this controller that `undeclared` would not check now."""
     now = time.monotonic()
     return [job for job in jobs if _good_until.get((url, job), 0.0) > now]
 
 
 def refusal_of(job: Job, names: list[str]) -> str:
-    """Why no build is started in a job that lacks parameters, and what to do."""
+    """Return a sentence that says why no build is started in a job that lacks parameters, and what to do."""
     return (
         f"{job.name} does not declare {' and '.join(names)}, so nobody could tell whose its builds are; declare what "
         f"`interlock doctor` lists"
@@ -354,14 +357,14 @@ def refusal_of(job: Job, names: list[str]) -> str:
 
 
 def notes_for_claim(runtime: Runtime, context: PipelineContext) -> dict[Job, str]:
-    """The notes that a claim may store at once, by job: for jobs that are known to declare the parameters."""
+    """Return the post notes that a claim may store at once, by job: for jobs known to declare the parameters."""
     found: dict[Job, str] = {}
     for controller, jobs in context.jobs.items():
         where = runtime.configuration.controllers.get(controller)
         good = known_good(where.url, jobs) if where is not None else []
         try:
             session = client_for(runtime, good[0]).session if good else ""
-        except PermanentFailure:  # without a client nothing is noted at once; the trigger is refused with the reason
+        except PermanentFailure:  # without a client no note is stored; the trigger is refused with the reason
             continue
         found |= {job: PostNote(job, session).text() for job in good}
     return found

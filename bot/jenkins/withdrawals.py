@@ -1,4 +1,4 @@
-"""Withdrawing an attempt, wherever it is: from the outbox, from Jenkins' queue, from its executor."""
+"""Withdraw an attempt, wherever it is: from the outbox, from Jenkins' queue, or from its executor."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.configuration import job_path
 
-#: How often a build that must end may be gone before it counts as lost.
+#: The number of looks that must miss a build that is to be stopped before it counts as lost.
 GONE_LOOKS = 6
-#: A restart of Jenkins so long ago, in seconds, is what a build is gone for that must end.
+#: A restart of Jenkins within this many seconds counts as the reason why a build that is to be stopped is gone.
 LATELY = 600.0
 
 
@@ -31,7 +31,7 @@ def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: W
         return Done(Withdrawn(effect.run, effect.attempt))
     if taken == "begun":
         raise RetryLater("its trigger is on its way", after=0.3)
-    # The job may have another name in the configuration by now: it is taken back where it was sent.
+    # The configuration may name another job by now; the attempt is withdrawn from the job to which it was sent.
     effect = replace(effect, job=triggers.posted_job(context, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(runtime, effect.job)
     if effect.build is not None:
@@ -41,17 +41,17 @@ def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: W
 
 
 def _of(effect: Withdraw, done: Done) -> Done:
-    """Add run and attempt to the event: the job may have another name by the time that it is decided."""
+    """Add run and attempt to the event: the job may have another name by the time it is decided."""
     if isinstance(done.event, AbortTaken):
         return Done(replace(done.event, run=effect.run, attempt=effect.attempt))
     return done
 
 
 def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
-    """Cancel a queue item. If it has left the queue, Jenkins still tells for a while what became of it.
+    """Cancel a queue item. If it has left the queue, Jenkins still returns it for a while, with its build.
 
-    None: Jenkins has forgotten it (after 5 minutes, or a restart; then another may have its number), so the attempt
-    must be looked for.
+    Returns None if Jenkins no longer has it (after 5 minutes, or a restart; another item may then have its number), so
+    that the attempt must be looked for.
     """
     try:
         item = jenkins.get(f"queue/item/{number}", builds.ITEM_TREE)
@@ -81,7 +81,7 @@ def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, A
 
 
 def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: int) -> Done:
-    """Stop a build of known number. One that is gone may come back after a restart."""
+    """Stop a build with a known number. One that is missing may reappear after a restart, so it is looked for again."""
     if not effect.abort:
         return Done()
     try:
@@ -114,7 +114,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
 
 
 def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
-    """Whether Jenkins has certainly cancelled the item; else it has left the queue, or must be looked at again."""
+    """Cancel a queue item; return whether Jenkins certainly did, otherwise it must be looked at again."""
     status = builds.cancel_item(jenkins, item)
     if status == 422:
         raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
@@ -122,9 +122,9 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
 
 
 def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
-    """Ask Jenkins to stop a build; whether it has ended, Jenkins says later.
+    """Ask Jenkins to stop a build; a later look shows whether it has ended.
 
-    A build that is no Pipeline knows only `stop`, so it is asked that again (Jenkins: `WorkflowRun#doTerm`).
+    A build that is not a Pipeline supports only `stop`, so that is sent to it again (Jenkins: `WorkflowRun#doTerm`).
     """
     path = f"{job_path(job.name)}/{number}"
     if _taken(jenkins, f"{path}/{level}"):
@@ -135,9 +135,11 @@ def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Do
 
 
 def _taken(jenkins: JenkinsClient, path: str) -> bool:
-    """Whether Jenkins accepted a request to stop a build; False: no such build, or it cannot be stopped in this way.
+    """Send a request to stop a build; return whether Jenkins accepted it. False: no such build, or it cannot be stopped
+    in this way.
 
-    For the second a real core (2.426.3) does not answer 404, but sends to the same path with a slash, where nothing is.
+    In the second case a real core (2.426.3) does not answer 404 but redirects to the same path with a slash, where
+    there is nothing.
     """
     try:
         response = jenkins.ask("POST", path, expect=(200, 302))
@@ -147,7 +149,7 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
 
 
 def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
-    """Stop a second build of an attempt; if it has ended meanwhile, report how."""
+    """Stop a duplicate: a second build of an attempt. If it has ended already, report how."""
     jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", builds.BUILD_TREE)

@@ -1,1 +1,1 @@
-"""What `interlock doctor` looks at on a Jenkins controller, in its jobs, and on the way of their callbacks."""
+"""The checks of `interlock doctor` on a Jenkins controller, in its jobs, and of their callbacks."""

@@ -1,4 +1,4 @@
-"""Do callbacks arrive: does Interlock answer one at the address that Jenkins is given, and which came in lately?"""
+"""Check that callbacks arrive: that Interlock answers at the address that Jenkins uses, and which came in recently."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from bot.store.deliveries import DeliveryPacks
 from bot.store.keys import Keys
 from config.configuration import Configuration, Controller
 
-#: The longest that a callback may take to be answered, in seconds: the printed jobs wait as long.
+#: The time-out of a callback, in seconds, the same as that of the printed jobs.
 _CALLBACK_TIMEOUT = CALLBACK_TIMEOUT_MS / 1000
 
-#: Names no job and no build, so nothing comes of it.
+#: A callback that names no job and no build, so that it has no effect.
 _NOTHING = {"name": "interlock doctor"}
 
-#: Names that mean another machine on every machine.
+#: Names that every machine understands as itself.
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 _VARIABLE = "INTERLOCK_JENKINS_WEBHOOK_SECRET"
 
 
 def examine_address(controller: Controller, public_url: str, secret: str) -> Iterator[DoctorFinding]:
-    """Send a callback that names no build, as Jenkins would; from here, which may not be where Jenkins is."""
+    """Send a callback that names no build, as Jenkins would, but from this machine, which may be another one."""
     about = Subject.controller(controller.name)
     if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
         found = f"callbacks: {shown(public_url)} is this machine only here; for Jenkins it is its own"
@@ -49,14 +49,14 @@ def examine_address(controller: Controller, public_url: str, secret: str) -> Ite
 
 
 def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
-    """Ask what a job asks before it rolls out, about a run that nobody has; nothing if nobody answers at all."""
+    """Ask the question of a job before it rolls out, for a run that does not exist; no answer yields no finding."""
     about = Subject.controller(plan.controller)
     path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT), path)
         body = answer.json() if answer.status_code == HTTPStatus.CONFLICT else {}
     except (NoAnswer, ValueError):
-        return  # said of the callbacks already
+        return  # the check of the callbacks reports this already
     if isinstance(body, dict) and body.get("current") is False:
         return
     found = f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, not as Interlock does"
@@ -72,7 +72,7 @@ def _judged(about: Subject, controller: str, public_url: str, answer: requests.R
         found = f"callbacks: {where} refuses the secret (401)"
         return about.unsure(found, f"the web process has another {_VARIABLE}: give both the same, restart it")
     if 300 <= status < 400:
-        to = urlsplit(answer.headers.get("Location", ""))  # its path may hold the secret
+        to = urlsplit(answer.headers.get("Location", ""))  # its path may contain the secret
         found = f"callbacks: {where} redirects them to {to.scheme}://{to.netloc}, where Jenkins does not follow"
         return about.unsure(found, "put the final address into web.public_url, and into the credential")
     if status == HTTPStatus.NOT_FOUND:
@@ -93,15 +93,15 @@ def _ignored(answer: requests.Response) -> bool:
         return False
 
 
-# -- what has come in lately -------------------------------------------------------------------------------------------
+# -- the recent callbacks ----------------------------------------------------------------------------------------------
 
-#: How many deliveries of a pipeline are looked at.
+#: The number of deliveries of a pipeline that are read.
 _LOOKED_AT = 1_000
 
-#: How long Jenkins' clock and ours may be apart, and a callback may take, in seconds, before a build counts as silent.
+#: The allowance for differing clocks and a slow callback, in seconds, before a build counts as silent.
 _SLACK = 60.0
 
-#: How long the Interlock that runs may take to list what it has received, in seconds.
+#: The time-out of a running Interlock that is asked for its recent callbacks, in seconds.
 _ANSWER_TIMEOUT = 5.0
 
 
@@ -128,7 +128,7 @@ def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks
 
 
 def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
-    """Ask the Interlock that runs, at `web.public_url`: here is no INTERLOCK_REDIS_URL."""
+    """Ask the running Interlock at `web.public_url`, because INTERLOCK_REDIS_URL is not set here."""
     known = KnownCallbacks(mend="is it running there? Or call the doctor with its INTERLOCK_REDIS_URL")
     public_url = configuration.web.public_url
     try:
@@ -153,7 +153,7 @@ def _take(known: KnownCallbacks, answer: dict[str, Any]) -> None:
 
 
 def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[DoctorFinding]:
-    """When that controller called last."""
+    """Report when that controller called last."""
     about = Subject.controller(controller)
     at = known.controllers.get(controller)
     if at is not None:
@@ -168,20 +168,20 @@ def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[Docto
 def examine_job(
     about: Subject, job: tuple[str, str], last: dict[str, Any], known: KnownCallbacks
 ) -> Iterator[DoctorFinding]:
-    """Whether the last build of a job that has ended (as Jenkins' API has it) called back. It is silent if not."""
+    """Report if the last ended build of a job (as Jenkins' API returns it) did not call back."""
     number, began, lasted = last.get("number"), last.get("timestamp"), last.get("duration")
     if not isinstance(began, (int, float)) or not isinstance(lasted, (int, float)) or known.since is None:
         return
     ended, at = (began + lasted) / 1000, known.jobs.get(job)
     if ended <= known.since + _SLACK or time.time() <= ended + _SLACK:
-        return  # what came in then is not known any more; or a callback may be on its way
+        return  # the deliveries of that time are no longer kept, or a callback may be on its way
     if at is None or at < ended - _SLACK:
         before = f"the last from this job came in at {_moment(at)}" if at is not None else "nor has one from this job"
         found = f"no callback has come in of its build #{number}, which ended at {_moment(ended)}; {before}"
         yield about.unsure(found, f"read the log of build #{number}: {_CAUSES}")
 
 
-#: What the log of a silent build shows (seen with the plugin's release 1.19).
+#: The signs in the log of a silent build (seen with the plugin's release 1.19).
 _CAUSES = (
     "a NullPointerException there means that the credential does not exist where the job is; *Ignoring sending* a $ in "
     "the secret; nothing about notifying, that the event or the branch filter fits no build. If it says *Notifying "

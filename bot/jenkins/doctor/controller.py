@@ -1,4 +1,4 @@
-"""Is a controller there, is it a Jenkins, does it know us, and how is it?"""
+"""Check a controller: whether it answers, is a Jenkins, accepts our user, and is in a good state."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from bot.doctor import DoctorFinding, Subject
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from config.configuration import Controller
 
-#: How far the clocks may be apart, in seconds. Interlock recognizes a build that has just
+#: The largest difference of the clocks without a warning, in seconds. Interlock recognizes a build that has just
 #: started by its age (`bot.jenkins.differences.NAMELESS_FOR`).
 CLOCKS_APART = 5.0
 
 _TREE = "api/json?tree=mode,quietingDown,quietDownReason,useCrumbs,useSecurity"
 
-#: Parts of addresses that people are sent to for signing in.
+#: Parts of paths that belong to a sign-in page.
 _SIGN_IN = ("login", "signin", "sign-in", "oauth", "oidc", "saml", "sso", "securityrealm", "authorize")
 
-#: Where a Jenkins often is, if not where one looked for it.
+#: The usual context path of a Jenkins, tried if there is none at the configured address.
 _USUAL_PATH = "jenkins"
 
 
 def examine(controller: Controller, token: str) -> Iterator[DoctorFinding]:
-    """Everything about one controller. After a BAD one there is nothing more to say."""
+    """Yield all findings about one controller. After a BAD one the checks stop."""
     about = Subject.controller(controller.name)
     place = ProbedAddress(controller.url, "url", controller.timeout, controller.ca_bundle)
     auth = (controller.user, token)
@@ -60,7 +60,7 @@ def _version(response: requests.Response) -> str:
     return response.headers.get("X-Jenkins", "of unknown version")
 
 
-# -- what is wrong with an answer ------------------------------------------------------------------------------
+# -- errors in an answer ---------------------------------------------------------------------------------------
 
 
 def _wrong(
@@ -70,7 +70,7 @@ def _wrong(
     response: requests.Response,
     auth: tuple[str, str],
 ) -> DoctorFinding | None:
-    """Why this answer is not that of our Jenkins; None if it is."""
+    """Return a finding if this is not an answer of our Jenkins, else None."""
     status = response.status_code
     if status == HTTPStatus.OK:
         return _no_jenkins(about, response)
@@ -112,10 +112,10 @@ def _redirected(about: Subject, controller: Controller, location: str) -> Doctor
 
 
 def _elsewhere(about: Subject, place: ProbedAddress) -> DoctorFinding:
-    """There is no API here; perhaps the context path is missing, or is one too much."""
+    """Report that there is no API at this address; try whether there is one with or without a context path."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    # The origin first: a Jenkins there refuses anonymous users everywhere below, too.
+    # The origin first: a Jenkins there refuses anonymous users for all paths below as well.
     for url in dict.fromkeys((origin, f"{origin}/{_USUAL_PATH}", f"{place.url}/{_USUAL_PATH}")):
         if url != place.url and _is_jenkins(ProbedAddress(url, place.setting, place.timeout, place.ca_bundle)):
             found = f"there is no Jenkins at {shown(place.url)}, but one at {shown(url)}"
@@ -125,7 +125,7 @@ def _elsewhere(about: Subject, place: ProbedAddress) -> DoctorFinding:
 
 
 def _is_jenkins(place: ProbedAddress) -> bool:
-    """Whether a Jenkins answers there; it says so even to anonymous users. It is not given our token."""
+    """Return whether a Jenkins answers there: a header shows it, even to anonymous users. Our token is not sent."""
     try:
         return "X-Jenkins" in probe(place, "api/json?tree=mode").headers
     except NoAnswer:
@@ -165,10 +165,10 @@ def _forbidden(
 
 
 def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[str, str]) -> bool:
-    """Whether Jenkins treats us as anonymous. `/whoAmI` says so outright, to everybody (Jenkins: `WhoAmI`).
+    """Return whether Jenkins treats us as anonymous. `/whoAmI` says so, to everybody (Jenkins: `WhoAmI`).
 
-    The 403 itself names whom it was for, but not if that was nobody, up to 2.555 at least (seen on 2.426.3): so if
-    `/whoAmI` cannot be asked, one that names nobody was for nobody.
+    If `/whoAmI` cannot be asked, the 403 itself decides: it names the user, but no anonymous one, up to 2.555 at least
+    (seen on 2.426.3).
     """
     try:
         who = probe(place, "whoAmI/api/json", auth=auth).json()
@@ -204,31 +204,32 @@ _STATUSES: dict[int, Callable[[Subject, Controller, requests.Response], DoctorFi
     504: _proxy,
 }
 
-# -- how it is -------------------------------------------------------------------------------------------------
+# -- the state of the controller -------------------------------------------------------------------------------
 
 
 def _unknown(
     about: Subject, controller: Controller, root: dict[str, Any], me: requests.Response
 ) -> DoctorFinding | None:
-    """Whether Jenkins treats us as anonymous: a page that everybody may read says nothing about that."""
+    """Return a finding if Jenkins treats us as anonymous, which a page that everybody may read does not show."""
     if me.status_code == HTTPStatus.OK or not root.get("useSecurity"):
         return None
-    if me.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):  # Jenkins#getMe: nobody has no page
+    if me.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):  # Jenkins#getMe: an anonymous user has no page
         return _anonymous(about)
     return about.bad(f"it does not say whom it treats {controller.user} as ({me.status_code})", _new_token(controller))
 
 
 def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[DoctorFinding]:
-    """Whether the clock of `date` is certainly far from ours: it was written between `before` and `after`.
+    """Report if the clock of the header `date`, which was written between `before` and `after`, is certainly far from
+    ours.
 
-    Ours in seconds since the epoch. The header is whole seconds, and may be from a proxy; an answer that took long says
-    little about clocks. So what is shown is the least that they can be apart.
+    `before` and `after` are in seconds since the epoch, by our clock. The header has whole seconds and may be from a
+    proxy, and a slow answer says little about clocks. So the finding names the least possible difference.
     """
     try:
         theirs = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return
-    behind, ahead = before - (theirs + 1), theirs - after  # at least; negative where it need not be so at all
+    behind, ahead = before - (theirs + 1), theirs - after  # lower bounds; negative if there need be no difference
     if max(behind, ahead) > CLOCKS_APART:
         found = f"its clock is at least {max(behind, ahead):.0f} s {'ahead of' if ahead > behind else 'behind'} ours"
         mend = "set both by NTP: Interlock tells by its start whether a new build is its own"
@@ -236,7 +237,8 @@ def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[D
 
 
 def _signing_in(about: Subject, root: dict[str, Any], posted: requests.Response) -> Iterator[DoctorFinding]:
-    """A POST without a crumb gets through with an API token only (Jenkins: `ApiCrumbExclusion`, `CrumbFilter`)."""
+    """Report how we sign in: a POST without a crumb is accepted only with an API token (Jenkins: `ApiCrumbExclusion`,
+    `CrumbFilter`)."""
     if not root.get("useSecurity"):
         yield about.unsure(
             "security is off: anybody may do anything there", "turn security on in Jenkins, with a user for Interlock"
@@ -261,11 +263,11 @@ def _state(about: Subject, root: dict[str, Any]) -> Iterator[DoctorFinding]:
 
 # -- older versions ----------------------------------------------------------------------------------------------------
 
-#: The oldest long-term line that we recommend: the first on Java 17 and Jakarta EE, where today's plugins begin.
+#: The oldest recommended long-term line: the first on Java 17 and Jakarta EE, which today's plugins require.
 RECOMMENDED = (2, 479)
 
-#: Since when (Jenkins: `Queue#doCancelItem`, `ParametersDefinitionProperty#buildWithParameters`,
-#: `ParameterizedJobMixIn#doBuildWithParameters`), and what it was like before.
+#: The versions that changed a behaviour, and the behaviour before (Jenkins: `Queue#doCancelItem`,
+#: `ParametersDefinitionProperty#buildWithParameters`, `ParameterizedJobMixIn#doBuildWithParameters`).
 _BEFORE = (
     ((2, 211), "it does not say whether a queue item was cancelled, so Interlock asks once more"),
     ((2, 308), "it does not say that a trigger met an equal one in the queue"),
@@ -276,13 +278,13 @@ _NUMBERS = re.compile(r"(\d+)\.(\d+)")
 
 
 def version_number(text: str) -> tuple[int, int] | None:
-    """`2.479.3`, `2.555-SNAPSHOT` as (2, 479), (2, 555); None for what is no version."""
+    """Convert `2.479.3` or `2.555-SNAPSHOT` to (2, 479) or (2, 555); None if it is not a version."""
     found = _NUMBERS.match(text)
     return None if found is None else (int(found[1]), int(found[2]))
 
 
 def _old_version(about: Subject, text: str) -> Iterator[DoctorFinding]:
-    """What to know about a controller of that version; nothing about a recent one."""
+    """Report the known problems of a controller of that version; nothing about a recent one."""
     version = version_number(text)
     if version is None:
         yield about.unsure(

@@ -1,4 +1,4 @@
-"""The round: every controller, its callbacks, and every job on it. Nothing is started and nothing changed."""
+"""Check every controller, its callbacks, and every job on it. Nothing is started and nothing is changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from config.configuration import Configuration, Controller
 from config.errors import SettingsError
 from config.settings import Settings
 
-#: How many jobs are looked at in one moment: an answer takes longer than a look at it.
+#: The number of jobs that are checked at once, because most of the time is spent waiting for answers.
 _AT_ONCE = 4
 
 
 def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
-    """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
+    """Check every controller, and every job on those that answer; the jobs in the order of the file."""
     known = (
         callbacks.read_callbacks(configuration, connect_store(settings, WATCH_LIMITS))
         if settings.redis_url is not None
@@ -68,7 +68,7 @@ def _callbacks(
 
 @dataclass(slots=True)
 class _JobExaminer:
-    """The jobs of one controller; if it stops answering, the rest of them are left alone."""
+    """The checks of the jobs of one controller; if it stops answering, the remaining jobs are skipped."""
 
     controller: Controller
     token: str
@@ -78,13 +78,13 @@ class _JobExaminer:
     gone: threading.Event = field(default_factory=threading.Event)
 
     def examine(self, plan: JobPlan) -> list[DoctorFinding]:
-        """What is to be said of one job."""
+        """Return the findings about one job."""
         about = Subject.job(plan.controller, plan.name, plan.step)
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         try:
             return job.examine(client_of(self.controller, self.token), plan, self.secrets, self.known, self.public_url)
         except RetryLater as error:
-            if error.__cause__ is not None:  # not an answer that says so, but none
+            if error.__cause__ is not None:  # there was no answer, rather than one that says to retry
                 self.gone.set()
             return [about.bad(str(error), "look again when the controller answers; does its log say more?")]

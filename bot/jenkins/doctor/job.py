@@ -1,15 +1,16 @@
-"""Is a job as its stage needs it: is it there, does it declare the parameters, and may we build, cancel and configure?
+"""Check that a job is as its stage needs it: that it exists, declares the parameters, and lets us build, cancel and
+configure.
 
-Each permission is tried by a request that changes nothing whether it is allowed or not. Where Jenkins asks for the
-permission first, and then finds nothing to do, its answer tells the two apart:
+Each permission is tried by a request that changes nothing whether it is allowed or not. Jenkins checks the permission
+first and then finds nothing to do, so its answer shows whether we have the permission:
 
 - Item/Build: `POST buildWithParameters` with a parameter given twice: 403 without the permission, 500 with it, nothing
   queued (Jenkins: `BuildAuthorizationToken#checkPermission`, then `SimpleParameterDefinition#createValue` throws). Only
-  a string parameter that was just seen is given twice. Should something on the way make one value of the two, the build
-  would wait for an hour, and is taken out of the queue at once.
+  a string parameter that was just seen is given twice. If a proxy on the way makes one value of the two, the build
+  would wait for an hour, and is removed from the queue at once.
 - Item/Cancel: `POST <completed build>/stop`: 403 or 302 (Jenkins: `WorkflowRun#doStop` is `#doKill` for a build without
-  an executor, which asks for the permission, sees that nothing is building, and returns). `AbstractBuild#doStop`
-  (FreeStyle) does not ask, so there it cannot be tried.
+  an executor, which checks the permission, finds that nothing is building, and returns). `AbstractBuild#doStop`
+  (FreeStyle) does not check it in this case, so it cannot be tried there.
 - Item/Configure: `POST description` without the field: 403 or 400 (Jenkins: `Job#doDescription`).
 """
 
@@ -35,7 +36,7 @@ _TREE = (
     "property[parameterDefinitions[name,type]],jobs[name]{0,5}"
 )
 
-#: Parameters that would refuse what a trigger carries, or keep it from being read back.
+#: Types of parameters that would refuse the values of a trigger, or hide them in the build.
 _WRONG = {
     "BooleanParameterDefinition": "a boolean",
     "ChoiceParameterDefinition": "a choice",
@@ -51,7 +52,7 @@ _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apa
 def examine(
     client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], known: KnownCallbacks, public_url: str
 ) -> list[DoctorFinding]:
-    """Everything about one job; one good finding if there is nothing else. Raises RetryLater if Jenkins is gone."""
+    """Return all findings about one job, or a single good one. Raises RetryLater if Jenkins does not answer."""
     about = Subject.job(plan.controller, plan.name, plan.step)
     try:
         job = client.get(job_path(plan.name), _TREE)
@@ -101,7 +102,7 @@ def _no_job(about: Subject, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding
 
 
 def _name(about: Subject, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
-    """Jenkins finds a job whatever the case of its name, but calls it by its own name ever after."""
+    """Report a wrong case in the name: Jenkins finds a job whatever the case, but uses its own name in callbacks."""
     name = job.get("fullName")
     if isinstance(name, str) and name != plan.name:
         mend = "write it so in the pipeline file: callbacks are known by the name that Jenkins uses"
@@ -135,26 +136,26 @@ def _readiness(about: Subject, job: dict[str, Any], plan: JobPlan) -> Iterator[D
         yield about.unsure(found, "take disableConcurrentBuilds out of it, or set the capacity to 1")
 
 
-# -- where its path ends -----------------------------------------------------------------------------------------------
+# -- a job that does not exist -----------------------------------------------------------------------------------------
 
-#: How many names we ask a folder for, and how many the finding names.
+#: The most names that are requested of a folder, and the most that a finding lists.
 _ASKED, _TOLD = 1_000, 5
 
 _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
 
 
 def missing(client: JenkinsClient, about: Subject, name: str) -> DoctorFinding:
-    """Say which part of the path is not there. What may not be read looks the same (Jenkins: `Jenkins#getItem`)."""
+    """Report which part of the path does not exist, or may not be read, which looks the same (`Jenkins#getItem`)."""
     mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
     try:
         found = _missing_part(client, name)
     except (JenkinsNotFound, JenkinsForbidden, RetryLater):
-        found = ""  # a folder that cannot be read: nothing nearer can be said
+        found = ""  # a folder cannot be read, so the part is not known
     return about.bad(found or "it does not exist, or may not be read", mend)
 
 
 def _missing_part(client: JenkinsClient, name: str) -> str:
-    """The first part of the path that is not there, and what is there instead; empty: all parts are."""
+    """Return a sentence about the first part of the path that does not exist; empty if all exist."""
     folder = ""
     for part in name.split("/"):
         path = f"{job_path(folder)}/api/json" if folder else "api/json"
@@ -177,7 +178,7 @@ def _nearest(folder: str, part: str, names: list[str]) -> str:
 
 PIPELINE = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
 
-#: The definitions that come from SimpleParameterDefinition for certain, and hold any text.
+#: The types that certainly extend SimpleParameterDefinition and accept any text.
 TEXTS = ("StringParameterDefinition", "TextParameterDefinition")
 
 _TWICE = f"buildWithParameters?{RUN}=doctor&{RUN}=doctor&delay=3600sec"

@@ -1,4 +1,4 @@
-"""What a job's config.xml says that the API does not: concurrency, triggers, how many builds it keeps, callbacks."""
+"""Check settings of a job that only its config.xml shows: concurrency, triggers, number of kept builds, callbacks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SERIAL = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuilds
 
 _THROTTLE = "hudson.plugins.throttleconcurrents.ThrottleJobProperty"
 
-#: A job that keeps fewer builds may have thrown one away before anybody has read its result.
+#: A job that keeps fewer builds may delete one before Interlock has read its result.
 KEPT = 10
 
 
 class SettingsHidden(Exception):
-    """It cannot be read; the finding says why."""
+    """An error: the configuration cannot be read. The finding says why."""
 
     def __init__(self, finding: DoctorFinding) -> None:
         super().__init__(finding.found)
@@ -30,7 +30,7 @@ class SettingsHidden(Exception):
 
 
 def read(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element:
-    """The configuration of a job. Raises SettingsHidden."""
+    """Return the configuration of a job. Raises SettingsHidden."""
     try:
         body = client.ask("GET", f"{job_path(plan.name)}/config.xml").content
         return parsed(body)
@@ -43,13 +43,14 @@ def read(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element:
 
 
 def parsed(body: bytes) -> ET.Element:
-    """Jenkins writes XML 1.1, which the parser does not know; the two differ in what no configuration has."""
+    """Parse a configuration. Jenkins writes XML 1.1, which the parser does not support; it is read as 1.0, which
+    differs only in characters that no configuration contains."""
     text = body.decode("utf-8", "replace").replace("<?xml version='1.1'", "<?xml version='1.0'", 1)
     return ET.fromstring(text)  # noqa: S314  our own Jenkins
 
 
 def examine_settings(about: Subject, plan: JobPlan, root: ET.Element) -> Iterator[DoctorFinding]:
-    """What in it would surprise a run."""
+    """Report settings that would disturb a run."""
     yield from _concurrency(about, plan, root)
     triggers = sorted({child.tag.rpartition(".")[2] for holder in root.iter("triggers") for child in holder})
     if triggers:
@@ -100,17 +101,17 @@ _OURS = "interlock-callback-"
 
 _WEBHOOK_PATH = "/webhooks/jenkins"
 
-#: The events of an endpoint with which Interlock hears of the end of every build (plugin: `Phase#isRun`).
+#: The events of an endpoint that report the end of every build (plugin: `Phase#isRun`).
 _ENOUGH = ("all", "completed", "finalized")
 
-#: All events that the plugin knows. It compares exactly, and sends nothing for others such as `ALL` (seen with 1.19).
+#: All events of the plugin. It compares exactly, and sends nothing for others such as `ALL` (seen with 1.19).
 _KNOWN = (*_ENOUGH, "queued", "started", "failed", "failedAndFirstSuccess", "manual")
 
-#: The longest that one callback may hold a build up, in milliseconds, all its tries together: the plugin waits in the
-#: build itself, twice before the first step and twice at the end.
+#: The longest acceptable delay of a build by one callback with all its tries, in milliseconds: the plugin waits within
+#: the build, twice before the first step and twice at the end.
 _LONGEST = 10_000
 
-#: Since when an endpoint without a branch filter is skipped (plugin: `Phase#handle` compares ".*" with null).
+#: The version since which an endpoint without a branch filter is skipped (`Phase#handle` compares ".*" with null).
 _FILTERED = (1, 17)
 
 
@@ -123,8 +124,8 @@ def examine_callback(
     called: bool,
     public_url: str = "",
 ) -> Iterator[DoctorFinding]:
-    """What is wrong with the callbacks. `called`: one came from this job not long ago, so somebody does call.
-    `public_url`: where we are, to compare with where they go; empty: that is not known."""
+    """Report what is wrong with the callbacks. `called`: one from this job arrived recently, so it does call back.
+    `public_url`: our address, to compare with that of the callbacks; empty: unknown."""
     holder = next(root.iter(_PROPERTY), None)
     endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
     ours = [endpoint for endpoint in endpoints if _is_ours(endpoint)]
@@ -155,7 +156,7 @@ def _kind(endpoint: ET.Element) -> str:
 
 
 def _url(endpoint: ET.Element) -> str:
-    """Address or credential; the element `url` is that of old versions (plugin: `Endpoint#readResolve`)."""
+    """Return address or credential; the element `url` is from old versions (plugin: `Endpoint#readResolve`)."""
     return endpoint.findtext("urlInfo/urlOrId") or endpoint.findtext("url") or ""
 
 
@@ -164,7 +165,7 @@ def _is_ours(endpoint: ET.Element) -> bool:
 
 
 def _by_script(root: ET.Element) -> bool:
-    """Whether the script in the job itself calls: what our own Jenkinsfile names, or the address of our webhook."""
+    """Return whether the job's own script calls back: it contains the credential or the address of our webhook."""
     script = root.findtext("definition/script") or ""
     return _OURS in script or _WEBHOOK_PATH in script
 
@@ -188,12 +189,12 @@ def _address(about: Subject, plan: JobPlan, endpoint: ET.Element, secrets: tuple
 
 
 def _host(about: Subject, endpoint: ET.Element, public_url: str) -> Iterator[DoctorFinding]:
-    """Whether a callback with an address that can be seen goes to us; that in a credential is Jenkins' secret."""
+    """Report if a callback with a visible address does not go to us; an address in a credential cannot be read."""
     if _kind(endpoint) == "SECRET" or not public_url:
         return
     theirs, ours = urlsplit(_url(endpoint)), urlsplit(public_url)
     if _host_and_port(theirs) != _host_and_port(ours):
-        # Host and port alone: the rest of it may be the secret.
+        # Only host and port: the rest may contain the secret.
         found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
         mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
         yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
@@ -206,7 +207,7 @@ def _host_and_port(parts: SplitResult) -> tuple[str | None, int | None]:
     try:
         return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
-        return None, None  # no port that there can be
+        return None, None  # an impossible port
 
 
 def _after_webhook_path(url: str) -> str:
@@ -239,7 +240,7 @@ def _manner(about: Subject, endpoint: ET.Element, plugin: tuple[int, int]) -> It
 
 
 def _number(endpoint: ET.Element, name: str, default: int) -> int:
-    """A whole number of the endpoint; the plugin's own default where it has none."""
+    """Return a whole number of the endpoint, or the plugin's default if it is not set."""
     try:
         return int(endpoint.findtext(name) or default)
     except ValueError:

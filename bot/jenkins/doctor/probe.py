@@ -1,4 +1,4 @@
-"""One plain request to a server that may not answer, and in words what is wrong if it does not."""
+"""Send one plain request to a server that may not answer, and say in words what is wrong if it does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SS
 
 
 class NoAnswer(Exception):
-    """There was no answer. The message says what was found; `mend` says what to do about it."""
+    """An error: there was no answer. The message says what was found; `mend` says what to do about it."""
 
     def __init__(self, found: str, mend: str) -> None:
         super().__init__(found)
@@ -20,7 +20,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProbedAddress:
-    """Where to probe; `setting` is what its address is called in the pipeline file."""
+    """An address to probe; `setting` is the key of the address in the pipeline file; `timeout` in seconds."""
 
     url: str
     setting: str
@@ -36,7 +36,7 @@ def probe(
     auth: tuple[str, str] | None = None,
     json: dict[str, str] | None = None,
 ) -> requests.Response:
-    """The answer, whatever it is; redirects are answers. Raises NoAnswer."""
+    """Send a request and return the answer, whatever its status; redirects are not followed. Raises NoAnswer."""
     verify: bool | str = True if place.ca_bundle is None else str(place.ca_bundle)
     try:
         return requests.request(
@@ -50,12 +50,12 @@ def probe(
         )
     except RequestException as error:
         raise _no_answer(place, error) from error
-    except OSError as error:  # requests: the file with the certificates is not there
+    except OSError as error:  # raised by requests if the file with the certificates does not exist
         raise NoAnswer(str(error), "put the path of a file with certificates (PEM) into ca_bundle") from error
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Signs in as nobody: else requests would take a name and a password out of ~/.netrc."""
+    """Leave a request unsigned; without this function requests would use a name and a password of ~/.netrc."""
     return request
 
 
@@ -97,7 +97,7 @@ def _untrusted(place: ProbedAddress, text: str) -> NoAnswer:
 
 
 def shown(url: str) -> str:
-    """An address as it may be shown: without user, password, query; the path stays."""
+    """Return an address in the form that may be shown: without user, password and query; the path stays."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -1,1 +1,1 @@
-"""Whether Interlock does its work: one judgement of what was observed, the same wherever it is shown."""
+"""The health of Interlock itself: one judgement, made of observations, that is shown everywhere."""

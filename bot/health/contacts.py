@@ -1,7 +1,7 @@
-"""Contacts: when each Jenkins, GitHub identity, channel and the broker last gave a good answer, and what went wrong
-since.
+"""Store contacts and heartbeats, from which the health is judged.
 
-Heartbeats: each process of Interlock stores every few seconds that it lives; one that is silent is stopped or cut off.
+A contact is a Jenkins, a GitHub identity, a channel or the broker, with its last good answer and its last error. Each
+process of Interlock stores a heartbeat every few seconds; one without a recent heartbeat has stopped or is cut off.
 """
 
 from __future__ import annotations
@@ -21,41 +21,42 @@ from redis.exceptions import RedisError
 from bot.health.observations import ContactSeen
 from bot.store.scripts import Scripts
 
-#: How long a contact is remembered when nobody asks any more, in seconds.
+#: How long the contacts are kept after the last request to any of them, in seconds.
 REMEMBERED = 7 * 86_400
-#: How much of an error is kept.
+#: The most characters of an error that are kept.
 LONGEST = 300
 
-#: Whom we ask or tell something; and, by controller, who calls us.
+#: The kinds of contacts to which we send requests; and the callbacks that we receive, by controller.
 JENKINS, GITHUB, CHANNEL = "jenkins", "github", "channel"
 CALLBACKS = "callbacks"
-#: Celery's broker, and what beat calls it: there is one.
+#: Celery's broker, and the name under which beat notes it: there is only one.
 BROKER, MESSAGES = "broker", "messages"
 
 
 class Contacts:
-    """The contacts of an installation. Safe to share between threads; noting costs nothing as long as all is well."""
+    """The contacts of an installation. Thread-safe; the same result is noted only once in `every` seconds."""
 
     def __init__(self, redis: Redis, prefix: str = "interlock", *, every: float = 5.0) -> None:
-        """`every`: how often this process notes the same again, in seconds: far less than what is judged by it."""
+        """Begin without notes. `every`: the interval at which this process notes the same result again, in seconds; far
+        shorter than the times by which contacts are judged."""
         self._redis = redis
         self._every = every
         self._scripts = Scripts(redis)
         self.key = f"{prefix}:{{health}}:contacts"
         self._noted: dict[str, tuple[bool, float]] = {}
-        #: How many errors were not noted each, because the same had just been.
+        #: The number of errors of each contact that were not stored, because one had been stored just before.
         self._uncounted: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def of(self, kind: str, name: str) -> Contact:
-        """One contact, for whoever talks to it."""
+        """Return one contact, for the code that sends requests to it."""
         return Contact(self, kind, name)
 
     def note(self, kind: str, name: str, error: str | None, *, forbidden: bool = False) -> None:
-        """What came of a request: a good answer (None), or why not.
+        """Store the result of a request: a good answer (None), or the error.
 
-        It never fails: that the store takes nothing is found by whoever judges the health, and the request that is
-        noted has happened all the same.
+        Raises nothing: the judgement of the health notices if the store takes no writes, and the noted request has
+        happened in any case.
         """
         known_as, now = f"{kind}/{name}", time.monotonic()
         with self._lock:
@@ -70,11 +71,11 @@ class Contacts:
             self._scripts.run("contact", [self.key], [*args, REMEMBERED * 1000])
         except RedisError:
             with self._lock:
-                self._noted.pop(known_as, None)  # so that the next one is noted
+                self._noted.pop(known_as, None)  # so that the next result is stored
                 self._uncounted[known_as] += count
 
     def seen(self) -> list[ContactSeen]:
-        """What is known of all of them."""
+        """Return the stored state of all contacts."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self.key))
         found = {field.decode(): value for field, value in rows.items()}
         names = sorted({field.rpartition(" ")[0] for field in found})
@@ -90,11 +91,11 @@ class Contact:
     name: str
 
     def good(self) -> None:
-        """It gave a good answer."""
+        """Record a good answer."""
         self.contacts.note(self.kind, self.name, None)
 
     def bad(self, why: str, *, forbidden: bool = False) -> None:
-        """It gave no answer, or a bad one; `forbidden`: it refused this request, and perhaps no other."""
+        """Record that there was no answer or a bad one; `forbidden`: this request was refused, perhaps no other."""
         self.contacts.note(self.kind, self.name, why, forbidden=forbidden)
 
 
@@ -116,15 +117,15 @@ def _seen(name: str, good: bytes | None, bad: bytes | None) -> ContactSeen:
     )
 
 
-#: How long it is remembered when a process was last heard, in seconds: for "since when" in the morning after.
+#: How long the last heartbeat of a process is kept, in seconds, so that a finding can still say since when it is gone.
 HEARTBEATS_REMEMBERED = 3 * 86_400
 
-#: The kinds of processes that say so.
+#: The kinds of processes with a heartbeat.
 WEB, WORKER, BEAT = "web", "worker", "beat"
 
 
 class Heartbeats:
-    """When each process was last heard, by the clock of Redis."""
+    """The last heartbeat of each process, by the clock of Redis."""
 
     def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
         self._redis = redis
@@ -132,12 +133,12 @@ class Heartbeats:
         self.key = f"{prefix}:{{health}}:heartbeats"
 
     def beat(self, kind: str, process: str | None = None) -> None:
-        """This process lives. Raises RedisError if that cannot be said."""
+        """Store a heartbeat of this process. Raises RedisError."""
         name = process or own_name()
         self._scripts.run("heartbeat", [self.key], [f"{kind} {name}", HEARTBEATS_REMEMBERED * 1000])
 
     def bury(self) -> None:
-        """Forget the processes of this machine that have ended, but for the one of a kind that was heard last."""
+        """Delete the processes of this machine that have ended, except the latest of each kind."""
         for kind, rows in self.heard().items():
             for process, _ in rows[1:]:
                 host, _, number = process.rpartition("/")
@@ -145,7 +146,7 @@ class Heartbeats:
                     self._forget(kind, process)
 
     def leave(self, kind: str) -> None:
-        """This process ends, as it should: if others of its kind were heard, nobody need miss it."""
+        """Delete this process, which ends in order, if others of its kind have heartbeats, so that it is not missed."""
         if len(self.heard().get(kind, [])) > 1:
             self._forget(kind, own_name())
 
@@ -153,7 +154,7 @@ class Heartbeats:
         self._redis.zrem(self.key, f"{kind} {process}")
 
     def heard(self) -> dict[str, list[tuple[str, float]]]:
-        """By kind, each process and when it was last heard (seconds since the epoch), the latest first."""
+        """Return each process and its last heartbeat (seconds since the epoch) by kind, latest first."""
         found: dict[str, list[tuple[str, float]]] = {}
         rows = self._redis.zrange(self.key, 0, -1, desc=True, withscores=True)
         for member, score in cast("list[tuple[bytes, float]]", rows):
@@ -163,12 +164,12 @@ class Heartbeats:
 
 
 def own_name() -> str:
-    """What this process is called: `machine/number`."""
+    """Return the name of this process: `machine/number`."""
     return f"{socket.gethostname()}/{os.getpid()}"
 
 
 def _lives(pid: int) -> bool:
-    """Whether there is such a process; one that was stopped, or hangs, is there."""
+    """Return whether a process exists; one that is suspended or hangs does."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""The judgement: from what was observed to `ok`, `degraded` or `down`, with a sentence for each cause. Pure.
+"""Judge the health: from observations to `ok`, `degraded` or `down`, with a finding for each cause. Pure.
 
-Programs get it as plain values, people as sentences.
+Also converts the judgement to plain values for programs and to sentences for people.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from bot.health.observations import RATE_LIMIT, ContactSeen, Observations, PipelineSeen, StoreSeen
 
-#: Of `maxmemory`: what is used up beyond this is worth a word before nothing can be stored any more.
+#: The share of `maxmemory` from which on there is a warning, before nothing can be stored any more.
 NEARLY_FULL = 0.9
-#: An error that is older than this, in seconds, and no request since: nobody asks any more, so it says nothing.
+#: An error older than this, in seconds, is ignored: there was no request since then, so the contact is not used.
 MOOT = 3_600.0
-#: A process that was not heard for so long, in seconds, is not missed any more while others of its kind work: somebody
-#: has taken it away.
+#: A process without a heartbeat for this long, in seconds, is not reported while others of its kind work: it was
+#: removed on purpose.
 GONE = 3_600.0
-#: A webhook that takes facts may be behind for so many times `Limits.silence`.
+#: A webhook that takes facts may be this many times `Limits.silence` behind.
 BEHIND = 5
-#: How many of several actions that fail are listed.
+#: The most failing actions that a finding lists.
 DETAILS = 5
 
 
 class HealthStatus(StrEnum):
-    """How Interlock is. `down`: nothing can be decided or stored. `degraded`: something else does not work."""
+    """The state of Interlock. `down`: nothing can be decided or stored. `degraded`: something else does not work."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -36,7 +36,7 @@ class HealthStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One of several things that a finding is about."""
+    """One of several subjects of a finding, and since when (seconds since the epoch)."""
 
     what: str
     since: float
@@ -46,9 +46,9 @@ class Detail:
 class Finding:
     """One cause: what is wrong, since when (seconds since the epoch; None: not known), and what to do.
 
-    `cause` is its name for programs. `what` and `mend` are sentences without their full stops; `good_at` is when it
-    last was well, where that is known apart from `since`. `pipeline`: which one it concerns; empty: all of them.
-    `holds_up`: whether runs may stand still for it.
+    `cause` is its name for programs. `what` and `mend` are sentences without a full stop; `good_at` is the last time
+    without the problem, if that is known separately from `since`. `pipeline`: the one that it concerns; empty: all of
+    them. `holds_up`: whether runs may be delayed by it.
     """
 
     cause: str
@@ -64,37 +64,37 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The judgement: the worst first."""
+    """The judgement: all findings, worst first."""
 
     findings: tuple[Finding, ...] = ()
 
     @property
     def status(self) -> HealthStatus:
-        """The worst of its findings; `ok` if there is none."""
+        """The worst status of the findings; `ok` if there is none."""
         return self.findings[0].status if self.findings else HealthStatus.OK
 
     def of(self, pipeline: str) -> Health:
-        """What concerns one pipeline."""
+        """Return the judgement for one pipeline: its own findings, and those that concern all."""
         return Health(tuple(each for each in self.findings if each.pipeline in ("", pipeline)))
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on something counts as wrong, in seconds."""
+    """The times after which something counts as wrong, in seconds."""
 
-    #: A process that is silent for so long is gone; beat speaks at the pace of its clock.
+    #: A process without a heartbeat for this long is gone; beat sends them at the pace of its clock.
     heartbeat: float = 15.0
     beat: float = 30.0
-    #: A delivery that waits so long for a decision waits too long.
+    #: The longest acceptable wait of a delivery for its decision.
     undecided: float = 30.0
-    #: No good answer for so long, but errors, and somebody outside is out of reach.
+    #: A contact with errors and no good answer for this long is out of reach.
     silence: float = 60.0
-    #: The same where it answers, but refuses: by kind of contact, two rounds of asking it everything.
+    #: The same for a contact that answers but refuses requests, by kind of contact.
     refusing: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(seen: Observations, limits: Limits, now: float) -> Health:
-    """What is wrong at `now`, in seconds since the epoch by the clock of the store."""
+    """Judge the observations at `now`, in seconds since the epoch by the clock of the store."""
     findings = list(_store(seen.store))
     if not seen.blind:
         findings += _processes(seen, limits, now)
@@ -166,7 +166,7 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
 
 
 def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
-    """Of several processes of a kind, those that hang or were cut off, while another works."""
+    """Report processes that hang or are cut off, while another one of the same kind works."""
     for kind, one, several in (("worker", "worker", "workers"), ("web", "web process", "web processes")):
         if not _lives(seen, kind, limits.heartbeat, now):
             continue
@@ -189,12 +189,12 @@ def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
 
 
 def _refuses(contact: ContactSeen, limits: Limits, now: float) -> bool:
-    """Whether this is the broker, and beat runs and finds that it takes nothing."""
+    """Return whether this is the broker and beat, which runs, has recently noted that it takes no messages."""
     return contact.kind == "broker" and contact.failing and now - (contact.error_at or 0.0) <= limits.beat
 
 
 def _configured(seen: Observations) -> Iterator[Finding]:
-    """Processes that use another configuration than is in force, or than their own pipeline file has."""
+    """Report processes that do not use the configuration in force, or not that of their own pipeline file."""
     for problem in dict.fromkeys(each.problem for each in seen.configured):
         names = ", ".join(each.process for each in seen.configured if each.problem == problem)
         what = f"{names}: {problem or 'it does not use the configuration that is in force'}"
@@ -204,7 +204,7 @@ def _configured(seen: Observations) -> Iterator[Finding]:
 
 
 def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
-    """Deliveries that wait too long although a worker runs."""
+    """Report deliveries that wait too long although a worker runs, and state of another schema."""
     name, oldest = pipeline.name, pipeline.oldest_at
     if pipeline.other_schema:
         what, _, mend = pipeline.other_schema.rpartition(": ")
@@ -224,7 +224,7 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
 
 
 def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Finding]:
-    """Somebody outside who gives no good answer any more."""
+    """Report a contact that no longer gives a good answer."""
     if contact.error_at is None or contact.since is None or not contact.failing:
         return
     limit = limits.beat if contact.kind == "broker" else limits.silence
@@ -248,7 +248,7 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
 
 
 def _refused_callbacks(contact: ContactSeen) -> Finding:
-    """Who calls as this Jenkins shows a wrong secret, and nobody shows the right one."""
+    """Report that callbacks of a Jenkins have a wrong secret, and none has the right one."""
     what = f"callbacks of Jenkins {contact.name} are refused ({contact.errors:,} since the last good one): "
     what += contact.error
     mend = "see whether the address or credential in its Notification plugin has INTERLOCK_JENKINS_WEBHOOK_SECRET: "
@@ -258,7 +258,7 @@ def _refused_callbacks(contact: ContactSeen) -> Finding:
 
 
 def _who(contact: ContactSeen) -> tuple[str, str]:
-    """What a contact is called, and what to do about it."""
+    """Return the name of a contact for people, and what to do about it."""
     match contact.kind:
         case "jenkins":
             token = f"INTERLOCK_JENKINS_TOKEN_{contact.name.upper().replace('-', '_')}"
@@ -277,7 +277,7 @@ def _who(contact: ContactSeen) -> tuple[str, str]:
 
 
 def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
-    """What was lost, fails again and again, was given up, or could not be digested."""
+    """Report lost state, failing actions, dead letters and parked deliveries of a pipeline."""
     if pipeline.closed:
         stages = ", ".join(pipeline.closed)
         lost = f"the state of {pipeline.name} was lost ({pipeline.lost_why})"
@@ -313,7 +313,7 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
 
 
 def _webhooks(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
-    """Outbound webhooks that take nothing, or less than there is to tell."""
+    """Report outbound webhooks that take nothing, or that are far behind."""
     name = pipeline.name
     for webhook in pipeline.webhooks:
         cause, failing = f"webhook/{webhook.name}", webhook.failing_since
@@ -333,7 +333,7 @@ def _count(number: int, one: str, several: str) -> str:
 
 
 def shape(health: Health) -> dict[str, Any]:
-    """The judgement for the API, the page and the CLI."""
+    """Return the judgement as plain values, for the API, the page and the CLI."""
     return {"status": str(health.status), "findings": [_finding(each) for each in health.findings]}
 
 
@@ -352,7 +352,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def headline(health: Health) -> str:
-    """`Interlock is degraded: beat is not running...`."""
+    """Return one line about the judgement, such as `Interlock is degraded: beat is not running...`."""
     if not health.findings:
         return "Interlock works again"
     more = len(health.findings) - 1
@@ -361,19 +361,19 @@ def headline(health: Health) -> str:
 
 
 def sentences(health: Health, moment: Callable[[float], str] | None = None) -> list[str]:
-    """Each finding in full: what, since when, and what to do."""
+    """Return each finding in full: what is wrong, since when, and what to do. `moment` formats a time."""
     return [sentence(_finding(each), moment or utc) for each in health.findings]
 
 
 def sentence(shown: dict[str, Any], moment: Callable[[float], str]) -> str:
-    """One finding in its plain form as a sentence; `moment` writes a time."""
+    """Return a finding, given as plain values, as sentences; `moment` formats a time."""
     since = f", since {moment(shown['since'])}" if shown["since"] is not None else ""
     good = f" (last good answer {moment(shown['good_at'])})" if shown["good_at"] is not None else ""
     return f"{_capital(shown['what'])}{since}{good}. {_capital(shown['mend'])}."
 
 
 def utc(at: float) -> str:
-    """A time as it is written where nobody's time zone is known."""
+    """Format a time (seconds since the epoch) in UTC, for use where no time zone is known."""
     return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -1,4 +1,4 @@
-"""What is observed of a running Interlock, as plain values: the judgement is made of these alone."""
+"""The observations of a running Interlock, as plain values: the only input of the judgement."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StoreSeen:
-    """The store (Redis). `wrote_at`: when this process last saw it take a write, in seconds since the epoch."""
+    """The state of the store (Redis). `wrote_at`: when it last took a write of this process (epoch seconds)."""
 
     #: Why it cannot be reached; empty if it can.
     unreachable: str = ""
-    #: The server's own words when it refused a small write (`OOM command not allowed ...`); empty if it took it.
+    #: The server's error for a small write (`OOM command not allowed ...`); empty if it took the write.
     refused: str = ""
     wrote_at: float | None = None
     used_bytes: int = 0
     #: `maxmemory`; 0: no limit.
     most_bytes: int = 0
-    #: What it does when that is reached (`maxmemory-policy`).
+    #: Its behaviour when that is reached (`maxmemory-policy`).
     policy: str = "noeviction"
-    #: Whether the append-only file could be written the last time.
+    #: Whether the last write of the append-only file succeeded.
     log_written: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSeen:
-    """A process of Interlock: its kind (web, worker, beat), where it runs (`machine/number`), and when it was last
-    heard, in seconds since the epoch."""
+    """A process of Interlock: its kind (web, worker, beat), its name (`machine/number`), and the time of its last
+    heartbeat, in seconds since the epoch."""
 
     kind: str
     name: str
     heard_at: float
 
 
-#: How the error of a contact ends that refuses for a time only, because it was asked too often.
+#: The end of the error of a contact that refuses only for a time, because it was sent too many requests.
 RATE_LIMIT = "a rate limit"
 
 
@@ -41,9 +41,8 @@ RATE_LIMIT = "a rate limit"
 class ContactSeen:
     """A Jenkins, a GitHub identity, a channel, the callbacks of a Jenkins, or the broker as beat finds it.
 
-    Times are in seconds since the epoch; None: never.
-    `since` is the first error after the last good answer, `error_at` the last one. `forbidden`: it answered, but
-    refused what was asked, which may be true of one request only.
+    Times are in seconds since the epoch; None: never. `since` is the time of the first error after the last good
+    answer, `error_at` that of the last error. `forbidden`: it answered but refused the request, perhaps only this one.
     """
 
     kind: str
@@ -53,18 +52,18 @@ class ContactSeen:
     since: float | None = None
     error: str = ""
     forbidden: bool = False
-    #: How many errors there were since the last good answer, as far as they were counted.
+    #: The number of errors since the last good answer, as far as they were counted.
     errors: int = 0
 
     @property
     def failing(self) -> bool:
-        """Whether no good answer came since the last error."""
+        """Whether there was no good answer since the last error."""
         return self.error_at is not None and self.error_at > (self.good_at or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class FailingAction:
-    """An action that fails and is tried again."""
+    """An action that fails and is tried again; `since` in seconds since the epoch."""
 
     what: str
     why: str
@@ -74,7 +73,7 @@ class FailingAction:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """Dead letters, or parked deliveries: how many, and of the latest when (seconds since the epoch) and why."""
+    """The number of dead letters or parked deliveries, with time (seconds since the epoch) and error of the latest."""
 
     count: int = 0
     at: float | None = None
@@ -84,7 +83,7 @@ class ErrorCount:
 @dataclass(frozen=True, slots=True)
 class WebhookSeen:
     """An outbound webhook of a pipeline: since when every try has failed (epoch seconds; None: the last one did not),
-    why, and for how many seconds the first fact has waited that it has not taken."""
+    the error, and for how many seconds the first undelivered fact has waited."""
 
     name: str
     failing_since: float | None
@@ -94,33 +93,33 @@ class WebhookSeen:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSeen:
-    """What waits in one pipeline; times in seconds since the epoch."""
+    """The backlog and the problems of one pipeline; times in seconds since the epoch."""
 
     name: str
-    #: Deliveries that are kept and not decided, and when the oldest of them was accepted.
+    #: The number of undecided deliveries, and when the oldest of them was accepted.
     undecided: int = 0
     oldest_at: float | None = None
     #: When the last turn was committed.
     decided_at: float | None = None
-    #: Effects that are due now.
+    #: The number of effects that are due now.
     due: int = 0
     retried: tuple[FailingAction, ...] = ()
     dead_letters: ErrorCount = ErrorCount()
     parked: ErrorCount = ErrorCount()
-    #: Why this version of Interlock must not touch what is stored; empty if it may.
+    #: Why this version of Interlock must not use the stored state; empty if it may.
     other_schema: str = ""
-    #: All that was stored was lost, and these stages wait for a person who has looked: when that was found, and how.
+    #: A loss of state: when it was found, how, and which stages are closed until a person has looked.
     lost_at: float | None = None
     lost_why: str = ""
     closed: tuple[str, ...] = ()
-    #: The locks that were read from banners, in words: they are to be confirmed.
+    #: The locks that were read from banners, in words; a person must confirm them.
     found: tuple[str, ...] = ()
     webhooks: tuple[WebhookSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfigurationSeen:
-    """A process that does not use the configuration in force, or has another pipeline file, and why; empty: unknown."""
+    """A process that does not use the configuration in force, or not its own file, and why; empty: unknown."""
 
     process: str
     problem: str
@@ -128,16 +127,16 @@ class ProcessConfigurationSeen:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """All of it."""
+    """All observations of one moment."""
 
     store: StoreSeen = StoreSeen()
     processes: tuple[ProcessSeen, ...] = ()
     contacts: tuple[ContactSeen, ...] = ()
     pipelines: tuple[PipelineSeen, ...] = ()
     configured: tuple[ProcessConfigurationSeen, ...] = ()
-    #: Whether the store did not let us read, so that nothing is known but its own state.
+    #: Whether the store could not be read, so that only its own state is known.
     blind: bool = False
 
     def heard(self, kind: str) -> float | None:
-        """When a process of this kind was last heard, in seconds since the epoch; None: never."""
+        """Return the time of the last heartbeat of a process of this kind, in seconds since the epoch; None: never."""
         return max((each.heard_at for each in self.processes if each.kind == kind), default=None)

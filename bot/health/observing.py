@@ -1,4 +1,4 @@
-"""Observing: what Redis knows of the processes, of those outside and of what waits, in two round trips."""
+"""Collect the observations from Redis: the store itself, processes, contacts, and the backlog of each pipeline."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ from bot.store.scripts import SCHEMA, Scripts, refusal
 from bot.store.webhooks import Webhooks
 from config.configuration import Configuration
 
-#: How long an observation serves everybody who asks, in seconds.
+#: How long one judgement is reused for all callers, in seconds.
 FRESH = 1.0
-#: How long the words of the latest dead letter or parked delivery are believed while their number stays, in seconds.
+#: How long the latest dead letter or parked delivery is cached while their number stays the same, in seconds.
 WORDS = 60.0
-#: A process notes what it uses every few seconds (`bot.uptake`): what it noted this many seconds ago says nothing.
+#: A process notes its configuration every few seconds (`bot.uptake`); a note older than this, in seconds, is ignored.
 NOTED = 60.0
-#: By so many seconds every process uses the configuration in force.
+#: The time within which every process must use a new configuration, in seconds.
 TAKEN_UP = 30.0
 
 
 class Observer:
-    """Observes one installation. Safe to share between threads."""
+    """The observer of one installation. Safe to share between threads."""
 
     def __init__(self, redis: Redis, configuration: Configuration, prefix: str = "interlock") -> None:
         self._redis = redis
@@ -65,7 +65,7 @@ class Observer:
         self._judged: tuple[float, Health] | None = None
 
     def health(self) -> Health:
-        """The judgement as of now, at most FRESH seconds old."""
+        """Return the judgement, at most FRESH seconds old."""
         with self._lock:
             if self._judged is None or time.monotonic() - self._judged[0] > FRESH:
                 seen, now = self.observe()
@@ -73,7 +73,7 @@ class Observer:
             return self._judged[1]
 
     def observe(self) -> tuple[Observations, float]:
-        """What is observed now, and when that is, by the clock of the store. Never raises RedisError."""
+        """Return the present observations, and their time by the clock of the store. Never raises RedisError."""
         try:
             store, now = self._store()
             contacts = tuple(each for each in self._contacts.seen() if self._is_ours(each))
@@ -84,7 +84,7 @@ class Observer:
         except ResponseError as error:
             return Observations(StoreSeen(refused=_with_code(error), wrote_at=self._wrote_at), blind=True), time.time()
         except RedisError as error:
-            # The text of the error may hold the address with its password; its kind says enough.
+            # The text of the error may contain the address with its password; the kind of error is sufficient.
             store = StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)
             return Observations(store, blind=True), time.time()
         return Observations(store, processes, contacts, pipelines, configured), now
@@ -113,7 +113,7 @@ class Observer:
         return seen, now
 
     def _configured(self, heard: set[str], now: float) -> Iterator[ProcessConfigurationSeen]:
-        """The processes that note what they use, and do not use what they should."""
+        """Yield the processes that have noted another configuration than the one in force, or a problem."""
         since = self._store_of_configuration.since()
         for process, uses in sorted(self._store_of_configuration.processes().items()):
             if process not in heard or now - uses.at > NOTED:
@@ -122,20 +122,20 @@ class Observer:
                 yield ProcessConfigurationSeen(process, uses.problem)
 
     def _memory(self) -> tuple[dict[str, Any], bool]:
-        """What the server that is worst off says of its memory, and whether all write their append-only file."""
+        """Return the memory data of the server in the worst state, and whether all can write their append-only file."""
         found, log_written = [], True
         for server in servers(self._redis):
             with server.pipeline(transaction=False) as pipe:
                 pipe.info("memory")
                 pipe.info("persistence")
                 memory, persistence = pipe.execute(raise_on_error=False)
-            # Not every server lets us ask; then less is known.
+            # Not every server allows INFO; then less is known.
             found += [memory] if isinstance(memory, dict) else []
             log_written &= not isinstance(persistence, dict) or persistence.get("aof_last_write_status", "ok") == "ok"
         return max(found, key=_worst, default={}), log_written
 
     def _is_ours(self, contact: ContactSeen) -> bool:
-        """Whether it is still configured: what was taken out of the file concerns nobody."""
+        """Return whether a contact is still configured; others are ignored."""
         names: dict[str, Iterable[str]] = {
             JENKINS: self._configuration.controllers,
             CALLBACKS: self._configuration.controllers,
@@ -169,7 +169,7 @@ class Observer:
             yield WebhookSeen(webhook.name, since, state.error, found.behind(state.cursor))
 
     def _lost(self, keys: Keys) -> dict[str, Any]:
-        """The fields of PipelineSeen about a loss."""
+        """Return the fields of PipelineSeen about a loss."""
         found = stored_loss(self._redis, keys)
         if found is None:
             return {}
@@ -177,8 +177,8 @@ class Observer:
         return {"lost_at": found.at, "lost_why": found.why, "closed": found.locked, "found": told}
 
     def _latest(self, name: str, count: int, read: Callable[[], ErrorCount]) -> ErrorCount:
-        """How many there are and why the latest is there, by `read`: again when their number has changed, and now and
-        then."""
+        """Return the count and the latest error, which `read` reads: again when the count has changed, and after
+        `WORDS` seconds."""
         if not count:
             return ErrorCount()
         known = self._words.get(name)
@@ -196,7 +196,7 @@ class Observer:
 
 
 def limits(configuration: Configuration) -> Limits:
-    """The limits of the file. What speaks or is asked at a pace of the file is given three of its rounds."""
+    """Return the limits of the pipeline file. Where the file also sets an interval, three of these are allowed."""
     health, polling = configuration.health, configuration.polling
     return Limits(
         heartbeat=health.heartbeat,
@@ -208,7 +208,7 @@ def limits(configuration: Configuration) -> Limits:
 
 
 def _worst(memory: dict[str, Any]) -> tuple[bool, float]:
-    """How badly off a server is: whether it throws state away, and how much of its memory it has used."""
+    """Return a sort key for the state of a server: whether it evicts data, and the used share of its memory."""
     most = int(memory.get("maxmemory", 0))
     throws_away = most > 0 and memory.get("maxmemory_policy", "noeviction") != "noeviction"
     return throws_away, int(memory.get("used_memory", 0)) / most if most else 0.0
@@ -221,7 +221,7 @@ def _kind(error: RedisError) -> str:
 
 
 def _with_code(error: Exception) -> str:
-    """The server's words with the code before them: redis-py takes it off where it has a class for it."""
+    """Return the server's error with its code, which redis-py removes if it has a class for the error."""
     codes = {"OutOfMemoryError": "OOM", "ReadOnlyError": "READONLY"}
     code = codes.get(type(error).__name__, "")
     return f"{code} {error}" if code and not str(error).startswith(code) else str(error)

@@ -1,8 +1,8 @@
-"""The watch: a thread of each web process and worker that judges Interlock's health, logs changes and sends alerts.
+"""The watch: a thread of each web process and worker that judges the health, logs changes and sends alerts.
 
-A process that runs sees that others have stopped. A cause is reported once, whether it lasts or comes and goes: the
-processes agree on what was reported, and which of them sends the message, in the store, or in a file while the store
-takes nothing. Heartbeats have a thread of their own: a message that takes long to send does not delay them.
+So a running process notices that others have stopped. A cause is reported once, whether it lasts or comes and goes: the
+processes agree, in the store, on what was reported and on which of them sends the message; while the store takes no
+writes they use a file. Heartbeats have their own thread, so that a slow message does not delay them.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from bot.store.scripts import Scripts
 from config.configuration import Configuration
 from config.settings import Settings
 
-#: How many messages go out within an hour; as many more where something goes down. The rest waits.
+#: The most messages within an hour; twice as many if something is newly `down`. The others wait.
 MOST_AN_HOUR = 6
 HOUR = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
 class AlertedCauses:
-    """What people know: the causes reported and not yet reported as over, and when the last messages went out."""
+    """The causes that were reported and not yet reported as over, and when the last messages were sent."""
 
     causes: frozenset[str] = frozenset()
     at: tuple[float, ...] = ()
@@ -45,10 +45,10 @@ class AlertedCauses:
 
 @dataclass(slots=True)
 class AlertFilter:
-    """What one process has seen of the health, and for how long; all times in seconds, of any one clock.
+    """The causes that one process has seen, and for how long; all times in seconds, by any one clock.
 
-    A cause counts as there when it was seen for `tell_after` without a break, and as gone when it was not seen for
-    `calm`. So one that comes and goes is reported once, and as over when it has stayed away.
+    A cause is reported after it was seen without a break for `tell_after`, and reported as over after it was not seen
+    for `calm`. So one that comes and goes is reported once, and as over once it has stayed away.
     """
 
     tell_after: float
@@ -57,12 +57,12 @@ class AlertFilter:
     _gone: dict[str, float] = field(default_factory=dict)
 
     def see(self, health: Health, now: float) -> None:
-        """This is how it is now."""
+        """Take in the present judgement."""
         self._there = {name: self._there.get(name, now) for name in names(health)}
         self._gone = {name: since for name, since in self._gone.items() if name not in self._there}
 
     def change(self, alerted: AlertedCauses, now: float) -> AlertedCauses | None:
-        """What counts as reported after a message that is to be sent now; None if there is none to send, or not yet."""
+        """Return the reported causes after the message that is due now; None if no message is due."""
         come = {name for name, since in self._there.items() if now - since >= self.tell_after} - alerted.causes
         away = {name: self._gone.setdefault(name, now) for name in alerted.causes - self._there.keys()}
         over = {name for name, since in away.items() if now - since >= self.calm}
@@ -76,7 +76,8 @@ class AlertFilter:
 
 
 def names(health: Health) -> list[str]:
-    """The causes by name, each twice if it is `down`: with a `!`, so that its getting worse is a change, too."""
+    """Return the causes by name. One that is `down` is also listed with a `!`, so that a change for the worse is
+    reported as well."""
     found: list[str] = []
     for each in health.findings:
         name = f"{each.cause} {each.pipeline}".strip()
@@ -88,9 +89,9 @@ Step = Callable[[AlertedCauses], AlertedCauses | None]
 
 
 class AlertRecord:
-    """What was reported. The one process that could store a change of it sends the message.
+    """The shared record of reported causes. The process that succeeds in storing a change sends the message.
 
-    While the store takes nothing, the processes of one machine agree by a file in the data folder; if that cannot be
+    While the store takes no writes, the processes of one machine use a file in the data folder; if that cannot be
     written either, each process sends its own messages.
     """
 
@@ -98,19 +99,19 @@ class AlertRecord:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._key = f"{prefix}:{{health}}:alerts"
-        #: What the key was called by versions of schema 3: what they reported counts as reported.
+        #: The key that versions of schema 3 used; the causes that they reported count as reported.
         self._former_key = f"{prefix}:{{health}}:told"
         self._file = file
-        #: What this process last knew to be reported, and what it has reported without the others.
+        #: The reported causes as this process last read them, and those that it has reported on its own.
         self._own = AlertedCauses()
         self._alone: AlertedCauses | None = None
 
     def take(self, step: Step) -> AlertedCauses | None:
-        """Store what `step` makes of what was reported, and return it; None if it is nothing new, or another process
-        was first."""
+        """Apply `step` to the reported causes, store the result and return it; None if nothing changed, or another
+        process was first."""
         try:
             return self._in_store(step)
-        except RedisError:  # it is what the message will be about
+        except RedisError:  # the message will report this
             return self._in_file(step)
 
     def _in_store(self, step: Step) -> AlertedCauses | None:
@@ -119,7 +120,7 @@ class AlertRecord:
         meanwhile = self._read_file()
         self._own = meanwhile or _load(text or former)
         following = step(self._own)
-        stored = following or meanwhile  # the store works again: it takes over what the file knew
+        stored = following or meanwhile  # the store works again and takes over the content of the file
         if stored is None or not self._scripts.run("alert", [self._key], [text, _dump(stored)]):
             return None
         if self._alone is None:
@@ -131,7 +132,7 @@ class AlertRecord:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a+") as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another one is at it, or stopped while at it
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another process has it, or was suspended with it
                 stream.seek(0)
                 text = stream.read()
                 following = step(_load(text.encode()) if text else self._own)
@@ -171,20 +172,20 @@ def _dump(alerted: AlertedCauses) -> str:
 
 log = structlog.get_logger()
 
-#: How often a process says that it lives, and how often it looks; in seconds.
+#: The interval of heartbeats and that of judgements, in seconds.
 BEAT, LOOK = 3.0, 5.0
-#: How often a message is tried that a channel did not take.
+#: How often a message is tried if a channel does not take it.
 TRIES = 3
 TOPIC = "health"
-#: The finding whose messages also go to the channels with this notice.
+#: The cause whose messages also go to the channels that have the notice of this name.
 DEAD_LETTERS = "dead-letters"
 
 
 def start(kind: str, redis: Redis, settings: Settings, present: Callable[[], Configuration]) -> Watch:
-    """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is.
+    """Start the threads for the heartbeats of this process (`web` or `worker`) and for the watch.
 
-    `redis`: a client of the watch's own that repeats nothing, for the next look comes soon. `present`: the
-    configuration that the process uses by then.
+    `redis`: a client for the watch alone, which need not repeat commands because the next look comes soon. `present`:
+    returns the configuration that the process uses at that time.
     """
     watch = Watch(redis, settings, present)
     sender = HeartbeatSender(Heartbeats(redis), kind)
@@ -199,7 +200,7 @@ def _every(seconds: float, act: Callable[[], object], name: str) -> None:
         while True:
             try:
                 act()
-            except Exception:  # the thread must live: whatever happened, it looks again
+            except Exception:  # the thread must survive any error and try again
                 log.exception("health-failed", thread=name)
             time.sleep(seconds)
 
@@ -207,7 +208,7 @@ def _every(seconds: float, act: Callable[[], object], name: str) -> None:
 
 
 class HeartbeatSender:
-    """This process says that it lives, until it ends."""
+    """The heartbeats of this process until its end."""
 
     def __init__(self, heartbeats: Heartbeats, kind: str) -> None:
         self._heartbeats, self._kind = heartbeats, kind
@@ -215,14 +216,14 @@ class HeartbeatSender:
         self._ended = False
 
     def beat(self) -> None:
-        """It lives; what has ended on this machine is forgotten."""
+        """Store a heartbeat, and delete the processes of this machine that have ended."""
         with self._lock:
             if not self._ended:
                 self._try(lambda: self._heartbeats.beat(self._kind))
                 self._try(self._heartbeats.bury)
 
     def end(self) -> None:
-        """It ends as it should: nobody need miss it."""
+        """Stop the heartbeats and delete this process, which ends in order."""
         with self._lock:
             self._ended = True
             self._try(lambda: self._heartbeats.leave(self._kind))
@@ -230,12 +231,12 @@ class HeartbeatSender:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except RedisError as error:  # the watch says so, once
+        except RedisError as error:  # the watch reports it, once
             log.debug("heartbeat-lost", error=type(error).__name__)
 
 
 class Watch:
-    """Judges the health again and again, and sends a message when it has changed."""
+    """The watch of one process: judges the health at intervals, and sends a message when it has changed."""
 
     def __init__(self, redis: Redis, settings: Settings, present: Callable[[], Configuration]) -> None:
         self._alerts = AlertRecord(redis, settings.data_dir / "health.json")
@@ -245,7 +246,7 @@ class Watch:
         self._use(present())
 
     def _use(self, configuration: Configuration) -> None:
-        """Judge by this configuration from now on."""
+        """Use this configuration from now on."""
         limits = configuration.health
         self._configuration = configuration
         self._observer = Observer(self._redis, configuration)
@@ -275,10 +276,10 @@ class Watch:
         return [AlertMessage(name, headline(health), text, key) for name in channels]
 
     def _is_done(self, message: AlertMessage) -> bool:
-        """Send it; whether it need not be sent once more."""
+        """Send a message; return whether no other try is needed."""
         address = self._settings.notify_urls.get(message.channel)
         if address is None:
-            return True  # said at start
+            return True  # reported at start
         why = send(address.get_secret_value(), message.subject, message.text, key=message.key, topic=TOPIC)
         self._contacts.note(CHANNEL, message.channel, why)
         message.tries += 1
@@ -288,7 +289,7 @@ class Watch:
 
 
 class AlertMessage:
-    """A message to one channel."""
+    """An alert for one channel, and how often it was tried."""
 
     def __init__(self, channel: str, subject: str, text: str, key: str) -> None:
         self.channel, self.subject, self.text, self.key = channel, subject, text, key

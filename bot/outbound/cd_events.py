@@ -1,8 +1,8 @@
-"""A fact as CDEvents (https://cdevents.dev, release 0.5.1) in CloudEvents 1.0, for those kinds that have one.
+"""Convert facts to CDEvents (https://cdevents.dev, release 0.5.1) in CloudEvents 1.0, for the kinds that have one.
 
-Written by hand, since no SDK for Python is kept up. `tests/outbound/test_cd_events.py` checks what is made here against
-the JSON schemas of that release. Over HTTP it is sent in CloudEvents' binary mode: the headers `ce-*`, and the CDEvent
-as the body.
+Written by hand because there is no maintained SDK for Python. `tests/outbound/test_cd_events.py` checks the events
+against the JSON schemas of that release. Over HTTP they are sent in CloudEvents' binary mode: the headers `ce-*`, and
+the CDEvent as the body.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class CDEvent:
-    """One event: its type without prefix and version (`taskrun.finished`), and its subject."""
+    """One event: its type without prefix and version (`taskrun.finished`), and its subject with content."""
 
     type: str
     subject: str
     content: Json = field(default_factory=dict)
-    #: Where the subject has its name, if not at our page of the pipeline.
+    #: The source of the subject's id, if not our page of the pipeline.
     source: str = ""
 
 
 def messages(told: OutboundFact) -> list[OutboundMessage]:
-    """The posts about a fact: none if CDEvents has nothing for it."""
+    """Return the posts about a fact: none if CDEvents has no event for it."""
     return [_message(told, event) for event in events(told)]
 
 
 def trial_message(configuration: Configuration, identity: str, at: float) -> OutboundMessage:
-    """A test as a CDEvent that is defined outside of CDEvents (its `custom` folder), since that has none for it."""
+    """Return a test message as a custom CDEvent (its `custom` folder), because CDEvents has no event for a test."""
     kind = "dev.cdeventsx.interlock-webhook.tested.0.1.0"
     source, time = configuration.web.public_url, rfc3339(at)
     body: Json = {
@@ -60,7 +60,7 @@ def trial_message(configuration: Configuration, identity: str, at: float) -> Out
 
 
 def events(told: OutboundFact) -> list[CDEvent]:
-    """The events that say what a fact says."""
+    """Return the events for a fact."""
     made = _EVENTS.get(told.fact.kind)
     return [] if made is None else list(made(told))
 
@@ -82,7 +82,7 @@ def _message(told: OutboundFact, event: CDEvent) -> OutboundMessage:
 
 
 def _headers(identity: str, source: str, kind: str, subject: str, time: str) -> dict[str, str]:
-    """The context of CloudEvents in binary mode (CDEvents: cloudevents-binding.md)."""
+    """Return the context of a CloudEvent in binary mode (CDEvents: cloudevents-binding.md)."""
     return {
         "ce-specversion": "1.0",
         "ce-id": identity,
@@ -106,7 +106,7 @@ def _merged(told: OutboundFact) -> Iterator[CDEvent]:
 
 
 def _queued(told: OutboundFact) -> Iterator[CDEvent]:
-    """A run begins in the queue of the first stage; that it joins a later one begins no pipeline run."""
+    """Yield the event that a pipeline run is queued if the run joins its first queue, not for a later one."""
     why = told.fact.why
     first = Step(told.pipeline.stages[0].name)
     if isinstance(why, StartsFast) or (isinstance(why, Queued) and why.step == first):
@@ -141,7 +141,7 @@ def _build_passed(told: OutboundFact) -> Iterator[CDEvent]:
 
 
 def _artifact(told: OutboundFact, repository: str) -> str:
-    """The commit as a package URL (purl, type `github`); with its address where that is not github.com."""
+    """Return the commit as a package URL (purl, type `github`), with the repository's address unless on github.com."""
     address = told.links.get("repository", "")
     elsewhere = "" if address.startswith("https://github.com/") else f"?repository_url={quote(address, safe=':/')}"
     return f"pkg:github/{repository.lower()}@{told.fact.sha}{elsewhere}"
@@ -154,7 +154,7 @@ def _build_failed(told: OutboundFact) -> Iterator[CDEvent]:
 
 def _lock(predicate: str) -> Callable[[OutboundFact], Iterator[CDEvent]]:
     def made(told: OutboundFact) -> Iterator[CDEvent]:
-        """Only a lock of a failure is an incident: what a person or a calendar closes is none."""
+        """Yield an incident for a lock by a failure; a lock of a person or a freeze is not an incident."""
         fact = told.fact
         if fact.step is None or fact.run is None or fact.service is None:
             return
@@ -178,7 +178,7 @@ def _outcome(why: Message) -> str:
 
 
 def _task(told: OutboundFact) -> str:
-    """What a build is called: `S1.4/pre-production/17`."""
+    """Return the id of a build: `S1.4/pre-production/17`."""
     fact = told.fact
     build = f"/{fact.build}" if fact.build is not None else ""
     return f"{fact.run}/{fact.step}{build}"

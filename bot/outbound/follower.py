@@ -1,8 +1,8 @@
-"""Follows the log of facts of one pipeline for one outbound webhook: what comes next is posted, tried again, given up.
+"""Follow the log of facts of one pipeline for one outbound webhook: post each fact, try again, or give up.
 
-The order of the log is kept: a fact waits until the one before it was taken or given up. What was given up is a dead
-letter; an operator has it told once more, or drops it. At least once: who dies between the answer and the note of it
-leaves the message to be sent again, under the same identity.
+The order of the log is kept: a fact waits until the one before it was taken or given up. Facts that were given up
+become a dead letter, which an admin has redelivered or drops. Delivery is at least once: if a process dies between the
+answer and its note, the message is sent again under the same identity.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from config.notices import WebhookFormat
 
 log = structlog.get_logger()
 
-#: How long a process has a webhook, beyond the time that one post may take; in seconds. If it is killed, another one
-#: goes on after that.
+#: How long the lease lasts beyond the longest duration of one post, in seconds. If its process is killed, another one
+#: continues after that.
 LEASE = 3.0
-#: The longest pause before a process looks again whether there is something for it to do, in seconds.
+#: The longest pause before a process looks for new facts again, in seconds.
 LOOK = 1.0
-#: How many facts are read first, to find the next one that concerns the webhook.
+#: The number of facts that are read first, to find the next one that concerns the webhook.
 FIRST_READ = 4
-#: A fact of this age in seconds has waited for long: only then it is asked whether the log has forgotten others.
+#: Only if a fact is older than this, in seconds, is it checked whether the log has deleted earlier ones.
 OLD = 600.0
-#: The highest number that facts of one millisecond can have (Redis: ids of streams have 64 bits for it).
+#: The highest number of facts within one millisecond (ids of Redis streams have 64 bits for it).
 LAST_NUMBER = 2**64 - 1
-#: How much of an error is kept.
+#: The most characters of an error that are kept.
 LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundEntry:
-    """A fact of the log, when it was decided (seconds since the epoch), and what is to be posted about it."""
+    """A fact of the log: its id, when it was decided (seconds since the epoch), and the messages to post about it."""
 
     identity: str
     at: float
@@ -53,7 +53,7 @@ class OutboundEntry:
 
 
 class WebhookFollower:
-    """One webhook and one pipeline, in one process. For one thread."""
+    """The follower for one webhook and one pipeline, in one process. Not thread-safe."""
 
     def __init__(self, runtime: Runtime, context: PipelineContext, webhook: OutboundWebhook) -> None:
         self._runtime, self._context, self._webhook = runtime, context, webhook
@@ -61,12 +61,12 @@ class WebhookFollower:
         self._token = uuid.uuid4().hex
         self._session = posts.open_session(webhook)
         self._lease_ms = int((posts.longest(webhook) + LEASE) * 1000)
-        #: What is stored, as long as the lease is held: nobody else changes it then.
+        #: The stored state as long as the lease is held; no other process changes it then.
         self._state: OutboundState | None = None
         self._now = 0.0
 
     def follow(self, ended: threading.Event) -> None:
-        """Post what there is, and wait for more, until `ended`. Raises RedisError if the store cannot be reached."""
+        """Post all facts and wait for new ones, until `ended`. Raises RedisError if the store cannot be reached."""
         try:
             while not ended.is_set():
                 pause = self.advance()
@@ -79,9 +79,9 @@ class WebhookFollower:
             self._store.lease(self._name, self._token, 0)
 
     def advance(self) -> float | None:
-        """Do the next thing: 0 if more is to be done, None if nothing is, else the pause in seconds before a retry.
+        """Do one step; return 0 if there is more to do, None if not, or the pause in seconds before a retry.
 
-        While another process has the webhook, that is a pause as well. Raises RedisError.
+        While another process has the lease, a pause is returned as well. Raises RedisError.
         """
         lease = self._store.lease(self._name, self._token, self._lease_ms)
         if not lease.held:
@@ -98,7 +98,7 @@ class WebhookFollower:
         entry, before = self._next(state.cursor)
         passed = state if before == state.cursor else replace(state, cursor=before, taken=0)
         if entry is None:
-            if passed != state:  # nothing of what was passed over concerns it
+            if passed != state:  # none of the skipped facts concerns the webhook
                 self._keep(passed)
             return None
         forgotten = self._forgotten(state, entry)
@@ -111,7 +111,7 @@ class WebhookFollower:
     # -- what comes next -----------------------------------------------------------------------------------------
 
     def _next(self, cursor: str, last: str = "") -> tuple[OutboundEntry | None, str]:
-        """The next fact that concerns the webhook, up to `last`; and the one before it in the log."""
+        """Return the next fact that concerns the webhook, up to `last`, and the id of the one before it in the log."""
         before = cursor
         for entry in self._entries(cursor):
             if last and order(entry.identity) > order(last):
@@ -137,7 +137,7 @@ class WebhookFollower:
     # -- posting it ------------------------------------------------------------------------------------------------
 
     def _deliver(self, state: OutboundState, entry: OutboundEntry) -> None:
-        """Post the next message about a fact, and note what came of it."""
+        """Post the next message about a fact, and store the result."""
         taken = min(state.taken, len(entry.messages) - 1)
         result = self._post(entry.messages[taken])
         state = self._noted(state, result)
@@ -160,9 +160,9 @@ class WebhookFollower:
         return posts.post(self._session, self._webhook, secret, message)
 
     def _noted(self, state: OutboundState, result: PostResult) -> OutboundState:
-        """What has changed by a try: after a good one nothing is failing, after a bad one there is a pause.
+        """Return the state after a try: a good one ends a failure, a bad one leads to a pause.
 
-        Whoever refuses one message has answered, and is not failing.
+        A receiver that refuses one message has answered, so it does not count as failing.
         """
         if not result.error:
             if state.error:
@@ -180,11 +180,11 @@ class WebhookFollower:
     # -- giving up -------------------------------------------------------------------------------------------------
 
     def _is_hopeless(self, state: OutboundState) -> bool:
-        """Whether it has been in vain for so long that an operator must look at it."""
+        """Return whether it has failed for so long that it is given up."""
         return self._now - state.failing_since >= self._runtime.retry_policy.give_up[WEBHOOKS]
 
     def _as_old(self, entry: OutboundEntry) -> Iterator[str]:
-        """The facts behind this one that have waited for as long: they are not tried one by one."""
+        """Yield the following facts that have waited as long, so that they are not tried one by one."""
         until = self._now - self._runtime.retry_policy.give_up[WEBHOOKS]
         for each in self._entries(entry.identity):
             if each.at > until:
@@ -193,7 +193,7 @@ class WebhookFollower:
                 yield each.identity
 
     def _give_up(self, state: OutboundState, facts: list[str]) -> None:
-        """Make these facts, the next ones, a dead letter: that of those just before them goes on if there is one."""
+        """Turn these facts, the next ones, into a dead letter; if those just before them are one, it is extended."""
         known = self._store.letter(state.gap)
         if known is not None:
             what, text = replace(known[0], last=facts[-1], facts=known[0].facts + len(facts)), known[1]
@@ -206,21 +206,23 @@ class WebhookFollower:
     def _bury(
         self, state: OutboundState, what: Undelivered, text: str, tries: int, redelivered: Undelivered | None = None
     ) -> None:
-        """Store a dead letter; `text` is the one that it continues, `redelivered` what it was told once more as."""
+        """Store a dead letter. `text`: that of the one that it continues, or empty; `redelivered`: the redelivery that
+        it ends."""
         facts = "one fact" if what.facts == 1 else f"{what.facts} facts"
         error = f"webhook {self._name} did not take {facts}: {state.error}"
         letter = UndeliveredLetter(what, error, self._now, tries)
         over = None if redelivered is None else (redelivered, None)
         try:
             self._keep(state, letter=(letter, text), redelivered=over)
-        except LetterChanged:  # somebody has just retried or dropped it: the next try begins a new one
+        except LetterChanged:  # a person has just retried or dropped it: the next try begins a new one
             log.info("webhook-letter-changed", webhook=self._name)
             return
         log.error("webhook-given-up", webhook=self._name, pipeline=self._context.pipeline.name, why=error)
         self._context.outbox.bound_dead()
 
     def _forgotten(self, state: OutboundState, entry: OutboundEntry) -> Undelivered | None:
-        """What the log has forgotten before the webhook took it: it begins behind the cursor."""
+        """Return the facts that the log has deleted before the webhook took them; None if it still begins at or before
+        the cursor."""
         if self._now - entry.at < OLD or not (state.delivered or state.given_up):
             return None
         milliseconds, number = order(self._store.oldest())
@@ -230,9 +232,10 @@ class WebhookFollower:
         return Undelivered(self._name, state.cursor, f"{before[0]}-{before[1]}", 0)
 
     def _bury_forgotten(self, state: OutboundState, what: Undelivered) -> None:
-        """Say so by a dead letter, though nothing of it can be told once more; the webhook goes on with what is there.
+        """Report deleted facts by a dead letter, although they cannot be redelivered; the webhook continues with the
+        facts that are left.
 
-        Where the log begins right behind the last fact that was taken, that is said although nothing is missing.
+        If the log begins right after the last fact that was taken, this is reported although nothing is missing.
         """
         error = f"the log forgot facts before webhook {self._name} took them (`keep: facts`): {state.error}"
         moved = replace(state, cursor=what.last, taken=0, gap="")
@@ -243,12 +246,12 @@ class WebhookFollower:
     # -- once more -------------------------------------------------------------------------------------------------
 
     def _redeliver(self, state: OutboundState, what: Undelivered) -> None:
-        """Post the next fact of what is to be told once more.
+        """Post the next fact of a redelivery.
 
-        What is left of it is given up again if that is refused, or all has been in vain for long.
+        The rest of it is given up again if the post is refused, or if every try has failed for long.
         """
         entry, _ = self._next(what.after, what.last)
-        if entry is None:  # the log has forgotten it
+        if entry is None:  # the log has deleted it
             self._keep(state, redelivered=(what, None))
             return
         result = PostResult(None, "", 0.0)
@@ -273,6 +276,6 @@ class WebhookFollower:
         letter: tuple[UndeliveredLetter, str] | None = None,
         redelivered: tuple[Undelivered, Undelivered | None] | None = None,
     ) -> None:
-        """Store how far it has come. If another process has the lease, it goes on from what was stored before."""
+        """Store the progress. If another process has the lease, nothing is stored, and that one continues."""
         kept = self._store.store(self._name, self._token, self._lease_ms, state, letter=letter, redelivered=redelivered)
         self._state = state if kept else None

@@ -1,4 +1,4 @@
-"""What an outbound webhook is told of a fact, as JSON of our own (`format: interlock`): docs/webhooks.md."""
+"""Convert facts to the JSON of outbound webhooks in our own form (`format: interlock`, see docs/webhooks.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One post. `identity` is the same however often it is sent; `event` says what it is about."""
+    """The content of one post. `identity` stays the same however often it is sent; `event` is the kind of the event."""
 
     identity: str
     event: str
@@ -30,12 +30,12 @@ class OutboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class OutboundFact:
-    """A fact of the log with what is told beside it: `identity` names it in the whole installation."""
+    """A fact of the log with its links; `identity` is unique in the installation."""
 
     identity: str
     pipeline: Pipeline
     recorded: RecordedFact
-    #: Our own pages and those of Jenkins and GitHub, by what they show; only those that there are.
+    #: The addresses of pages of ours, of Jenkins and of GitHub, by what they show; only those that exist.
     links: Mapping[str, str]
 
     @property
@@ -45,23 +45,23 @@ class OutboundFact:
 
     @property
     def time(self) -> str:
-        """When it was decided, see `rfc3339`."""
+        """When it was decided, as `rfc3339` writes it."""
         return rfc3339(self.recorded.at)
 
     @property
     def words(self) -> str:
-        """What people read."""
+        """The sentence for people."""
         return words(self.fact.why)
 
 
 def outbound_fact(configuration: Configuration, pipeline: Pipeline, entry: str, recorded: RecordedFact) -> OutboundFact:
-    """The fact of the log entry `entry`, with its links."""
+    """Return the fact of the log entry `entry`, with its links."""
     links = _links(configuration, pipeline, recorded.fact)
     return OutboundFact(f"{pipeline.name}/{entry}", pipeline, recorded, links)
 
 
 def shape(told: OutboundFact) -> Json:
-    """The fact as JSON. Keys are only ever added, and what is not known is null."""
+    """Return the fact as JSON values. Keys are never removed in later versions; an unknown value is null."""
     fact = told.fact
     return {
         "id": told.identity,
@@ -83,16 +83,16 @@ def shape(told: OutboundFact) -> Json:
 
 
 def message(told: OutboundFact) -> OutboundMessage:
-    """The one post about a fact."""
+    """Return the single post about a fact."""
     return OutboundMessage(told.identity, str(told.fact.kind), dump(shape(told)))
 
 
-#: What a test is called where a message has the kind of its fact.
+#: The kind of a test message, in place of that of a fact.
 TEST = "test"
 
 
 def trial_message(configuration: Configuration, identity: str, at: float) -> OutboundMessage:
-    """A message that is about nothing: whoever gets it sees that it is a test."""
+    """Return a test message, which says that it is one and is about no fact."""
     data = {
         "id": identity,
         "kind": TEST,
@@ -104,17 +104,17 @@ def trial_message(configuration: Configuration, identity: str, at: float) -> Out
 
 
 def rfc3339(at: float) -> str:
-    """A time (seconds since the epoch) as RFC 3339 has it: `2026-11-29T21:05:09.120Z`."""
+    """Format a time (seconds since the epoch) by RFC 3339: `2026-11-29T21:05:09.120Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def dump(data: Json) -> bytes:
-    """JSON as it is sent and signed."""
+    """Encode JSON values as the bytes that are signed and sent."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _data(recorded: RecordedFact) -> Json:
-    """What the words are made of, as the log has it: `kind` and its fields; a text of somebody's own as `text`."""
+    """Return the message of the fact as the log stores it: `kind` and its fields; a verbatim message as `text`."""
     why = json.loads(dump_recorded_fact(recorded))["fact"]["why"]
     return why if isinstance(why, dict) else {"kind": "Verbatim", "text": why}
 

@@ -1,4 +1,4 @@
-"""Posting one message to an outbound webhook: signed, with a time limit, without following redirects."""
+"""Post one message to an outbound webhook: signed, with a time limit, without following redirects."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from config.notices import WebhookFormat
 
 log = structlog.get_logger()
 
-#: How long it may take until the connection stands, in seconds: who does not answer then is away.
+#: The longest time to establish a connection, in seconds.
 CONNECT = 5.0
-#: So many bytes of an answer are read at most.
+#: The most bytes of an answer that are read.
 SHORT_BODY = 4096
-#: The answers to what the receiver will never take: it is not tried again, and the next message goes.
+#: Statuses by which the receiver refuses a message for good: it is given up, and the next one is sent.
 REFUSALS = frozenset({400, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True)
 class PostResult:
-    """What came of a post: the status of the answer, if one came, and why it counts as failed (empty: it was taken).
+    """The result of a post: the status of the answer, if there was one, and why it failed (empty: it was taken).
 
-    `refused`: another try would not help. `after`: when the receiver wants the next one, in seconds. `seconds`: how
-    long it took.
+    `refused`: another try would not help. `after`: the pause that the receiver asks for, in seconds. `seconds`: the
+    duration.
     """
 
     status: int | None
@@ -45,7 +45,7 @@ class PostResult:
 
 
 def post_test(configuration: Configuration, webhook: OutboundWebhook, secret: str) -> PostResult:
-    """Post a test to a webhook, in its format. It is about no fact, and changes nothing of what the webhook is told."""
+    """Post a test message to a webhook, in its format. It does not change which facts are posted."""
     make = cd_events.trial_message if webhook.format is WebhookFormat.CDEVENTS else payload.trial_message
     message = make(configuration, f"test/{uuid.uuid4().hex}", time.time())
     with open_session(webhook) as session:
@@ -53,19 +53,19 @@ def post_test(configuration: Configuration, webhook: OutboundWebhook, secret: st
 
 
 def sign(secret: str, body: bytes) -> str:
-    """The signature of a body: its HMAC-SHA-256 in hex, with the name of the method before it."""
+    """Return the signature of a body: its HMAC-SHA-256 in hex, preceded by the name of the method."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def longest(webhook: OutboundWebhook) -> float:
-    """How long one post may take, in seconds: until the connection stands, and until the answer has come."""
+    """Return the longest duration of one post, in seconds: to connect, and to get the answer."""
     return min(CONNECT, webhook.timeout) + webhook.timeout
 
 
 def open_session(webhook: OutboundWebhook) -> requests.Session:
-    """A session for one webhook, which keeps its connection. The environment (proxies, authorities) is read once.
+    """Open a session for one webhook, which keeps its connection. The environment (proxies, authorities) is read once.
 
-    requests would read it at each post, and send credentials of the machine's own (`.netrc`).
+    Otherwise requests would read it at each post, and send credentials from the machine's `.netrc`.
     """
     session = requests.Session()
     verify = str(webhook.ca_bundle) if webhook.ca_bundle is not None else None
@@ -76,7 +76,7 @@ def open_session(webhook: OutboundWebhook) -> requests.Session:
 
 
 def post(session: requests.Session, webhook: OutboundWebhook, secret: str, message: OutboundMessage) -> PostResult:
-    """Post a message; never raises for what the receiver or the network does."""
+    """Post a message and return the result; failures of the receiver or the network are results, not exceptions."""
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "interlock",
@@ -93,9 +93,9 @@ def post(session: requests.Session, webhook: OutboundWebhook, secret: str, messa
             headers=headers,
             timeout=(min(CONNECT, webhook.timeout), webhook.timeout),
             allow_redirects=False,
-            stream=True,  # the body of the answer says nothing to us
+            stream=True,  # the body of the answer is not needed
         )
-    except (RequestException, OSError) as error:  # OSError: a bundle that is not there
+    except (RequestException, OSError) as error:  # OSError: the CA bundle does not exist
         return PostResult(None, _why(webhook, error), time.monotonic() - began)
     with answer:
         seconds, status = time.monotonic() - began, answer.status_code
@@ -107,17 +107,17 @@ def post(session: requests.Session, webhook: OutboundWebhook, secret: str, messa
 
 
 def _keep_connection(answer: requests.Response) -> None:
-    """Read a short body, so that the connection serves the next post as well; a longer one ends with its connection."""
+    """Read a short body, so that the connection can be used for the next post; after a longer body it is closed."""
     length = answer.headers.get("Content-Length", "")
     if length.isascii() and length.isdigit() and int(length[:9]) <= SHORT_BODY:
         try:
             _ = answer.content
-        except RequestException as error:  # the status has come, and that is the answer
+        except RequestException as error:  # the status has arrived, which is sufficient
             log.debug("webhook-body-unread", error=type(error).__name__)
 
 
 def _why(webhook: OutboundWebhook, error: Exception) -> str:
-    """Why no answer came. The text of the error would name the address."""
+    """Return a sentence why there was no answer. The text of the error itself would contain the address."""
     if isinstance(error, Timeout):
         return f"no answer within {webhook.timeout:g} s"
     if isinstance(error, SSLError):
@@ -137,7 +137,7 @@ def _refusal(status: int, location: str) -> str:
 
 
 def _after(text: str) -> float | None:
-    """The seconds that a `Retry-After` asks for (RFC 9110: a number of seconds, or a date)."""
+    """Return the seconds that a `Retry-After` asks for (RFC 9110: a number of seconds, or a date), or None."""
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:

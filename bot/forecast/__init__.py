@@ -1,1 +1,1 @@
-"""When runs enter and pass their steps, and when locks open: worked out from the board and past durations. Pure."""
+"""Estimate when runs enter and pass their steps, and when locks open, from the board and past durations. Pure."""

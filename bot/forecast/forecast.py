@@ -1,8 +1,8 @@
-"""When each run enters and passes its step, and when each lock opens. Worked out when somebody asks, never stored.
+"""Estimate when each run enters and passes its step, and when each lock opens. Computed on request, never stored.
 
 The slots of a step are played forward with the usual durations of its builds, in the order of the queue. A locked stage
-opens when the fix has passed the steps that are left of its way; without a fix, when locks of the stage usually do.
-The further ahead, the wider the range: of each run before it comes the spread of its builds, and the risk of a lock.
+opens when the fix has passed its remaining steps, or without a fix, when locks of the stage usually open. The range
+gets wider with the distance: each run ahead adds the spread of its build and the risk of a lock.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from bot.forecast.schedule import NO_VISIT, StepSchedule, Visit
 from bot.forecast.spread import Estimate, Moment, estimate
 from bot.statistics.statistics import Statistics
 
-#: How many fixes of one service are looked at: the newest that are on their way.
+#: The most fixes of one service that are considered: the newest ones on their way.
 FIXES_SEEN = 3
 
 
 class Unforeseen(StrEnum):
-    """Why there is no estimate."""
+    """The reason why there is no estimate."""
 
-    PAUSED = "paused"  # until a person lets the pipeline run
+    PAUSED = "paused"  # the mode is not run
     PERSON = "person"  # a person holds a lock that has no end
-    NO_FIX = "no-fix"  # nobody has merged a fix, and too few locks have opened to say how long that takes
+    NO_FIX = "no-fix"  # no fix was merged yet, and too few locks have opened to estimate how long that takes
     NO_BUILDS = "no-builds"  # no build of the step has passed yet
-    LEAVING = "leaving"  # it is on its way out, called back, or failed
+    LEAVING = "leaving"  # the run is ending, recalled, or failed
 
 
 @dataclass(frozen=True, slots=True)
 class LockForecast:
-    """When a lock opens. `fix`: the run that is expected to open it; `usual`: by how long locks usually stand."""
+    """The estimate when a lock opens. `fix`: the run expected to open it; `usual`: made of the usual time of locks."""
 
     lock: Lock
     opens: Estimate | None
@@ -47,19 +47,19 @@ class LockForecast:
 
 @dataclass(frozen=True, slots=True)
 class RunForecast:
-    """When a run enters its step (if it waits) and passes it. `locks`: those it waits behind."""
+    """The estimates when a run enters its step (if it waits) and passes it. `locks`: those that keep it out."""
 
     enters: Estimate | None
     passes: Estimate | None
     locks: tuple[LockForecast, ...] = ()
     unforeseen: Unforeseen | None = None
-    #: The fix that contains it: the run is removed when that has passed, and does not enter.
+    #: The fix that contains the run: when it has passed, the run is removed instead of entering.
     removed_by: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """When a lock opens, while it is worked out."""
+    """An intermediate result: when a lock opens."""
 
     at: Moment | None
     fix: Run | None = None
@@ -68,12 +68,12 @@ class _Opening:
 
 
 class Forecast:
-    """The future of one board as of `now`. To be used up before the board changes."""
+    """The forecast for one board as of `now`. It must not be used after the board has changed."""
 
     def __init__(self, board: Board, statistics: Statistics, now: float) -> None:
         self._board, self._now = board, now
         self._present = Moment(now)
-        #: The locks of each stage, oldest first, once somebody has asked: a long queue asks for each of its runs.
+        #: The locks of each stage, oldest first; cached because they are needed for each run of a long queue.
         self._locks: dict[str, list[Lock]] = {}
         self._past = Past(statistics, board.pipeline)
         self._schedules: dict[Step, StepSchedule] = {}
@@ -81,7 +81,7 @@ class Forecast:
         self._under_way: set[str] = set()
 
     def of(self, run: Run) -> RunForecast:
-        """Of one live run."""
+        """Return the forecast for one live run."""
         if run.status in (Status.FAILED, Status.ENDING, Status.RECALLED) or run.taken_out:
             return RunForecast(None, None, unforeseen=Unforeseen.LEAVING)
         if run.status is not Status.WAITING:
@@ -99,12 +99,12 @@ class Forecast:
         return RunForecast(enters, passes, locks, self._why_not(visit, locks))
 
     def opens(self, stage: str) -> Estimate | None:
-        """When a locked stage is open: when the last of its locks opens. None if that cannot be told."""
+        """Return when the last lock of a stage opens; None if that cannot be estimated."""
         gate = self._gate_of(stage)
         return self._estimate(gate, Step(stage))
 
     def of_lock(self, lock: Lock) -> LockForecast:
-        """Of one lock."""
+        """Return the forecast for one lock."""
         found = self._opening(lock)
         return LockForecast(lock, self._estimate(found.at, Step(lock.stage)), found.fix, found.usual, found.unforeseen)
 
@@ -124,7 +124,8 @@ class Forecast:
         return self._schedules[step]
 
     def _gate(self, run: Run) -> Moment | None:
-        """When a run may enter its step, the slots apart; a run that will be removed instead never does."""
+        """Return when a run may enter its step, apart from free slots; None if it never does, such as one that a fix
+        will remove, or if that cannot be estimated."""
         if run.lane is Lane.MAIN and not self._locks_of(run.step.stage):
             return self._present
         if self._containing_fix(run) is not None:
@@ -153,7 +154,7 @@ class Forecast:
         return tuple(self.of_lock(lock) for lock in freeze_windows.counting(self._board, run.step.stage, run))
 
     def _containing_fix(self, run: Run) -> Run | None:
-        """The fix that contains a run which the lock keeps out: that run leaves when the fix has passed (F8)."""
+        """Return the fix that contains a run kept out by the lock: the run is removed when the fix has passed (F8)."""
         if run.lane is not Lane.MAIN or run.retrying or not self._kept_out(run):
             return None  # it may enter before the fix has passed
         history = self._board.service(run.service).history
@@ -170,7 +171,7 @@ class Forecast:
     # -- locks ---------------------------------------------------------------------------------------------------
 
     def _gate_of(self, stage: str, run: Run | None = None) -> Moment | None:
-        """When the last lock of a stage opens; for a run: of those that count for it."""
+        """Return when the last lock of a stage opens; with `run`, of the locks that apply to it."""
         locks = self._locks_of(stage)
         if run is not None and self._board.header.freezes:
             locks = freeze_windows.counting(self._board, stage, run)
@@ -182,14 +183,14 @@ class Forecast:
 
     def _opening(self, lock: Lock) -> _Opening:
         if lock.key not in self._openings:
-            if lock.key in self._under_way:  # a fix waits for the lock that it is to open: somebody keeps it out
+            if lock.key in self._under_way:  # the fix waits for the lock that it is to open: a person must act
                 return _Opening(None, unforeseen=Unforeseen.PERSON)
             self._under_way.add(lock.key)
-            self._openings[lock.key] = self._worked_out(lock)
+            self._openings[lock.key] = self._predict(lock)
             self._under_way.discard(lock.key)
         return self._openings[lock.key]
 
-    def _worked_out(self, lock: Lock) -> _Opening:
+    def _predict(self, lock: Lock) -> _Opening:
         if not lock.automatic or lock.service is None:
             if lock.until is None:
                 return _Opening(None, unforeseen=Unforeseen.PERSON)
@@ -212,12 +213,13 @@ class Forecast:
         return [run for run in fast_lane.fixes(self._board, service)[-FIXES_SEEN:] if not run.taken_out]
 
     def _passes(self, fix: Run, last: Step) -> Moment | None:
-        """When a fix has passed the step `last`: it passes its present step, then the others of its way."""
+        """Return when a fix has passed the step `last`, after its present step and the others in between; None if that
+        cannot be estimated."""
         way = fast_lane.route(self._board.pipeline, fix.lane)
         if last not in way:
             return None
         at = self._visit(fix).passes
-        if at is not None:  # if the fix fails, another one is needed: that takes about as long as a lock
+        if at is not None:  # if the fix fails, another one is needed, which takes about as long as a lock
             at = at._replace(breaks=self._past.failing(fix.step))
         for step in way[: way.index(last) + 1]:
             if at is None:

@@ -1,4 +1,4 @@
-"""Who enters one step when: its slots are played forward, in the order of its queue, as far as somebody asks."""
+"""Estimate when the runs of one step enter and pass it: play its slots forward in the order of its queue."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from bot.forecast.spread import LEAST_SPREAD, Moment, Spread
 
 
 class Visit(NamedTuple):
-    """When a run enters a step, and when it has passed it; None: that cannot be told."""
+    """The times at which a run enters a step and has passed it; None: cannot be estimated."""
 
     enters: Moment | None
     passes: Moment | None
 
 
-#: So many runs of a queue are played one by one; when those behind them enter follows from how many they are.
+#: The number of runs of a queue that are played one by one; for those behind them the estimate uses their number.
 PLAYED = 100
-#: When nothing can be told.
+#: A visit without estimates.
 NO_VISIT = Visit(None, None)
-#: When a waiting run may enter at the earliest, the slots apart: None if that cannot be told.
+#: Returns when a waiting run may enter at the earliest, apart from free slots; None if that cannot be estimated.
 Gate = Callable[[Run], Moment | None]
 
 
 class StepSchedule:
-    """The future of one step. Work is done for the runs up to the one that is asked for, and once."""
+    """The schedule of one step. It is computed once, and only up to the last run that was asked for."""
 
     def __init__(self, board: Board, past: Past, step: Step, now: float, gate: Gate) -> None:
         self._board, self._past, self._step, self._now, self._gate = board, past, step, now, gate
         self._inside: dict[str, Visit] = {}
-        #: When a waiting run enters: all that is kept of each, for a queue may be long, and few are asked for.
+        #: When each waiting run enters. Nothing else is stored, because a queue may be long and few runs are asked for.
         self._enters: dict[str, Moment | None] = {}
-        #: The slots by when they are free: of which service the build is that is there until then.
+        #: A heap of the slots by when they become free, each with the service of the build in it until then.
         self._slots: list[tuple[float, int, Moment, str]] = []
         self._numbers = count()
         self._tells = True
-        #: Until when a run of a service is in the step, where only one may be at a time (F11).
+        #: Until when a run of a service is in the step, if only one of each service may be at a time (F11).
         self._busy: dict[str, Moment] = {}
         self._alone = rolls_out(board.pipeline, step)
         self._capacity = board.capacity(step)
         self._earliest = self._when_asked_again()
         self._risk = past.risk(step)
-        #: How long a build takes, by service: a long queue asks for each of its runs.
+        #: How long a build takes, by service; cached because it is needed for each run of a long queue.
         self._builds: dict[str, Spread | None] = {}
         self._fill()
         self._in_line = board.queue(step)
 
     def visit(self, run: Run) -> Visit:
-        """Of a run that is in this step, or waits for it."""
+        """Return the visit of a run that is in this step or waits for it."""
         if run.holds_slot and run.key not in self._inside:
             self._inside[run.key] = Visit(None, self._end(run))
         if run.key in self._inside:
@@ -67,24 +67,24 @@ class StepSchedule:
         return NO_VISIT if enters is None else Visit(enters, self._passes(enters, run.service))
 
     def free(self, at: Moment) -> Moment | None:
-        """When a fix that arrives `at` finds a slot: nobody who waits for a locked stage enters before it."""
+        """Return when a fix that arrives `at` gets a slot: no run that waits for a locked stage enters before it."""
         if self._capacity is None or not self._slots:
             return at if self._tells else None
         return at.not_before(self._slots[0][0]) if self._tells else None
 
     def build(self, service: str) -> Spread | None:
-        """How long a build takes from its admission to its end; None if none has passed."""
+        """Return how long a build takes from its admission to its end; None if none has passed."""
         if service not in self._builds:
             found = self._past.build(self._step, service)
             self._builds[service] = found and self._past.lag(self._step, service).then(found)
         return self._builds[service]
 
-    # -- who is inside -----------------------------------------------------------------------------------------
+    # -- the runs in the step ----------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         board, step, capacity = self._board, self._step, self._capacity
         if capacity is None and not self._alone:
-            return  # nobody waits for anybody: each is looked at when somebody asks
+            return  # no run waits for another: each is estimated when it is asked for
         for built in board.holding(step):
             end = self._end(built)
             self._inside[built.key] = Visit(None, end)
@@ -99,22 +99,22 @@ class StepSchedule:
         for _ in range(capacity - board.occupied(step)):
             self._occupy(Moment(self._earliest), "")
         while len(self._slots) > max(capacity, 0):
-            heappop(self._slots)  # the capacity was lowered: so many must leave before anybody enters
+            heappop(self._slots)  # the capacity was lowered: these must leave before another run enters
         self._tells = self._tells and bool(self._slots)
 
     def _when_asked_again(self) -> float:
-        """When Jenkins is asked again, if it refused; else now."""
+        """Return when Jenkins is asked again if it refused a build, else now."""
         backoff = self._board.backoffs.get(str(self._step))
         return max(self._now, backoff.retry_at) if backoff is not None else self._now
 
     def _occupy(self, until: Moment | None, service: str) -> None:
         if until is None:
-            self._tells = False  # nothing is known about a build that holds a slot
+            self._tells = False  # the end of a build that holds a slot is unknown
             return
         heappush(self._slots, (until.at, next(self._numbers), until, service))
 
     def _end(self, built: Buildable) -> Moment | None:
-        """When what holds a slot leaves it."""
+        """Return when a run that holds a slot leaves it; None if that cannot be estimated."""
         now, step, elapsed = Moment(self._now), self._step, max(0.0, self._now - built.since)
         risk = self._risk
         if built.status is Status.RUNNING:
@@ -126,21 +126,21 @@ class StepSchedule:
             if build is None:
                 return None
             return Moment(max(self._now, built.since + lag.middle), lag.shorter**2, lag.longer**2).after(build, risk)
-        # Called back or on its way out: Jenkins confirms that within moments; a build that is aborted ends soon.
+        # Recalled or ending: Jenkins confirms that within moments; an aborted build ends soon.
         build = self._past.build(step, built.service)
         return now.after(Spread(5.0, 5.0, 5.0) if built.attempt.build is None or build is None else build)
 
     def _expected(self, built: Buildable) -> Spread | None:
-        """What Jenkins expects, where we have seen no build pass yet."""
+        """Return the remaining time by Jenkins' own estimate, for a step of which no build has passed yet."""
         if built.attempt.expected is None:
             return None
         left = max(LEAST_SPREAD * 600, built.attempt.expected - self._now)
         return Spread(left, left / 2, left / 2)
 
-    # -- who waits -----------------------------------------------------------------------------------------------
+    # -- the runs that wait --------------------------------------------------------------------------------------
 
     def _play(self, last: str) -> None:
-        """Let one waiting run after the other enter, in their order, until `last` has."""
+        """Let the waiting runs enter one after the other, in their order, up to `last`."""
         most = PLAYED if self._capacity is not None else sys.maxsize
         while self._tells and len(self._enters) < most and (run := next(self._in_line, None)) is not None:
             gate = self._gate(run)
@@ -149,14 +149,17 @@ class StepSchedule:
                 return
 
     def _far_ahead(self, run: Run) -> Moment | None:
-        """When a run enters that has more than `PLAYED` before it: those share the slots evenly."""
+        """Return when a run enters that has more than `PLAYED` runs ahead: these are assumed to share the slots evenly.
+
+        None if that cannot be estimated.
+        """
         gate, capacity, build = self._gate(run), self._capacity, self._mixed_build()
         if gate is None or build is None or not capacity or not self._slots or not self._tells:
             return None
         turns = (self._board.ahead_of(run) - len(self._enters)) / capacity
         free = [until for _, _, until, _ in self._slots]
         at, earlier, later, breaks = (sum(values) / len(free) for values in zip(*free, strict=True))
-        # The slots become free one after the other: the first of them by half of a build before their mean.
+        # The slots become free one after the other: the first one half a build before their mean.
         first = at - build.middle * (capacity - 1) / (2 * capacity)
         return Moment(
             max(gate.at, self._slots[0][0], first + turns * build.middle),
@@ -166,7 +169,7 @@ class StepSchedule:
         )
 
     def _mixed_build(self) -> Spread | None:
-        """How long the builds of those who wait take in the mean; None if that is not known of all."""
+        """Return the mean duration of the builds of the waiting runs; None if it is not known for all services."""
         found = [(self.build(service), runs) for service, runs in self._board.waiting_by_service(self._step).items()]
         builds = [(build, runs) for build, runs in found if build is not None]
         if not builds or len(builds) < len(found):
@@ -196,7 +199,8 @@ class StepSchedule:
         return None if build is None else enters.after(build, self._risk)
 
     def _slot(self, service: str) -> Moment:
-        """Take the slot that is free first; a run that waits for another one of its service takes that one's (F11)."""
+        """Take the slot that is free first; a run that must wait for another one of its service takes that one's slot
+        (F11)."""
         busy = self._busy.get(service) if self._busy else None
         if busy is not None and busy.at > self._slots[0][0]:
             for place, (_, _, until, other) in enumerate(self._slots):

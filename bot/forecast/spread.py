@@ -1,4 +1,4 @@
-"""How long things take, as a middle and a spread; and moments that are made of several such durations."""
+"""Compute with uncertain durations (a middle and a spread), and with moments that add up several of them."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-#: So many deviations on both sides hold eight of ten values: 1.28 if they were distributed normally, but some builds
-#: are odd ones. Measured (`make bench ARGS="--only estimates"`).
+#: The number of deviations on both sides that contain eight of ten values: 1.28 for a normal distribution, but some
+#: builds are outliers. Measured (`make bench ARGS="--only estimates"`).
 EIGHT_OF_TEN = 1.5
-#: Of fewer builds than this a service tells too little: those of all services count as well.
+#: A service with fewer builds than this is estimated together with all services.
 ENOUGH = 5
-#: No duration is known better than this share of it.
+#: The smallest deviation, as a share of the duration.
 LEAST_SPREAD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A duration in seconds: its middle, and how far it deviates: when it is shorter, and when it is longer."""
+    """A duration in seconds: its middle, and the typical deviation below it and above it."""
 
     middle: float
     shorter: float
     longer: float
 
     def then(self, other: Spread) -> Spread:
-        """Both, one after the other."""
+        """Return the duration of both, one after the other."""
         shorter, longer = math.hypot(self.shorter, other.shorter), math.hypot(self.longer, other.longer)
         return Spread(self.middle + other.middle, shorter, longer)
 
 
 class Moment(NamedTuple):
-    """When something happens, while it is worked out: a time, its variances, and how many locks may come before.
+    """An intermediate result of an estimate: a time with its variances below and above.
 
-    `breaks`: how many builds before it will probably lock the stage, each of which would delay it by a lock.
+    `breaks`: the expected number of builds before it that lock the stage, each of which delays it by a lock.
     """
 
     at: float
@@ -42,7 +42,7 @@ class Moment(NamedTuple):
     breaks: float = 0.0
 
     def after(self, spread: Spread, breaks: float = 0.0) -> Moment:
-        """The moment when that has passed, too."""
+        """Return the moment after another duration, with `breaks` more expected locks."""
         return Moment(
             self.at + spread.middle,
             self.earlier + spread.shorter**2,
@@ -51,13 +51,13 @@ class Moment(NamedTuple):
         )
 
     def not_before(self, at: float) -> Moment:
-        """The same, or `at` if that is later."""
+        """Return the same moment, or `at` with the same variances if that is later."""
         return self if self.at >= at else self._replace(at=at)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """When something will probably happen, in seconds since the epoch: eight times of ten between `low` and `high`."""
+    """The probable time of an event, in seconds since the epoch; eight times of ten it is between `low` and `high`."""
 
     at: float
     low: float
@@ -65,9 +65,9 @@ class Estimate:
 
 
 def typical(samples: Sequence[float]) -> Spread | None:
-    """The middle and the spread of durations, without letting single odd ones count for much; None if there are none.
+    """Return middle and spread of durations, in which outliers count little; None if there are no durations.
 
-    The middle is the mean of the inner eight tenths: where many builds follow each other it is their sum that counts.
+    The middle is the mean of the inner eight tenths, not the median: for many builds in sequence the sum matters.
     """
     if not samples:
         return None
@@ -78,22 +78,23 @@ def typical(samples: Sequence[float]) -> Spread | None:
 
 
 def usual(samples: Sequence[float]) -> Spread:
-    """The same of what scatters widely, such as locks: the median, for single ones may stand over a weekend."""
+    """Return middle and spread of durations that vary widely, such as those of locks. The middle is the median,
+    because a single lock may last over a weekend."""
     ordered = sorted(samples)
     return _spread(ordered, quantile(ordered, 0.5))
 
 
 def remaining(samples: Sequence[float], elapsed: float, share: float = 0.1) -> Spread | None:
-    """What is left of something that has taken `elapsed` seconds already, by those that took longer.
+    """Return the remaining time of something that has taken `elapsed` seconds, from the samples that took longer.
 
-    None if fewer than `share` of them took that long.
+    None if fewer than `share` of the samples took longer.
     """
     left = sorted(sample - elapsed for sample in samples if sample > elapsed)
     return _spread(left, quantile(left, 0.5)) if len(left) >= max(2, share * len(samples)) else None
 
 
 def overdue(usually: Spread) -> Spread:
-    """What is left of a build that has taken longer than nearly all before it: it may end at any moment."""
+    """Return the remaining time of a build that has taken longer than nearly all others: it may end at any moment."""
     return Spread(0.1 * usually.middle, 0.1 * usually.middle, 0.3 * usually.middle + usually.longer)
 
 
@@ -104,7 +105,7 @@ def _spread(ordered: Sequence[float], middle: float, few: float = 1.0) -> Spread
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which `share` of the sorted values lie, between two of them if need be."""
+    """Return the value below which `share` of the sorted values lie, interpolated between two of them."""
     place = share * (len(ordered) - 1)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
@@ -112,7 +113,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 def likely_count(expected: float, share: float) -> int:
-    """The number that a count with this mean does not exceed in `share` of the cases (a Poisson distribution)."""
+    """Return the number that a Poisson-distributed count with this mean does not exceed in `share` of the cases."""
     if expected <= 0:
         return 0
     count, term = 0, math.exp(-min(expected, 500.0))
@@ -125,7 +126,7 @@ def likely_count(expected: float, share: float) -> int:
 
 
 def estimate(moment: Moment, now: float, lock: Spread | None) -> Estimate:
-    """A moment with its range; `lock`: how long a lock delays it that may come before."""
+    """Return a moment as an estimate with its range; `lock`: how long a lock before it would delay it."""
 
     def shifted(share: float, deviations: float) -> float:
         count = likely_count(moment.breaks, share) if lock is not None else 0

@@ -1,1 +1,1 @@
-"""What would happen: a pipeline played in virtual time. Pure: no store, no clock, no HTTP; used by `bot.cli` alone."""
+"""Simulate a pipeline in virtual time. Pure: no store, no clock, no HTTP; used only by `bot.cli`."""

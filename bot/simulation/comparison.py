@@ -1,7 +1,8 @@
-"""What a recorded history would have been under another configuration, beside what it was: the figures and their error.
+"""Compare a recorded history with the same load under another configuration (what-if): the figures and their error.
 
-The recorded merges, people and builds are played several times under both configurations, each time with other draws,
-the same for both. How far the recorded configuration, played so, is from what was recorded is the error of the method.
+The recorded merges, people and builds are played several times under both configurations, each time with another draw,
+the same for both. The error of the method is the difference between the recorded configuration, played in this way, and
+what was recorded.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from bot.simulation.recorded_load import RecordedLoad, UnusableRecording, plain
 from bot.simulation.recorded_people import RecordedPeople
 from bot.statistics.parts import Cause
 
-#: Of the draws so many lie below and above a range: nine of ten are inside.
+#: The share of the draws below a range, and above it: nine of ten are inside.
 OUTSIDE = 0.05
-#: How many runs are named that change most.
+#: The number of runs with the largest change that are listed.
 RUNS_NAMED = 10
 
 Events = tuple[tuple[float, Event], ...]
@@ -33,7 +34,7 @@ Events = tuple[tuple[float, Event], ...]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A configuration to play: the pipeline at first, and what changes about it later, such as its freezes."""
+    """A configuration to play: the pipeline at the beginning, and later changes, such as freezes, with their times."""
 
     pipeline: Pipeline
     later: Events = ()
@@ -41,7 +42,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Several draws of a number: the middle one, and between which nine of ten lie."""
+    """The range of several draws of a number: the median, and the bounds of nine in ten draws."""
 
     middle: float
     low: float
@@ -50,27 +51,27 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """One figure: as recorded, played as it was, and played otherwise; None: there is nothing to make it of."""
+    """One figure: as recorded, played under the recorded configuration, and under the other; None: no data for it."""
 
     name: str
-    #: `s`: seconds, else a count.
+    #: `s`: seconds; otherwise a count.
     unit: str
     recorded: float | None
-    #: Played as it was, with the very durations that were recorded, as far as they are known.
+    #: Played under the recorded configuration, with the recorded durations as far as they are known.
     exact: float | None
     same: Range | None
     other: Range | None
-    #: How much more it is otherwise, draw by draw.
+    #: The difference between the other configuration and the recorded one, draw by draw.
     change: Range | None
 
     @property
     def error(self) -> float | None:
-        """By how much the middle draw of the recorded configuration is too high, as a share of what was recorded."""
+        """The error of the median draw of the recorded configuration, as a share of the recorded figure."""
         return _share(self.recorded, self.same.middle if self.same is not None else None)
 
     @property
     def exact_error(self) -> float | None:
-        """The same of the play with the recorded durations: what is left when no chance is drawn."""
+        """The error of the play with the recorded durations, in which nothing is drawn."""
         return _share(self.recorded, self.exact)
 
 
@@ -83,7 +84,7 @@ def _share(recorded: float | None, played: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """One run: its lead time as recorded, played as it was, and played otherwise (the middle of the draws)."""
+    """One run: its lead time in seconds as recorded, and the medians of the draws under both configurations."""
 
     service: str
     sha: str
@@ -95,7 +96,7 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came of it: of the runs that began from `since` to `until`, and of what happened meanwhile."""
+    """The result: the figures of the runs that began from `since` to `until`, and of the events in that time."""
 
     since: float
     until: float
@@ -106,14 +107,14 @@ class Comparison:
 
 
 def recorded_setting(load: RecordedLoad) -> Setting:
-    """The configuration as it was recorded, with its changes."""
+    """Return the configuration as it was recorded, with its changes."""
     return Setting(load.pipeline, tuple(load.told))
 
 
 def other_setting(load: RecordedLoad, pipeline: Pipeline, freezes: Events = ()) -> Setting:
-    """Another configuration from the beginning on, for the services of the recording.
+    """Return another configuration that is in force from the beginning, for the services of the recording.
 
-    Raises UnusableRecording if it has a stage of which the recording knows no build.
+    Raises UnusableRecording if it has a stage of which the recording has no build.
     """
     builds = RecordedBuilds(load)
     for stage in pipeline.stages:
@@ -145,7 +146,8 @@ def compare(
     since: float = 0.0,
     done: Callable[[int], object] = lambda _: None,
 ) -> Comparison:
-    """Play the recorded configuration and the other one so many times each. `done` is told how many draws are done."""
+    """Play the recorded configuration and the other one `draws` times each. `done` is called with the number of
+    finished draws."""
     builds = RecordedBuilds(load)
     recorded = figures(load.facts, load.until, since, load.older)
     exact = played(load, builds, recorded_setting(load), 0, since, exact=True)
@@ -163,7 +165,7 @@ def compare(
 def played(
     load: RecordedLoad, builds: RecordedBuilds, setting: Setting, seed: int, since: float, *, exact: bool = False
 ) -> Figures:
-    """The figures of one draw under a configuration."""
+    """Play one draw under a configuration and return its figures."""
     drawn = DrawnBuilds(builds, seed, exact=exact)
     people = RecordedPeople(load, drawn, seed)
     arrivals: list[Arrival | Intention] = [*(Arrival(at, event) for at, event in setting.later), *people.arrivals()]
@@ -176,7 +178,7 @@ def played(
 
 @dataclass(frozen=True, slots=True)
 class _ComparedNumber:
-    """What is compared: its name, its unit, and how it is made; None: there is nothing to make it of."""
+    """A figure to compare: its name, its unit, and the function that computes it (None: no data for it)."""
 
     name: str
     unit: str
@@ -237,7 +239,7 @@ def _compared(
 
 
 def range_of(draws: Sequence[float | None]) -> Range | None:
-    """The range of the draws in which there was something to count; None if that is none of them."""
+    """Return the range of the draws that have a value; None if no draw has one."""
     ordered = sorted(each for each in draws if each is not None)
     if not ordered:
         return None
@@ -245,7 +247,7 @@ def range_of(draws: Sequence[float | None]) -> Range | None:
 
 
 def _changed(recorded: Figures, same: Sequence[Figures], others: Sequence[Figures]) -> tuple[ComparedRun, ...]:
-    """The runs whose commits are in production much sooner or later."""
+    """Return the runs whose lead time changes most."""
     was, otherwise = _leads(same), _leads(others)
     then = {(run.service, run.sha, run.turn): run.lead for run in recorded.runs}
     both = [ComparedRun(*name, then.get(name), was[name], otherwise[name]) for name in was if name in otherwise]

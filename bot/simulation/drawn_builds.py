@@ -1,7 +1,7 @@
-"""How the builds of another history would go, drawn from those that a recording tells.
+"""Draw the builds of a what-if from the recorded ones.
 
-The outcome goes with the commit, the duration with the step. A draw of a build depends on the seed and on which build
-it is (commit, step, how many came before), so two configurations that are compared meet the same luck.
+The outcome depends on the commit, the duration on the step. The draw of a build depends only on the seed and on its
+identity (commit, step, number of builds before it), so that both compared configurations have the same luck.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from bot.core.model.pipeline import Outcome, Step, Track
 from bot.simulation.engine import SimulatedBuild
 from bot.simulation.recorded_load import Commit, RecordedBuild, RecordedLoad
 
-#: Of fewer builds than this a service tells too little of a step: those of all services count as well.
+#: With fewer builds than this of a service in a step, those of all services are used.
 ENOUGH = 20
-#: How a build fails that may have been repeated by chance: it says that the commit is broken.
+#: The outcomes that show that the commit is broken.
 _BROKEN = (Outcome.FAILURE, Outcome.UNSTABLE)
 _RESULTS = (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED)
 
 
 class RecordedBuilds:
-    """What a recording tells of builds, sorted out once for many draws."""
+    """The builds of a recording, prepared once for many draws."""
 
     def __init__(self, load: RecordedLoad) -> None:
         self.by_commit = dict(load.builds)
-        #: By step, service (empty: all) and whether they passed.
+        #: The builds by step, service (empty: all) and whether they passed.
         self._durations: dict[tuple[str, str, bool], list[RecordedBuild]] = defaultdict(list)
-        #: By step and service (empty: all): how the first build of each commit went.
+        #: By step and service (empty: all): how many first builds of a commit passed and failed.
         self._first: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
         for ((service, _), step), builds in self.by_commit.items():
             for name in (service, ""):
@@ -41,11 +41,11 @@ class RecordedBuilds:
         self.broken = frozenset(_broken(load))
 
     def known(self, commit: Commit, step: Step) -> list[RecordedBuild]:
-        """How the builds of a commit went in a step, or else in the other job of its stage; empty: not known."""
+        """Return the builds of a commit in a step, or if there are none, in the other job of its stage."""
         return self.by_commit.get((commit, str(step))) or self.by_commit.get((commit, str(_other(step))), [])
 
     def failure_rate(self, service: str, step: Step) -> float:
-        """How often the first build of a commit fails in a step; 0 where nothing is known."""
+        """Return how often the first build of a commit fails in a step, as a share; 0 without data."""
         for where in (step, _other(step)):
             for name in (service, ""):
                 found = self._first.get((str(where), name))
@@ -54,10 +54,10 @@ class RecordedBuilds:
         return 0.0
 
     def like(self, service: str, step: Step, *, passed: bool) -> list[RecordedBuild]:
-        """The builds to draw a duration from: of the service in the step if there are enough, else of all services.
+        """Return the builds from which to draw a duration: of the service in the step if enough, else of all services.
 
-        Where no build of that step ended so, those that ended otherwise; where none ran there, those of the other job
-        of the stage. Empty: the recording has none of the stage.
+        If no build of the step has this result, those with the other result; if there is none at all, those of the
+        other job of the stage. Empty if the recording has no build of the stage.
         """
         for where in (step, _other(step)):
             for ended in (passed, not passed):
@@ -70,7 +70,8 @@ class RecordedBuilds:
 
 
 def _broken(load: RecordedLoad) -> Iterator[tuple[Commit, str]]:
-    """What is merged between a commit that is broken and the news of it is broken as well; each with the stage."""
+    """Yield the commits that are broken as well, each with the stage: those merged between a broken commit and its last
+    failure."""
     merges: dict[str, list[tuple[float, Commit]]] = defaultdict(list)
     for merge in load.merges:
         merges[merge.event.service].append((merge.at, merge.commit))
@@ -87,25 +88,25 @@ def _broken(load: RecordedLoad) -> Iterator[tuple[Commit, str]]:
 
 
 class DrawnBuilds:
-    """One draw of all builds. `exact`: a build that the recording knows takes as long as it took."""
+    """One draw of all builds. `exact`: a build that was recorded gets its recorded duration."""
 
     def __init__(self, recorded: RecordedBuilds, seed: int, *, exact: bool = False) -> None:
         self._recorded = recorded
         self._seed = seed
         self._exact = exact
-        #: How many builds of a commit have come to their end in a step.
+        #: The number of ended builds of each commit in each step.
         self._ended: Counter[tuple[Commit, str]] = Counter()
 
     def note(self, fact: Fact) -> None:
-        """Note that a build has come to its end."""
+        """Count the build if this fact says that one has ended."""
         if fact.kind in _RESULTS and fact.service is not None and fact.sha is not None:
             self._ended[(fact.service, fact.sha), str(fact.step)] += 1
 
     def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
-        """How the build goes: the recorded outcome if there is one, with a recorded duration."""
+        """Draw a build: with the recorded outcome if there is one, and a recorded duration."""
         commit, step = (trigger.service, trigger.sha), Step(trigger.stage, trigger.track)
         number = self._ended[commit, str(step)]
-        random = Random(f"{self._seed} {commit} {step} {number}")  # noqa: S311  no secret: a draw that can be repeated
+        random = Random(f"{self._seed} {commit} {step} {number}")  # noqa: S311  not a secret: a repeatable draw
         known = self._recorded.known(commit, step)
         outcome, tests = self._outcome(commit, step, number, random)
         if self._exact and number < len(known):
@@ -115,14 +116,15 @@ class DrawnBuilds:
         return SimulatedBuild(drawn.queued, drawn.seconds, outcome, tests)
 
     def _outcome(self, commit: Commit, step: Step, number: int, random: Random) -> tuple[Outcome, tuple[str, ...]]:
-        """What was recorded for this build; a commit that failed last fails again; else by what is likely."""
+        """Return outcome and failed tests: as recorded for this build or the last one of the commit; without a record
+        a failure if the commit is broken, else drawn from the failure rate."""
         known = self._recorded.known(commit, step)
         luck = random.random()
         if known:
             build = known[min(number, len(known) - 1)]
             return build.outcome, build.tests
         if number:
-            return Outcome.SUCCESS, ()  # it failed by a draw, not by its fault
+            return Outcome.SUCCESS, ()  # it failed by a draw, not because the commit is broken
         if (commit, step.stage) in self._recorded.broken:
             return Outcome.FAILURE, ()
         fails = luck < self._recorded.failure_rate(commit[0], step)
@@ -130,5 +132,5 @@ class DrawnBuilds:
 
 
 def _other(step: Step) -> Step:
-    """The other job of the same stage."""
+    """Return the step of the other job of the same stage."""
     return Step(step.stage, Track.REAL if step.track is Track.FAST else Track.FAST)

@@ -1,8 +1,8 @@
-"""The engine of a simulation: the rules decide on a virtual clock, and a model of the world answers what they ask for.
+"""Run a simulation: the rules decide by a virtual clock, and a model of the outside world performs their effects.
 
-Jenkins and GitHub answer at once, and tell the truth: a trigger is taken, a build starts and ends when the model of
-builds says so, a build that is withdrawn or aborted is gone, a question about commits is answered from the merges.
-What tells people is counted only. The same arrivals and models give the same simulation.
+Jenkins and GitHub answer immediately and correctly: each trigger is accepted, a build starts and ends as the model of
+builds says, a withdrawn or aborted build is gone, and a question about commits is answered from the merges. Effects
+that inform people are only counted. The same arrivals and models give the same simulation.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 from bot.core.rules.recorded import DecidedEntry
 
-#: How long after a moment that is due and past the clock is looked at again, in seconds: as often as beat does.
+#: The interval of the clock, in seconds, while something is due; the same as that of beat.
 TICK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What comes from outside, and when (in seconds of the virtual clock): a merge, a lock by hand."""
+    """An event from outside, such as a merge or a manual lock, with its time in seconds of the virtual clock."""
 
     at: float
     event: Event
@@ -39,7 +39,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Intention:
-    """What a person means to do at that time. `act` says what it is by the board of then; None: nothing any more."""
+    """An action that a person plans for a time. `act` returns the event for the board of that time; None: no action."""
 
     at: float
     act: Callable[[Board], Event | None]
@@ -47,7 +47,7 @@ class Intention:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedBuild:
-    """How one build will go: how long it waits in Jenkins' queue, how long it runs, and how it ends."""
+    """The course of one build: how long it waits in Jenkins' queue, how long it runs, and how it ends."""
 
     queued_seconds: float
     seconds: float
@@ -56,22 +56,22 @@ class SimulatedBuild:
 
 
 class BuildModel(Protocol):
-    """Says how a build will go."""
+    """The model that determines the course of each build."""
 
     def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
-        """How the build of a trigger goes that is posted at that time."""
+        """Return the course of the build of a trigger that is posted at that time."""
 
 
 class People(Protocol):
-    """Say what people will do about what was decided: a stage has locked, a fix has failed."""
+    """The model of what people do after a decision, such as a lock or a failed fix."""
 
     def react(self, decision: Decision) -> Iterable[Intention]:
-        """What they mean to do because of one decision, at the time of it or later."""
+        """Return the intentions of people because of one decision, for its time or later."""
 
 
 @dataclass(slots=True)
 class PlayedBuild:
-    """One build that the rules asked for. Times in seconds of the virtual clock; None: it has not got so far."""
+    """One build that the rules triggered. Times in seconds of the virtual clock; None: not reached yet."""
 
     run: str
     attempt: int
@@ -81,22 +81,22 @@ class PlayedBuild:
     started: float | None = None
     ended: float | None = None
     outcome: Outcome | None = None
-    #: The rules had it aborted while it ran; `withdrawn`: before it started.
+    #: Whether the rules aborted it while it ran; `withdrawn`: whether they withdrew it before it started.
     aborted: bool = False
     withdrawn: bool = False
 
 
 @dataclass(slots=True)
 class Simulated:
-    """What came of a simulation."""
+    """The result of a simulation."""
 
-    #: What was decided, and when.
+    #: The facts, each with its time.
     facts: list[tuple[float, Fact]] = field(default_factory=list)
-    #: In the order in which they were asked for.
+    #: The builds, in the order of their triggers.
     builds: list[PlayedBuild] = field(default_factory=list)
-    #: Those on the board at the end.
+    #: The runs on the board at the end.
     runs: tuple[Run, ...] = ()
-    #: How many events were decided, and how many effects of each kind came of them.
+    #: The number of decided events, and of the resulting effects by kind.
     decisions: int = 0
     effects: Counter[str] = field(default_factory=Counter)
     #: The time of the last event.
@@ -114,9 +114,9 @@ def simulate(
     mode: Mode = Mode.RUN,
     record: Callable[[DecidedEntry], object] | None = None,
 ) -> Simulated:
-    """Let everything happen up to and with the time `until`. What happens at the same time keeps the order it has.
+    """Simulate up to and including the time `until`. Arrivals of the same time keep their order.
 
-    `record` is told of each decision, so that the simulation can be kept as a recording.
+    `record` is called with each decision, so that the simulation can be stored as a recording.
     """
     simulation = _Simulation(pipeline, builds, people, limits, mode)
     simulation.record = record
@@ -137,11 +137,11 @@ class _Simulation:
         self.record: Callable[[DecidedEntry], object] | None = None
         self._mains = MainBranches()
         self._now = 0.0
-        #: When the clock matters next; None: it does not.
+        #: When the clock next leads to a decision; None: never.
         self._due: float | None = None
         self._planned: list[_Planned] = []
         self._count = 0
-        #: The builds that have not ended, by run and attempt, and the number of the last that started.
+        #: The builds that have not ended, by run and attempt; and the number of the last build that started.
         self._open: dict[tuple[str, int], PlayedBuild] = {}
         self._number = 0
         self._simulated = Simulated()
@@ -151,7 +151,7 @@ class _Simulation:
         self._count = len(self._planned)
         heapify(self._planned)
         while (at := self._next()) is not None and at <= until:
-            self._now = max(self._now, round(at, 3))  # the inbox counts in milliseconds, too
+            self._now = max(self._now, round(at, 3))  # milliseconds, as in the inbox
             due = not self._planned or self._planned[0][0] > at
             event = TimePassed() if due else heappop(self._planned)[2]()
             if event is not None:
@@ -161,7 +161,7 @@ class _Simulation:
         return self._simulated
 
     def _next(self) -> float | None:
-        """When something happens next; None: never again."""
+        """Return the time of the next event, or None if there is none."""
         planned = self._planned[0][0] if self._planned else None
         if planned is None or self._due is None:
             return self._due if planned is None else planned
@@ -177,7 +177,7 @@ class _Simulation:
             entry = f"{round(self._now * 1000)}-{self._simulated.decisions}"
             self.record(DecidedEntry(entry, self._now, (event,), tuple(decision.facts), tuple(decision.effects)))
         self._simulated.facts += ((self._now, fact) for fact in decision.facts)
-        # People hear of it first: how a build is repeated may depend on how the one before has ended.
+        # People react before the effects are performed: the next build of a commit depends on how the last one ended.
         intentions = list(self._people.react(decision)) if self._people is not None else []
         for effect in decision.effects:
             self._simulated.effects[effect.kind] += 1
@@ -200,10 +200,10 @@ class _Simulation:
         heappush(self._planned, (at, self._count, act))
 
     def _answer(self, event: Event) -> None:
-        """The world answers at once: the event is decided before anything later happens."""
+        """Plan an immediate answer, which is decided before anything later happens."""
         self._plan(self._now, lambda: event)
 
-    # -- what is asked of Jenkins and GitHub -------------------------------------------------------------------------
+    # -- effects at Jenkins and GitHub -------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -215,10 +215,10 @@ class _Simulation:
                 contains = self._mains.contains(effect.service, effect.head, effect.base)
                 self._answer(ContainmentKnown(effect.service, effect.base, effect.head, contains))
             case _:
-                pass  # it tells people, or asks about what does not happen here: it moves nothing
+                pass  # it informs people, or asks about things that a simulation does not have
 
     def _post(self, trigger: Trigger) -> None:
-        """Jenkins has the trigger in its queue; that it says so would change nothing, since it refuses none."""
+        """Put a trigger into Jenkins' queue. No acceptance is reported, because no trigger is ever refused."""
         will = self._model.build(trigger, self._now)
         build = PlayedBuild(
             trigger.run, trigger.attempt, trigger.service, Step(trigger.stage, trigger.track), self._now
@@ -250,7 +250,7 @@ class _Simulation:
     def _withdraw(self, effect: Withdraw) -> None:
         build = self._open.get((effect.run, effect.attempt))
         if build is None:
-            return  # it has ended, which is told already
+            return  # it has ended, and that was reported already
         if build.started is None:
             del self._open[effect.run, effect.attempt]
             build.withdrawn, build.ended = True, self._now
@@ -263,17 +263,17 @@ class _Simulation:
 
 
 class MainBranches:
-    """What is on the main branches of the services, as the merges tell: which commit came on top of which."""
+    """The main branches of the services according to the merges: which commit follows which."""
 
     def __init__(self) -> None:
         self._heads: dict[str, str] = {}
         self._before: dict[tuple[str, str], str | None] = {}
 
     def merge(self, event: Merged) -> None:
-        """A merge has moved main. One that is told without what came before is taken to be on top of the head."""
+        """Add a merge. One without `before` is assumed to follow the head."""
         service, before = event.service, event.before
         if event.forced:
-            before = None  # what a force-push is made on is not told
+            before = None  # the parent of a force-push is not known
         elif before is None:
             before = self._heads.get(service)
         if event.forced or (service, event.sha) not in self._before:
@@ -283,7 +283,7 @@ class MainBranches:
             before = sha
 
     def contains(self, service: str, head: str, base: str) -> bool:
-        """Whether `base` is `head` or came before it."""
+        """Return whether `base` is `head` or an ancestor of it."""
         at: str | None = head
         while at is not None and at != base:
             at = self._before.get((service, at))

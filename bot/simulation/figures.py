@@ -1,6 +1,6 @@
-"""What a history amounts to, out of its facts: those of a simulation, or those of a recording, by the same code.
+"""Compute the figures of a history from its facts, in the same way for a simulation and for a recording.
 
-Times in seconds since the epoch, durations in seconds. What runs waited for is told as `bot.statistics` tells it.
+Times in seconds since the epoch, durations in seconds. Waiting is divided by cause as in `bot.statistics`.
 """
 
 from __future__ import annotations
@@ -23,71 +23,71 @@ from bot.statistics.waiting import settle
 
 TimedFact = tuple[float, Fact]
 
-#: How a run has ended, by the fact that says so.
+#: The ending of a run, by the kind of its fact.
 ENDS = {fact: end for end, fact in END_FACTS.items()}
-#: A build that ended so was cut off.
+#: The outcomes of builds that were cut off.
 _CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
 
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """What became of one run. `turn`: it is the n-th run of its commit, from 1; so it has a name in other histories."""
+    """The figures of one run. `turn`: it is the n-th run of its commit, from 1: its identity in other histories."""
 
     key: str
     service: str
     sha: str
     turn: int
     began: float
-    #: How it ended, and when; None: it was on its way still.
+    #: How it ended, and when; None: it was still on its way.
     end: End | None
     ended: float | None
-    #: When its commit was in production, by itself or by the run that superseded it; None: not, or not known.
+    #: When its commit was in production, by this run or the one that superseded it; None: not, or not known.
     delivered: float | None
     waits: Mapping[Cause, float]
     built: float
 
     @property
     def lead(self) -> float | None:
-        """From the merge until the commit was in production."""
+        """The lead time: from the merge until the commit was in production, in seconds."""
         return None if self.delivered is None else self.delivered - self.began
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A history in numbers: of the runs that began, and of what happened, from `since` to `until`."""
+    """The figures of a history: of the runs that began, and of the events, from `since` to `until`."""
 
     since: float
     until: float
     runs: tuple[RunFigures, ...]
-    #: By step, such as `acceptance` or `fast acceptance`: how many builds started.
+    #: The number of builds that started, by step, such as `acceptance` or `fast acceptance`.
     builds: Mapping[str, int]
-    #: How many builds were cut off, or ended when nobody wanted their result any more.
+    #: The number of builds that were cut off, or were running when their run ended.
     aborted: int
-    #: By stage: how long it was closed by a lock of a failure or a person, and by a freeze.
+    #: How long each stage was closed by a lock of a failure or a person, and by a freeze.
     locked: Mapping[str, float]
     frozen: Mapping[str, float]
 
     def ended(self, end: End | None) -> int:
-        """How many runs ended so; None: how many were on their way still."""
+        """Return how many runs ended in this way; None: how many were still on their way."""
         return sum(run.end is end for run in self.runs)
 
     def lead(self, share: float) -> float | None:
-        """The lead time that `share` of the delivered commits did not exceed; None if none was delivered."""
+        """Return the lead time that `share` of the delivered commits did not exceed; None if none was delivered."""
         leads = sorted(run.lead for run in self.runs if run.lead is not None)
         return quantile(leads, share) if leads else None
 
     def waited(self, cause: Cause) -> float:
-        """How long all runs together waited for that."""
+        """Return how long all runs together waited because of this cause."""
         return sum(run.waits.get(cause, 0.0) for run in self.runs)
 
 
 def figures(
     facts: Iterable[TimedFact], until: float, since: float = 0.0, older: Collection[str] = frozenset()
 ) -> Figures:
-    """The figures of a history whose facts come in the order in which they were decided.
+    """Compute the figures of a history; the facts must be in the order in which they were decided.
 
-    Facts before `since` only prepare: the runs that began then, and what happened then, are left out. So are the runs
-    with the keys `older`, which had begun before the first fact.
+    Facts before `since` are read but not counted, nor are the runs that began then. Runs with the keys `older`, which
+    had begun before the first fact, are not counted either.
     """
     tally = _Tally(since, older)
     for at, fact in facts:
@@ -98,7 +98,7 @@ def figures(
 
 
 def failed_build(why: Message) -> RunFailed | None:
-    """How a build failed, as the fact of it tells; None: it did not."""
+    """Return the failure in the message of a build's fact, or None if it did not fail."""
     if isinstance(why, RetriedAutomatically):
         return failed_build(why.failed)
     return why if isinstance(why, RunFailed) else None
@@ -106,7 +106,7 @@ def failed_build(why: Message) -> RunFailed | None:
 
 @dataclass(slots=True)
 class _SeenRun:
-    """A run so far; `carried_by`: the key of the run that superseded it."""
+    """The state of a run so far; `carried_by`: the key of the run that superseded it."""
 
     sha: str
     turn: int
@@ -118,14 +118,14 @@ class _SeenRun:
 
 @dataclass(slots=True)
 class _Closed:
-    """Why a stage is closed: the keys of its locks, and since when one of them stands."""
+    """The locks of a closed stage by key, and since when it is closed without a break."""
 
     keys: set[str] = field(default_factory=set)
     since: float = 0.0
 
 
 class _Tally:
-    """Counts facts, one after the other."""
+    """The counter of facts, which takes one after the other."""
 
     def __init__(self, since: float, older: Collection[str]) -> None:
         self._since = since
@@ -139,7 +139,7 @@ class _Tally:
         self._sums: dict[tuple[str, bool], float] = {}
 
     def add(self, at: float, fact: Fact) -> None:
-        """One more fact."""
+        """Count one more fact."""
         if fact.step is not None and fact.step.track is Track.VERIFY:
             return
         fold(self._statistics, at, fact)
@@ -151,7 +151,7 @@ class _Tally:
             self._count(at, fact, run)
 
     def _run(self, fact: Fact) -> _SeenRun | None:
-        """The run of a fact. One that is not known begins when it is queued."""
+        """Return the run of a fact, or None if it has ended or is unknown; a new run begins when it is queued."""
         if fact.run is None or fact.service is None or fact.sha is None:
             return None
         run = self._runs.get(fact.run)
@@ -168,7 +168,7 @@ class _Tally:
         elif fact.kind in (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED):
             why = failed_build(fact.why)
             self._aborted += counts and why is not None and why.outcome in _CUT_OFF
-            self._builds[str(fact.step)] += counts and not run.building  # nobody saw it start
+            self._builds[str(fact.step)] += counts and not run.building  # its start was not seen
             run.building = False
         elif fact.kind in ENDS:
             self._aborted += counts and run.building
@@ -207,7 +207,7 @@ class _Tally:
     # -- at the end --------------------------------------------------------------------------------------------------
 
     def figures(self, until: float) -> Figures:
-        """What all of it amounts to."""
+        """Return the figures of all facts so far."""
         for name, closed in self._closed.items():
             if closed.keys:
                 self._sums[name] = self._sums.get(name, 0.0) + self._inside(closed, until)
@@ -234,13 +234,13 @@ class _Tally:
             )  # fmt: skip
 
     def _carried_on(self, key: str, run: MeasuredRun, until: float) -> MeasuredRun:
-        """A run that is on its way, with what it waits for at the moment."""
+        """Return a run on its way with its present waiting added."""
         found = self._statistics.change(f"run/{key}", run)
         settle(self._statistics, until, found)
         return found
 
     def _delivered(self, key: str) -> float | None:
-        """When the commit of a run came to production, by the run itself or by one that carried it on."""
+        """Return when the commit of a run was in production, by the run itself or by one that superseded it."""
         passed: set[str] = set()
         while key in self._runs and key not in passed:
             passed.add(key)
@@ -252,5 +252,5 @@ class _Tally:
 
 
 def _lock_key(fact: Fact) -> str:
-    """What names a lock; what older versions decided has only its holder."""
+    """Return the key of a lock; facts of older versions have only its holder."""
     return fact.lock or fact.run or ""

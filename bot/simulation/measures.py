@@ -1,4 +1,4 @@
-"""The numbers of an invented load: what came of it for each seed, with the range over all of them."""
+"""Simulate a scenario for several seeds, and return its measures with the range over all seeds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from bot.simulation.figures import Figures, figures
 from bot.simulation.scenario import DAY, Scenario, ScenarioLoad
 from bot.statistics.parts import Cause
 
-#: How long what is on its way when the last merge has come may take: as long as the merges, and so many days more.
+#: How long the simulation continues after the last merge: as long as the merges lasted, and this many days more.
 LEFT = 14
 ENDS = (End.DELIVERED, End.SUPERSEDED, End.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One number, for each seed: of a `group`, such as lead times, what it is called there, and its unit.
+    """One number for each seed: its `group`, such as lead times, its name there, and its unit.
 
-    A value is None where there is nothing to measure. Units: `seconds`, `runs`, `builds`, `share` (of 1).
+    A value is None if there is nothing to measure. Units: `seconds`, `runs`, `builds`, `builds at once`, `share` (of
+    1).
     """
 
     group: str
@@ -41,12 +42,12 @@ class Measure:
 
     @property
     def low(self) -> float | None:
-        """The least over the seeds."""
+        """The smallest value over the seeds."""
         return min(self._found(), default=None)
 
     @property
     def high(self) -> float | None:
-        """The greatest over the seeds."""
+        """The largest value over the seeds."""
         return max(self._found(), default=None)
 
     def _found(self) -> list[float]:
@@ -57,7 +58,7 @@ _Numbers = Mapping[tuple[str, str, str], float | None]
 
 
 def measures(scenario: Scenario, seeds: Iterable[int]) -> list[Measure]:
-    """Simulate the scenario once for each seed."""
+    """Simulate the scenario once for each seed and return the measures."""
     found = [_numbers(scenario, seed) for seed in seeds]
     keys = dict.fromkeys(key for numbers in found for key in numbers)
     return [Measure(*key, tuple(numbers.get(key, 0.0) for numbers in found)) for key in keys]
@@ -96,7 +97,7 @@ def _of(
 
 
 def _busy(scenario: Scenario, builds: Sequence[PlayedBuild]) -> Iterator[tuple[tuple[str, str, str], float]]:
-    """How many builds each step had at once in the working hours, as a share of its capacity where that is limited."""
+    """Yield how many builds each step had at once in the working hours, as a share of its capacity if it has one."""
     hours = _Worked(scenario)
     sums: defaultdict[Step, float] = defaultdict(float)
     for build in builds:
@@ -109,7 +110,7 @@ def _busy(scenario: Scenario, builds: Sequence[PlayedBuild]) -> Iterator[tuple[t
 
 
 class _Worked:
-    """How many seconds people have worked until a time, in a scenario."""
+    """The working time of a scenario, counted up to any moment."""
 
     def __init__(self, scenario: Scenario) -> None:
         work = takewhile(lambda each: each[0] < scenario.ends, scenario.work())
@@ -121,11 +122,11 @@ class _Worked:
 
     @property
     def total(self) -> float:
-        """All of it; a scenario without a working day counts as one second, in which nothing happens."""
+        """All working time in seconds; 1 for a scenario without a working day, in which nothing happens."""
         return self._before[-1] or 1.0
 
     def until(self, at: float) -> float:
-        """The seconds of work before that time."""
+        """Return the seconds of working time before a moment."""
         index = bisect_right(self._begins, at) - 1
         if index < 0:
             return 0.0

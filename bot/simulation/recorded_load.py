@@ -1,8 +1,8 @@
-"""What happened outside, as a recording tells it: merges, what people did, and how the builds of each commit went.
+"""Read the load from a recording: merges, actions of people, and the builds of each commit.
 
-All of it is read from what was decided (the facts), so a request that was refused, or a build whose end came too late,
-counts for nothing. What came of a failure (a fix, a retry, an unlock) is told with that failure and with how long it
-took: where the failure is found at another time, so is what follows it. Times in seconds since the epoch.
+All of it is read from the facts, so a request that was refused, or a build that ended too late, does not count. An
+action that followed a failure (a fix, a retry, an unlock) is stored with that failure and the time in between: if the
+failure happens at another time in a simulation, so does the action. Times in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ Commit = tuple[str, str]
 
 
 class UnusableRecording(Exception):
-    """The recording does not tell what a simulation needs; the message says what is missing."""
+    """An error: the recording lacks data that a simulation needs; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The n-th failure of a commit in a stage, from 1, in either of its jobs; a build that is repeated is none."""
+    """The n-th failure of a commit in a stage, from 1, in either of its jobs; an automatically retried build does not
+    count."""
 
     commit: Commit
     stage: str
@@ -51,7 +52,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """The failure that something followed, and how many seconds later: what people do because of it."""
+    """The cause of an action of people: a failure, and the seconds between it and the action."""
 
     failure: Failure
     after: float
@@ -59,7 +60,7 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class RecordedMerge:
-    """A merge that started a run. A reaction: its service held a lock then, so it is taken for a fix."""
+    """A merge that started a run. It has a `reaction` if its service held a lock then: it counts as a fix."""
 
     at: float
     event: Merged
@@ -67,14 +68,14 @@ class RecordedMerge:
 
     @property
     def commit(self) -> Commit:
-        """What was merged."""
+        """The merged commit."""
         return self.event.service, self.event.sha
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """What a person did. `what` is the kind of the fact that came of it; what it is about is found on the board then:
-    a run of the commit, a lock of the stage that a person (`holder`), a service or a freeze holds."""
+    """A request of a person. `what` is the kind of the resulting fact. Its subject is looked up on the board at that
+    time: a run of the commit, or a lock of the stage that a person (`holder`), a service or a freeze holds."""
 
     at: float
     what: FactKind
@@ -84,14 +85,14 @@ class RecordedRequest:
     holder: str = ""
     service: str = ""
     freeze: bool = False
-    #: Of a lock, a new mode, and a head that is sent on the fast lane.
+    #: The event itself, for a lock, a new mode, and a head that is sent on the fast lane.
     event: Event | None = None
     reaction: Reaction | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedBuild:
-    """How one build went that came to its end: in Jenkins' queue, and from its start to its end, in seconds."""
+    """An ended build: its time in Jenkins' queue and its duration, in seconds, its outcome and failed tests."""
 
     queued: float
     seconds: float
@@ -101,33 +102,34 @@ class RecordedBuild:
 
 @dataclass(slots=True)
 class RecordedLoad:
-    """Everything that one recording tells, from its first turn that can be used on."""
+    """The load of one recording, from its first usable turn on."""
 
     pipeline: Pipeline
     mode: Mode
     began: float
     until: float = 0.0
     facts: list[TimedFact] = field(default_factory=list)
-    #: The keys of the runs that had begun before the recording: no figures are made of them.
+    #: The keys of the runs that had begun before the recording; the figures leave them out.
     older: frozenset[str] = frozenset()
     merges: list[RecordedMerge] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     #: Configurations, freezes and labels of pull requests, with their times.
     told: list[tuple[float, Event]] = field(default_factory=list)
-    #: By commit and step: how its builds ended there, the first first.
+    #: The ended builds by commit and step, in their order.
     builds: dict[tuple[Commit, str], list[RecordedBuild]] = field(default_factory=lambda: defaultdict(list))
-    #: When a build of a commit failed in a stage the last time, and whether that locked it.
+    #: When a build of a commit last failed in a stage; and the commits and stages where that locked the stage.
     failed: dict[tuple[Commit, str], float] = field(default_factory=dict)
     locking: set[tuple[Commit, str]] = field(default_factory=set)
-    #: By stage: how long the locks of failures stood.
+    #: The durations of the automatic locks, by stage.
     stood: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    #: Since when it can be used, if turns are missing before; and how many force-pushes are played as plain merges.
+    #: Since when it can be used, if turns are missing before; and the number of force-pushes, played as plain merges.
     gap: float | None = None
     forced: int = 0
 
 
 def read_load(recorded: Iterable[Recorded]) -> RecordedLoad:
-    """What a recording tells; where turns are missing or the board begins anew, what follows the last of that.
+    """Read the load of a recording. If turns are missing or the board began anew, only the part after the last of
+    these places is used.
 
     Raises UnusableRecording.
     """
@@ -158,7 +160,7 @@ def read_load(recorded: Iterable[Recorded]) -> RecordedLoad:
 
 @dataclass(slots=True)
 class _Standing:
-    """The lock of a failure that stands."""
+    """An automatic lock that has not opened yet."""
 
     service: str
     stage: str
@@ -167,7 +169,7 @@ class _Standing:
 
 
 class _Reader:
-    """Reads turn after turn."""
+    """The reader of the turns, one after the other."""
 
     def __init__(self, load: RecordedLoad) -> None:
         self.load = load
@@ -175,8 +177,8 @@ class _Reader:
         self._last: dict[str, tuple[Failure, float]] = {}
         self._standing: dict[str, _Standing] = {}
         self._hands: dict[str, str] = {}
-        #: By run: its last failure, while that counts; when it was admitted; when its build started; how its end was
-        #: asked for.
+        #: By run: its last failure, while that is the cause of what follows; when it was admitted; when its build
+        #: started. And the runs whose cancellation was counted.
         self._failure: dict[str, tuple[Failure, float]] = {}
         self._admitted: dict[str, float] = {}
         self._started: dict[str, float] = {}
@@ -194,7 +196,7 @@ class _Reader:
 
     @classmethod
     def of_turn(cls, turn: RecordedTurn, gap: float | None) -> _Reader | None:
-        """Begin with the turn that configured the pipeline, where no snapshot comes before; None: it is another."""
+        """Begin with the turn that configured the pipeline, if there is no snapshot before; None for any other turn."""
         for entry in turn.decided:
             for event in entry.events:
                 if isinstance(event, Configured):
@@ -203,7 +205,7 @@ class _Reader:
         return None
 
     def read(self, turn: RecordedTurn) -> None:
-        """One turn more."""
+        """Read one more turn."""
         for entry in turn.decided:
             self.load.until = max(self.load.until, entry.at)
             for event in entry.events:
@@ -256,7 +258,7 @@ class _Reader:
         self.load.merges.append(RecordedMerge(entry.at, event, self._reaction(entry.at, fact.service)))
 
     def _reaction(self, at: float, service: str) -> Reaction | None:
-        """The last failure of a service that holds a lock."""
+        """Return the last failure of a service that holds a lock, with the time since then; None otherwise."""
         holds = any(lock.service == service for lock in self._standing.values())
         if not holds or service not in self._last:
             return None
@@ -269,7 +271,7 @@ class _Reader:
         key = fact.run or ""
         if fact.service is None or fact.sha is None or fact.step is None or key not in self._admitted:
             return
-        started = self._started.pop(key, at)  # nobody saw it start: it ended before Jenkins was asked
+        started = self._started.pop(key, at)  # if its start was not seen, it ended before Jenkins was asked
         why = failed_build(fact.why)
         passed = fact.kind is FactKind.BUILD_PASSED
         outcome = Outcome.SUCCESS if passed else why.outcome if why is not None else Outcome.FAILURE
@@ -277,7 +279,7 @@ class _Reader:
         build = RecordedBuild(queued, at - started, outcome, why.tests if why is not None and not passed else ())
         commit = (fact.service, fact.sha)
         self.load.builds[commit, str(fact.step)].append(build)
-        if fact.kind is FactKind.BUILD_FAILED:  # one that the stage repeats by itself is no news to anybody
+        if fact.kind is FactKind.BUILD_FAILED:  # nobody reacts to a build that the stage retries automatically
             stage = fact.step.stage
             self._counts[commit, stage] += 1
             failure = Failure(commit, stage, self._counts[commit, stage])
@@ -310,7 +312,7 @@ class _Reader:
         if standing is not None:
             self.load.stood[stage].append(at - standing.since)
         if not isinstance(fact.why, StageUnlocked) or not isinstance(fact.why.why, UnlockedBy):
-            return  # a fix has passed, or its time was over
+            return  # a fix has passed, or its end time was reached
         by = fact.by or ""
         reaction = None
         if standing is not None and standing.failure is not None:
@@ -321,7 +323,7 @@ class _Reader:
         )
         self.load.requests.append(request)
 
-    # -- what people asked for ---------------------------------------------------------------------------------------
+    # -- requests of people ------------------------------------------------------------------------------------------
 
     def _asked(self, at: float, fact: Fact) -> None:
         if fact.kind is FactKind.RUN_EXCEPTED and not isinstance(fact.why, LetThrough):
@@ -366,5 +368,5 @@ class _Reader:
 
 
 def plain(pipeline: Pipeline) -> Pipeline:
-    """A pipeline without what moves no run: the verification of pull requests, and whom it tells of what."""
+    """Return a pipeline without the parts that move no run: verifications, lock notices and the notice plan."""
     return dataclasses.replace(pipeline, verify=None, lock_status=LockStatus.OFF, notices=NoticePlan())

@@ -1,9 +1,9 @@
-"""What people would do in another history: what they did in the recorded one, when what made them do it happens there.
+"""Model the people of a what-if: they do what they did in the recording, when the cause of it happens.
 
-A fix, a retry, an unlock that followed a failure follows it there, as much later. If the commit does not fail there,
-the fix is merged all the same: at its recorded time, or as soon as it is known that nothing fails. Everything else
-happens at its recorded time. A lock that the recording does not know is opened by a person after as long as one of the
-recorded locks stood, drawn by stage, unless a fix opens it before.
+A fix, a retry or an unlock that followed a failure follows that failure after the same time. If the commit does not
+fail, the fix is merged nevertheless: at its recorded time, or as soon as it is certain that nothing fails. Everything
+else happens at its recorded time. A lock that was not recorded is opened by a person after the duration of a recorded
+lock, drawn by stage, unless a fix opens it before.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from bot.simulation.engine import Intention
 from bot.simulation.figures import ENDS
 from bot.simulation.recorded_load import Commit, Failure, Reaction, RecordedLoad, RecordedMerge, RecordedRequest
 
-#: What people do to a run, by the fact that comes of it.
+#: The requests about a run, by the fact that results from each.
 _ABOUT_A_RUN: dict[FactKind, Callable[[str, str, str], Event]] = {
     FactKind.RUN_RETRIED: RetryAsked,
     FactKind.RUN_CANCELLED: CancelAsked,
     FactKind.RUN_MOVED: MoveAsked,
     FactKind.RUN_EXCEPTED: LetThroughAsked,
 }
-#: Who opens a lock that the recording does not know.
+#: The name of the person who opens a lock that was not recorded.
 SOMEBODY = "somebody"
 
 _Caused = RecordedMerge | RecordedRequest
 
 
 class RecordedPeople:
-    """The people of one simulation; for another one they are made anew."""
+    """The people of one simulation; each simulation needs a new object."""
 
     def __init__(self, load: RecordedLoad, builds: DrawnBuilds, seed: int) -> None:
         self._load = load
         self._builds = builds
         self._seed = seed
         merged = {merge.commit for merge in load.merges}
-        #: What waits for a failure, by the commit that is to fail: there at first, taken out when it is planned.
+        #: The reactions that wait for a failure, by its commit; each is removed when it is planned.
         self._waiting: dict[Commit, list[tuple[Reaction, _Caused]]] = defaultdict(list)
         self._planned: list[_Caused] = []
         caused: list[_Caused] = [*load.merges, *load.requests]
@@ -57,11 +57,11 @@ class RecordedPeople:
         self._failures: Counter[tuple[Commit, str]] = Counter()
 
     def arrivals(self) -> Iterator[Intention]:
-        """What happens at its recorded time whatever is decided."""
+        """Yield the intentions that happen at their recorded time whatever is decided."""
         yield from (Intention(each.at, self._act(each)) for each in self._planned)
 
     def react(self, decision: Decision) -> Iterable[Intention]:
-        """What people will do because of a decision."""
+        """Yield the intentions of people because of a decision."""
         for fact in decision.facts:
             self._builds.note(fact)
             if fact.service is None:
@@ -83,7 +83,8 @@ class RecordedPeople:
             yield Intention(now + reaction.after, self._act(each))
 
     def _gone_well(self, now: float, fact: Fact) -> Iterator[Intention]:
-        """A commit has passed a stage or is gone: a failure that has not come will not come any more."""
+        """Yield the merges of fixes for a failure that can no longer happen, because the commit has passed the stage or
+        is gone."""
         if fact.sha is None:
             return
         stage = fact.step.stage if fact.kind is FactKind.BUILD_PASSED and fact.step is not None else None
@@ -93,7 +94,7 @@ class RecordedPeople:
                 yield Intention(max(now, each.at), self._act(each))
 
     def _taken(self, commit: Commit, wanted: Callable[[Reaction], bool]) -> list[tuple[Reaction, _Caused]]:
-        """What waited for a failure, and waits no more."""
+        """Remove and return the reactions that wait for a failure of this commit and match `wanted`."""
         waiting = self._waiting.get(commit)
         if not waiting:
             return []
@@ -102,7 +103,7 @@ class RecordedPeople:
         return found
 
     def _locked(self, decision: Decision, fact: Fact) -> Iterator[Intention]:
-        """Somebody opens a lock that the recording does not know, after a while."""
+        """Yield the unlock of a lock that was not recorded, after the duration of a recorded one."""
         lock = decision.board.locks.get(fact.lock or "")
         if lock is None or lock.position is None or lock.service is None:
             return
@@ -110,10 +111,10 @@ class RecordedPeople:
         stood = self._load.stood.get(lock.stage) or [each for many in self._load.stood.values() for each in many]
         if (commit, lock.stage) in self._load.locking or not stood:
             return
-        random = Random(f"{self._seed} {commit} {lock.stage}")  # noqa: S311  no secret: a draw that can be repeated
+        random = Random(f"{self._seed} {commit} {lock.stage}")  # noqa: S311  not a secret: a repeatable draw
         yield Intention(decision.now + random.choice(stood), partial(_open, lock.key, lock.stage))
 
-    # -- as the board is then ----------------------------------------------------------------------------------------
+    # -- events for the board of that time ---------------------------------------------------------------------------
 
     def _act(self, each: _Caused) -> Callable[[Board], Event | None]:
         if isinstance(each, RecordedMerge):
@@ -122,7 +123,7 @@ class RecordedPeople:
 
 
 def _merge(event: Merged, board: Board) -> Event | None:
-    """A merge on top of what main has now."""
+    """Return a merge that follows the present head of main."""
     if board.pipeline.service(event.service) is None:
         return None
     head = board.service(event.service).history.head
@@ -134,7 +135,7 @@ def _open(key: str, stage: str, board: Board) -> Event | None:
 
 
 def _ask(request: RecordedRequest, board: Board) -> Event | None:
-    """What a person asks for; None: what it was about is not there."""
+    """Return the request of a person; None if its run or lock does not exist."""
     if request.event is not None:
         return request.event
     if request.what is FactKind.STAGE_UNLOCKED:

@@ -1,7 +1,7 @@
-"""An invented load: merges, builds and people as a scenario says, drawn from a seed.
+"""Make the load of a scenario: merges, builds and people, drawn from a seed.
 
-Each draw depends on its seed and on what it is about (a commit, a step, an attempt), never on what was drawn before. So
-two scenarios that differ in one key have the same merges, and as far as it goes the same builds.
+Each draw depends on the seed and its subject (a commit, a step, an attempt), never on earlier draws. So two scenarios
+that differ in one key have the same merges and, as far as possible, the same builds.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from bot.simulation.engine import Arrival, Intention, SimulatedBuild
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 #: The weekdays on which people work, from Monday, 0; the epoch began on a Thursday.
 WORKDAYS, EPOCH_WEEKDAY = 5, 3
-#: Who asks for retries.
+#: The name of the person who asks for retries.
 DEVELOPER = "developer"
-#: How soon the merges come that were held back while their service held a lock: within so many seconds.
+#: The time, in seconds, within which merges that were held back during a lock follow its opening.
 HELD_BACK = 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """How the builds of one step go. Times in seconds, the others as shares of 1.
+    """The builds of one step. Times in seconds, the others as shares of 1.
 
-    `spread` is the standard deviation of the logarithm of the duration. `fails`: how many commits break the stage, each
-    until its defect is mended; `flakes`: how many builds of good commits fail all the same.
+    `spread` is the standard deviation of the logarithm of the duration. `fails`: the share of commits that break the
+    stage, until the defect is fixed; `flakes`: the share of builds that fail although the commit is good.
     """
 
     seconds: float
@@ -48,7 +48,7 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkHours:
-    """Hours of a working day in which people merge, in seconds since midnight UTC; `share` of the day's merges."""
+    """Hours of a working day in which people merge, in seconds since midnight UTC; `share`: their weight in the day."""
 
     begins: float
     ends: float
@@ -57,9 +57,10 @@ class WorkHours:
 
 @dataclass(frozen=True, slots=True)
 class PeoplePlan:
-    """How long people take to merge a fix and to retry what failed by chance, in seconds, and how that scatters.
+    """The time that people take to merge a fix, and to retry a flaky failure, in seconds, and how much it varies.
 
-    `on_call`: at night and at weekends, too. `hold_back`: while their service holds a lock they merge nothing else.
+    `spread` is the standard deviation of its logarithm. `on_call`: they work at night and at weekends as well.
+    `hold_back`: they merge nothing else while their service holds a lock.
     """
 
     fix: float
@@ -71,26 +72,26 @@ class PeoplePlan:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """An invented load of one pipeline. `merges`: how many of each service on a working day, on average."""
+    """An invented load of one pipeline. `merges`: the average number on a working day, by service."""
 
     pipeline: Pipeline
-    #: Midnight of the first day, in seconds since the epoch, and how many days follow, weekends included.
+    #: Midnight of the first day, in seconds since the epoch, and the number of days, weekends included.
     begins: float
     days: int
     merges: Mapping[str, float]
     builds: Mapping[Step, BuildPlan]
     people: PeoplePlan
     hours: tuple[WorkHours, ...] = (WorkHours(8 * HOUR, 18 * HOUR),)
-    #: What else comes from outside: freeze windows.
+    #: Other arrivals, such as freeze windows.
     others: tuple[Arrival, ...] = field(default=(), repr=False)
 
     @property
     def ends(self) -> float:
-        """When the last merge may come; what is on its way then goes on."""
+        """The end of the merges; runs that are on their way then continue."""
         return self.begins + self.days * DAY
 
     def work(self) -> Iterator[tuple[float, WorkHours]]:
-        """The working hours of every day, each with the midnight before it, in their order and without an end."""
+        """Yield the working hours of every day, each with the midnight before it, in order and without an end."""
         midnight = self.begins
         while True:
             if (midnight // DAY + EPOCH_WEEKDAY) % 7 < WORKDAYS:
@@ -100,7 +101,7 @@ class Scenario:
 
 
 class ScenarioLoad:
-    """Plays the developers and the builds of a scenario."""
+    """The developers and the builds of a scenario, for one simulation."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._scenario = scenario
@@ -110,13 +111,13 @@ class ScenarioLoad:
         #: The stages that each commit breaks.
         self._defects: dict[str, frozenset[str]] = {}
         self._fixes: defaultdict[str, int] = defaultdict(int)
-        #: The merges of a service that wait until it holds no lock.
+        #: The merges of a service that are held back until it holds no lock.
         self._held: defaultdict[str, list[Callable[[Board], Event | None]]] = defaultdict(list)
-        #: The services whose fix a person has to send on the fast lane.
+        #: The services whose fix a person must send on the fast lane.
         self._to_send: list[str] = []
 
     def arrivals(self) -> Iterator[Arrival | Intention]:
-        """What comes from outside: the merges, and what else the scenario has."""
+        """Yield all arrivals: the merges, and the others of the scenario."""
         yield from self._scenario.others
         for service, rate in self._scenario.merges.items():
             random = self._random("merges", service)
@@ -124,7 +125,7 @@ class ScenarioLoad:
                 yield Intention(at, self._ordinary(service, f"{service}-{number}"))
 
     def _times(self, random: Random, rate: float) -> Iterator[float]:
-        """When one service merges, at so many merges a day: at random times, by the shares of the hours."""
+        """Yield the times of one service's merges, `rate` a day: random, weighted by the shares of the hours."""
         shares = sum(hours.share for hours in self._scenario.hours)
         if rate <= 0.0:
             return
@@ -140,7 +141,7 @@ class ScenarioLoad:
     # -- builds ------------------------------------------------------------------------------------------------------
 
     def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
-        """A build fails if its commit breaks the stage, or by chance."""
+        """Draw a build, which fails if its commit breaks the stage, or by chance."""
         step = Step(trigger.stage, trigger.track)
         plan = self._scenario.builds[step]
         random = self._random(trigger.sha, str(step), trigger.attempt)
@@ -155,7 +156,7 @@ class ScenarioLoad:
     # -- people ------------------------------------------------------------------------------------------------------
 
     def react(self, decision: Decision) -> Iterator[Intention]:
-        """Somebody looks at what has failed: retries it if that was chance, else merges a fix later."""
+        """Yield the intentions after failures: a retry if it was flaky, else a later merge of a fix."""
         for fact in decision.facts:
             if fact.kind is FactKind.BUILD_FAILED and fact.run is not None:
                 yield from self._look_at_failure(decision, fact.run)
@@ -169,7 +170,8 @@ class ScenarioLoad:
             yield Intention(decision.now, partial(_same, asked))
 
     def _look_at_failure(self, decision: Decision, key: str) -> Iterator[Intention]:
-        """A run that stays with its failure is retried or fixed; one that has ended is merged again or mended."""
+        """Yield the response to a failure: a run that stays on the board is retried or fixed; after one that has ended
+        the commit is merged again or main is fixed."""
         run = decision.board.runs.get(key)
         if run is not None and run.status is Status.FAILED:
             yield self._respond(decision.now, run, self._retry(run), self._fix(run))
@@ -178,7 +180,7 @@ class ScenarioLoad:
                 yield self._respond(decision.now, ended, self._again(ended), self._mend(ended))
 
     def _fix_instead(self, decision: Decision, key: str) -> Iterator[Intention]:
-        """A retry was refused: whoever wanted it merges something instead."""
+        """Yield the merge of a fix in place of a retry that was refused."""
         run = decision.board.runs.get(key)
         if run is not None:
             yield self._respond(decision.now, run, self._fix(run), self._fix(run))
@@ -192,7 +194,7 @@ class ScenarioLoad:
         return Intention(self._later(now, seconds), fix if broken else retry)
 
     def _later(self, now: float, seconds: float) -> float:
-        """After so many seconds of work."""
+        """Return the time after this many seconds of work."""
         if self._scenario.people.on_call:
             return now + seconds
         for midnight, hours in self._work_from(now):
@@ -206,12 +208,12 @@ class ScenarioLoad:
         return ((midnight, hours) for midnight, hours in self._scenario.work() if midnight + hours.ends > now)
 
     def _let_go(self, decision: Decision, service: str) -> Iterator[Intention]:
-        """The merges that were held back come one after the other."""
+        """Yield the merges that were held back, one after the other."""
         held = self._held.pop(service, [])
         for number, merge in enumerate(held, 1):
             yield Intention(self._later(decision.now, number * HELD_BACK / (len(held) + 1)), merge)
 
-    # -- what they do when it is time ----------------------------------------------------------------------------------
+    # -- the actions, for the board of their time ----------------------------------------------------------------------
 
     def _ordinary(self, service: str, sha: str) -> Callable[[Board], Event | None]:
         def act(board: Board) -> Event | None:
@@ -232,7 +234,7 @@ class ScenarioLoad:
         return act
 
     def _fix(self, run: Run) -> Callable[[Board], Event | None]:
-        """The fix of a locked stage, unless it has opened, or another fix is on its way."""
+        """Return the merge of a fix for a locked stage, unless it has opened or another fix is on its way."""
 
         def act(board: Board) -> Event | None:
             on_its_way = any(fast.status is not Status.FAILED for fast in board.fast_runs(run.service))
@@ -245,7 +247,7 @@ class ScenarioLoad:
         return act
 
     def _mend(self, run: Run) -> Callable[[Board], Event | None]:
-        """The fix of what broke a stage that does not lock, unless main is mended already."""
+        """Return the merge of a fix for a stage that does not lock, unless main is fixed already."""
 
         def act(board: Board) -> Event | None:
             if not self._breaks(self._heads[run.service], run.step.stage):
@@ -258,7 +260,7 @@ class ScenarioLoad:
         return act
 
     def _again(self, run: Run) -> Callable[[Board], Event | None]:
-        """The commit once more, with an empty one on top, unless something was merged since."""
+        """Return the merge of an empty commit, which builds the same again, unless something was merged since."""
 
         def act(board: Board) -> Event | None:
             if self._heads[run.service] != run.sha:
@@ -272,7 +274,7 @@ class ScenarioLoad:
         return f"{service}-fix-{self._fixes[service]}"
 
     def _merge(self, service: str, sha: str, mends: str = "") -> Merged:
-        """A merge on top of main has the defects that main has, but for the one that it mends, and perhaps new ones."""
+        """Merge on top of main: the commit has the defects of main but the one that it fixes, and perhaps new ones."""
         before = self._heads.get(service)
         inherited = self._defects.get(before, frozenset()) if before is not None else frozenset()
         self._defects[sha] = (inherited - {mends}) | {stage for stage in self._stages if self._is_new(sha, stage)}
@@ -287,5 +289,5 @@ class ScenarioLoad:
 
 
 def _same(event: Event, _: Board) -> Event:
-    """Whatever the board shows."""
+    """Return the event, whatever the board shows."""
     return event

@@ -1,6 +1,7 @@
-"""One key of a scenario with several values: the picture of what comes of it, as an SVG that stands alone.
+"""Draw a sweep, one key of a scenario with several values, as a self-contained SVG.
 
-It shows the lead time of half of the changes as a line, with its range over the seeds, and that of nine in ten.
+It shows the median lead time as a line, with its range over the seeds, and the lead time that nine in ten do not
+exceed.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from bot.simulation.measures import Measure
 #: The size of the picture and its margins, in its own units.
 WIDTH, HEIGHT = 720, 400
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 64, 64
-#: The steps between the marks of the axis of time, in seconds, and how many marks there are at most.
+#: The possible steps between the marks of the time axis, in seconds, and the most marks.
 STEPS = (60, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000)
 MARKS = 8
-#: Its colours, light and dark: contrast at least 4.5 to 1 for text, 3 to 1 for lines.
+#: The style sheet, light and dark: contrast at least 4.5 to 1 for text, 3 to 1 for lines.
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
     .title { font-size: 16px; font-weight: 600 }
@@ -35,19 +36,19 @@ STYLE = """
 
 @dataclass(frozen=True, slots=True)
 class SweptValue:
-    """What came of one value of the key, as it was written."""
+    """One value of the key, as it was written, with its measures."""
 
     value: str
     measures: Sequence[Measure]
 
     def find(self, group: str, name: str) -> Measure | None:
-        """One of the measures."""
+        """Return one of the measures, or None."""
         return next((each for each in self.measures if (each.group, each.name) == (group, name)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A key of the scenario, and what came of each of its values; `title` says what was simulated."""
+    """A key of the scenario with the measures of each of its values; `title` says what was simulated."""
 
     key: str
     title: str
@@ -56,7 +57,7 @@ class Sweep:
 
 
 def svg(sweep: Sweep) -> str:
-    """The picture."""
+    """Return the picture."""
     return "\n".join(_Picture(sweep).lines()) + "\n"
 
 
@@ -90,7 +91,7 @@ class _Picture:
         yield "</svg>"
 
     def _description(self) -> str:
-        """The picture in words, for those who do not see it."""
+        """Return the picture in words, for people who cannot see it."""
         sentences = []
         for value, p50, p90 in zip(self._sweep.values, self._p50, self._p90, strict=True):
             if p50 is None or p50.middle is None or p50.low is None or p50.high is None:
@@ -149,7 +150,7 @@ class _Picture:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for an axis, a table or a sentence: `50 s`, `45 min`, `2.5 h`, `3 d`."""
+    """Format a duration for an axis, a table or a sentence: `50 s`, `45 min`, `2.5 h`, `3 d`."""
     if 0 < seconds < 60:
         return f"{seconds:.0f} s"
     if 0 < seconds < 600:

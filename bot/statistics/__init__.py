@@ -1,1 +1,1 @@
-"""What the facts amount to: durations, waiting by cause, locks and their cost, flaky tests. Pure, as the core is."""
+"""Fold facts into statistics: durations, waiting by cause, locks and their cost, flaky tests. Pure, like the core."""

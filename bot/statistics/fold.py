@@ -1,6 +1,6 @@
-"""Facts into statistics, one after the other: each fact changes a few parts, whatever is kept.
+"""Fold facts into the statistics, one after the other: each fact changes only a few parts, however many are kept.
 
-The facts come from the log in the order in which they were decided; `at` is when, in seconds since the epoch.
+The facts come from the log in the order in which they were decided; `at` is that time, in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from bot.statistics.waiting import clock_of, note_waiting, settle, wait
 
 
 def fold(statistics: Statistics, at: float, fact: Fact) -> None:
-    """Take one fact into account."""
+    """Fold one fact into the statistics."""
     handler = _HANDLERS.get(fact.kind)
     verifies = fact.step is not None and fact.step.track is Track.VERIFY
     if handler is not None and not verifies:
@@ -87,7 +87,7 @@ def _recalled(statistics: Statistics, at: float, fact: Fact) -> None:
 
 
 def _excepted(statistics: Statistics, at: float, fact: Fact) -> None:
-    """Freezes except the run: a person lets it through from now on, or it enters by a rule that has always held."""
+    """Record an exception from a freeze: by a person, who lets the run through from now on, or by a standing rule."""
     run = _run(statistics, at, fact)
     if run is None or run.queued is None:
         return
@@ -156,7 +156,7 @@ def _failed(statistics: Statistics, at: float, fact: Fact) -> None:
     if run.started is not None:
         _keep_duration(statistics, fact, max(0.0, at - run.started), passed=False)
     settle(statistics, at, run)
-    run.said.pop(Foretold.PASSES, None)  # it did not pass: there is nothing to compare
+    run.said.pop(Foretold.PASSES, None)  # it did not pass, so there is nothing to compare
     statistics.change(f"outcomes/{fact.step}", StepOutcomes()).failed += 1
     if fact.step.track is Track.REAL:
         _add(_week(statistics, at, run.service).failed, fact.step.stage, 1)
@@ -198,12 +198,12 @@ def _ended(end: End) -> Callable[[Statistics, float, Fact], None]:
 
 
 def _run(statistics: Statistics, at: float, fact: Fact) -> MeasuredRun | None:
-    """The run of a fact, to be changed; one that the statistics do not know begins with the fact."""
+    """Return the run of a fact, to be changed; an unknown run begins with this fact."""
     if fact.run is None or fact.service is None:
         return None
     known = statistics.run(fact.run)
     if known is not None and known.ended:
-        statistics.drop(f"run/{fact.run}")  # of an older installation, or of what a fail-over lost: another run
+        statistics.drop(f"run/{fact.run}")  # another run of this name, from an older installation or before a fail-over
     return statistics.change(f"run/{fact.run}", MeasuredRun(fact.service, at))
 
 
@@ -215,7 +215,7 @@ def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
         return
     clock = advance(clock_of(statistics, at, str(fact.step)), at)
     if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
-        return  # a retry has failed: the lock stands since its first failure
+        return  # a retry has failed: the lock exists since the first failure
     freeze = isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen)
     tests = list(_tests(fact.why.reason)) if isinstance(fact.why, StageLocked) else []
     lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "", freeze=freeze, tests=tests)
@@ -235,7 +235,7 @@ def _unlocked(statistics: Statistics, at: float, fact: Fact) -> None:
         _close_account(statistics, at, fact.step.stage, clock, found)
         clock.locks.remove(found)
     if isinstance(fact.why, StageUnlocked) and fact.why.left == 0:
-        clock.locks.clear()  # the log begins after one of them
+        clock.locks.clear()  # the log began after one of them was set
 
 
 def _close_account(statistics: Statistics, at: float, stage: str, clock: StepClock, lock: StandingLock) -> None:
@@ -295,7 +295,7 @@ def _mode_changed(statistics: Statistics, at: float, fact: Fact) -> None:
 
 
 def set_paused(statistics: Statistics, at: float, *, paused: bool) -> None:
-    """The pipeline is paused (or observes), or it is no more."""
+    """Record whether the pipeline is paused (or observes)."""
     totals = statistics.change("totals/all", StatisticsTotals())
     if totals.paused is paused:
         return
@@ -309,7 +309,7 @@ def _configured(statistics: Statistics, at: float, fact: Fact) -> None:
         periods.begin(statistics, at, fact.why, fact.by or "")
 
 
-# -- small ones ------------------------------------------------------------------------------------------------
+# -- helpers ---------------------------------------------------------------------------------------------------
 
 
 def _week(statistics: Statistics, at: float, service: str) -> ServiceWeek:
@@ -321,7 +321,7 @@ def _durations(statistics: Statistics, fact: Fact) -> StepDurations:
 
 
 def _keep_duration(statistics: Statistics, fact: Fact, seconds: float, *, passed: bool) -> None:
-    """Of the service, and of all services together: for those of whom little is known."""
+    """Keep a duration for the service, and for all services together, which is used where a service has too few."""
     for durations in (_durations(statistics, fact), statistics.change(f"durations/{fact.step}/", StepDurations())):
         keep(durations.passed if passed else durations.failed, seconds, DURATIONS_KEPT)
 
@@ -331,7 +331,7 @@ def _add(counts: dict[str, int], name: str, number: int) -> None:
 
 
 def _compare(statistics: Statistics, at: float, said: SaidEstimate | None, kind: Foretold) -> None:
-    """An estimate has met what happened."""
+    """Compare an estimate with the time at which the event happened, and keep the error."""
     if said is None:
         return
     errors = statistics.change(f"errors/{kind}", EstimateErrors())
@@ -340,7 +340,7 @@ def _compare(statistics: Statistics, at: float, said: SaidEstimate | None, kind:
     keep(errors.ahead, at - said.at, ERRORS_KEPT)
 
 
-#: What changes the statistics; the other facts do not.
+#: The handlers by kind of fact; the other kinds do not change the statistics.
 _HANDLERS: Mapping[FactKind, Callable[[Statistics, float, Fact], None]] = {
     FactKind.RUN_QUEUED: _queued,
     FactKind.RUN_RETURNED: _queued,

@@ -1,6 +1,6 @@
-"""The parts of the statistics: small values, each stored by itself under its key. Times and durations in seconds.
+"""The parts of the statistics: small values, each stored under its own key. Times and durations are in seconds.
 
-Every list is bounded: old entries go when new ones come.
+Every list is bounded: new entries replace the oldest.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
-#: How many durations of one step and service are kept, of the last builds.
+#: The most durations of one step and service: those of the last builds.
 DURATIONS_KEPT = 30
-#: How many of the last locks of a stage are kept.
+#: The most past locks of a stage.
 LOCKS_KEPT = 50
-#: How many runs that have ended are kept, with what they waited for.
+#: The most ended runs, with their waiting.
 RUNS_KEPT = 2_000
-#: How many runs that waited for a lock are remembered with it.
+#: The most runs that are stored with a lock for which they waited.
 HELD_KEPT = 500
-#: How many lead times of one service are kept for each week, and times to restore.
+#: The most lead times of one service in a week, and the most times to restore.
 WEEK_KEPT = 100
-#: How many failures of one test are kept, and locks that it caused.
+#: The most failures of one test, and the most locks that it caused.
 FAILURES_KEPT = 50
-#: So often a test must have failed before it may be called flaky.
+#: The number of failures from which on a test may count as flaky.
 FLAKY_FROM = 3
-#: How many lead times are kept of the runs under one configuration, and of how many configurations.
+#: The most lead times of the runs under one configuration, and the most configurations.
 PERIOD_KEPT, PERIODS_KEPT = 500, 6
-#: How many estimates of each kind are compared with what happened.
+#: The most errors of estimates of each kind.
 ERRORS_KEPT = 300
 
 
 class Cause(StrEnum):
-    """What a run waited for. `docs/statistics.md` says how each is told from the others."""
+    """The cause of waiting. `docs/statistics.md` says how the causes are distinguished."""
 
-    CAPACITY = "capacity"  # a slot, or its turn
-    LOCK = "lock"  # a locked stage to open
-    FREEZE = "freeze"  # a freeze window to end
-    JENKINS = "jenkins"  # Jenkins to start its build, or to take builds again
-    PERSON = "person"  # a paused pipeline; a failed run: a fix, a retry or an unlock
-    PROOF = "proof"  # GitHub to say which commit contains which
+    CAPACITY = "capacity"  # for a slot, or for its place in the queue
+    LOCK = "lock"  # for a locked stage to open
+    FREEZE = "freeze"  # for a freeze window to end
+    JENKINS = "jenkins"  # for Jenkins to start its build, or to accept builds again
+    PERSON = "person"  # for a person: in a paused pipeline, or a failed run for a fix, a retry or an unlock
+    PROOF = "proof"  # for GitHub to answer which commit contains which
 
 
 class Foretold(StrEnum):
-    """What is estimated."""
+    """The kinds of estimates."""
 
     ENTERS = "enters"  # when a waiting run enters its step
     PASSES = "passes"  # when a run passes its step
@@ -49,7 +49,7 @@ class Foretold(StrEnum):
 
 
 def keep(values: list[float], value: float, most: int) -> None:
-    """Add a value; the oldest goes where there are more than `most`."""
+    """Add a value, and delete the oldest if there are more than `most`."""
     values.append(value)
     if len(values) > most:
         del values[: len(values) - most]
@@ -57,7 +57,7 @@ def keep(values: list[float], value: float, most: int) -> None:
 
 @dataclass(slots=True)
 class SaidEstimate:
-    """An estimate that will be compared with what happens; said at `at`."""
+    """An estimate, made at `at`, that will be compared with the time of the event."""
 
     at: float
     middle: float
@@ -67,26 +67,26 @@ class SaidEstimate:
 
 @dataclass(slots=True)
 class MeasuredRun:
-    """A run, on its way or ended: since when it waits or is built, and what it has waited for so far."""
+    """A measured run, on its way or ended: since when it waits or is built, and its waiting so far by cause."""
 
     service: str
     began: float
     fast: bool = False
-    #: The step that it waits for or is in.
+    #: The step for which it waits or in which it is.
     step: str = ""
-    #: Since when: at most one of them is set.
+    #: Since when it is in this state; at most one of them is set.
     queued: float | None = None
     admitted: float | None = None
     started: float | None = None
     failed: float | None = None
-    #: What the clock of its step, and the proofs of its service, showed when it was queued.
+    #: The sums of the clock of its step, and of the proof clock of its service, when it was queued.
     locked_before: float = 0.0
     backoff_before: float = 0.0
     paused_before: float = 0.0
     proof_before: float = 0.0
     frozen_before: float = 0.0
     frozen_alone_before: float = 0.0
-    #: The freezes of its step except it (W2): it does not wait for them.
+    #: Whether it has an exception from the freezes of its step (W2): it does not wait for them.
     excepted: bool = False
     waits: dict[Cause, float] = field(default_factory=dict)
     built: float = 0.0
@@ -99,18 +99,18 @@ class MeasuredRun:
 
 @dataclass(slots=True)
 class StandingLock:
-    """A lock that stands: its holder (None: a person), and what its share of the cost of its stage was at its start."""
+    """A lock that has not opened: its holder (None: a person), and `StepClock.share_sum` at its beginning."""
 
     holder: str | None
     service: str | None
     since: float
     share_before: float
     said: SaidEstimate | None = None
-    #: Its key on the board; empty where an older version locked the stage.
+    #: Its key on the board; empty if an older version locked the stage.
     key: str = ""
-    #: The runs that have waited for its stage while it stood, each with when that began.
+    #: The runs that have waited for its stage because of it, each with when that began.
     held: dict[str, float] = field(default_factory=dict)
-    #: Whether it is that of a freeze.
+    #: Whether it is the lock of a freeze.
     freeze: bool = False
     #: The tests whose failure caused it.
     tests: list[str] = field(default_factory=list)
@@ -118,13 +118,14 @@ class StandingLock:
 
 @dataclass(slots=True)
 class StepClock:
-    """How long a step has been closed, and by what: sums that only grow, so that differences say how long of a wait.
+    """The clock of a step: how long it has been closed, by cause. The sums only grow, and their difference over a wait
+    says how much of it each cause made up.
 
-    One cause counts at a time: a paused pipeline before a Jenkins that takes no build before a lock.
+    One cause counts at a time: first a paused pipeline, then a Jenkins that refuses builds, then a lock.
     """
 
     at: float
-    #: How many runs of the main lane wait for the step.
+    #: The number of runs of the main lane that wait for the step.
     waiting: int = 0
     paused: bool = False
     backoff: bool = False
@@ -132,17 +133,17 @@ class StepClock:
     paused_sum: float = 0.0
     backoff_sum: float = 0.0
     locked_sum: float = 0.0
-    #: Of that, while a freeze closed the stage, and while nothing else did.
+    #: The part of `locked_sum` during which a freeze closed the stage, and during which only freezes did.
     frozen_sum: float = 0.0
     frozen_alone_sum: float = 0.0
-    #: Runs that waited, times seconds, while the stage was locked; and the same divided by the locks that stood.
+    #: The number of waiting runs times seconds while the stage was locked; and the same divided by the number of locks.
     cost_sum: float = 0.0
     share_sum: float = 0.0
 
 
 @dataclass(slots=True)
 class ProofClock:
-    """For how long GitHub was being asked about the commits of a service: the sum, and since when it is asked now."""
+    """The proof clock of a service: how long questions to GitHub about its commits were open, and since when now."""
 
     asked: int = 0
     since: float = 0.0
@@ -151,7 +152,7 @@ class ProofClock:
 
 @dataclass(slots=True)
 class StepDurations:
-    """How long the last builds of a service took in a step, and how long Jenkins took to start them."""
+    """The durations of the last builds of a service in a step, and how long Jenkins took to start them."""
 
     passed: list[float] = field(default_factory=list)
     failed: list[float] = field(default_factory=list)
@@ -160,7 +161,7 @@ class StepDurations:
 
 @dataclass(slots=True)
 class StepOutcomes:
-    """How the builds of a step ended, of all services, since the statistics began."""
+    """The number of passed and failed builds of a step, of all services, since the statistics began."""
 
     passed: int = 0
     failed: int = 0
@@ -168,7 +169,7 @@ class StepOutcomes:
 
 @dataclass(slots=True)
 class PastLock:
-    """An automatic lock that has opened: whose, when, how long it stood, and its cost in run-seconds."""
+    """An automatic lock that has opened: its service, when it opened, how long it lasted, its cost in run-seconds."""
 
     service: str
     opened: float
@@ -185,7 +186,8 @@ class PastLocks:
 
 @dataclass(slots=True)
 class LockAccount:
-    """What a lock of a person or of a failure came to, for its report: how long it stood, its cost in run-seconds.
+    """The account of a lock that has opened, for its lock report: since when it existed, its cost in run-seconds, and
+    the runs that waited for it.
 
     Kept until the report is stored.
     """
@@ -199,31 +201,31 @@ class LockAccount:
 
 @dataclass(slots=True)
 class ServiceWeek:
-    """One week of one service: what ended in it. Manual locks have no service: they are in the week of `""`."""
+    """One week of one service: the runs, builds and locks that ended in it. Manual locks belong to the service `""`."""
 
     ends: dict[str, int] = field(default_factory=dict)
-    #: By stage: builds that passed, and that failed.
+    #: The number of builds that passed, and that failed, by stage.
     passed: dict[str, int] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
     waits: dict[Cause, float] = field(default_factory=dict)
     built: float = 0.0
-    #: From the merge to the last stage, of the last delivered runs.
+    #: The lead times of the last delivered runs: from the merge to the end of the last stage.
     leads: list[float] = field(default_factory=list)
-    #: How long the last automatic locks stood.
+    #: How long the last automatic locks lasted.
     restores: list[float] = field(default_factory=list)
-    #: By stage, of the locks that opened in the week: how long they stood, and run-seconds that runs waited for them.
+    #: How long the locks that opened in the week lasted, and their cost in run-seconds, by stage.
     locked: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
-    #: By stage: how many locks opened. How many runs waited for them, each counted once for each lock.
+    #: The number of locks that opened, by stage; and of the runs that waited for them, counted once for each lock.
     locks: dict[str, int] = field(default_factory=dict)
     held: int = 0
-    #: Builds that ran when their run was removed or cancelled, and that were not finished.
+    #: The number of builds that were running when their run was removed or cancelled.
     aborted: int = 0
 
 
 @dataclass(slots=True)
 class StepWeek:
-    """One week of one step, of all services: the waits for it and the builds in it that ended in the week."""
+    """One week of one step, of all services: the waiting for it and the builds in it that ended in the week."""
 
     waits: dict[Cause, float] = field(default_factory=dict)
     built: float = 0.0
@@ -231,42 +233,42 @@ class StepWeek:
 
 @dataclass(slots=True)
 class ConfigurationPeriod:
-    """What happened under one configuration, from its change to the next: runs and locks that began and ended in it.
+    """A period under one configuration, from one change to the next: the runs and locks that began and ended in it.
 
-    `since`: when it was put in force, by whom (`by`), and what that changed: key, value before, value after. The first
+    `since`: when it was put in force; `by`: the person who did; `changes`: key, value before, value after. The first
     period has no change: it begins with the statistics.
     """
 
     since: float
     by: str = ""
     changes: list[tuple[str, str, str]] = field(default_factory=list)
-    #: When the next change was put in force; 0: it is in force.
+    #: When the next change was put in force; 0: this configuration is still in force.
     until: float = 0.0
     ends: dict[str, int] = field(default_factory=dict)
-    #: From the merge to the last stage, of the last delivered runs.
+    #: The lead times of the last delivered runs: from the merge to the end of the last stage.
     leads: list[float] = field(default_factory=list)
     waits: dict[Cause, float] = field(default_factory=dict)
     built: float = 0.0
     aborted: int = 0
-    #: The locks that opened; how long they stood, and their cost in run-seconds.
+    #: The number of locks that opened, how long they lasted, and their cost in run-seconds.
     locks: int = 0
     locked: float = 0.0
     cost: float = 0.0
-    #: Runs that had begun under the configuration before: they count on neither side.
+    #: The number of runs that had begun under the former configuration: they count on neither side.
     straddling: int = 0
 
 
 @dataclass(slots=True)
 class FailingTest:
-    """When a test failed, and when the same commit passed on a retry after it had failed."""
+    """The times when a test failed, and when the same commit passed on a retry after it had failed."""
 
     failed: list[float] = field(default_factory=list)
     passed: list[float] = field(default_factory=list)
-    #: The locks that have opened of those that its failure caused, alone or with others.
+    #: The opened locks that its failure caused, alone or with other tests.
     locks: list[PastLock] = field(default_factory=list)
 
     def since(self, at: float, until: float = inf) -> FailingTest:
-        """What happened after `at`, and not after `until`."""
+        """Return the part after `at` and up to `until`."""
         return FailingTest(
             [each for each in self.failed if at < each <= until],
             [each for each in self.passed if at < each <= until],
@@ -275,23 +277,23 @@ class FailingTest:
 
     @property
     def flaky(self) -> bool:
-        """Whether it fails by chance: it failed several times, and the same commit passed on a retry half the time."""
+        """Whether it is flaky: it failed several times, and half the time the same commit passed on a retry."""
         return len(self.failed) >= FLAKY_FROM and len(self.passed) * 2 >= len(self.failed)
 
 
 @dataclass(slots=True)
 class EstimateErrors:
-    """What became of the estimates of one kind: how far each was off, and whether the truth lay in its range (1, 0)."""
+    """The errors of the estimates of one kind, and whether the real time was in the range of each (1 or 0)."""
 
     errors: list[float] = field(default_factory=list)
     inside: list[float] = field(default_factory=list)
-    #: How long it was until then, when the estimate was said.
+    #: How long before the event each estimate was made.
     ahead: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class StatisticsTotals:
-    """Sums since the statistics began, for programs to compute rates from. Keys: `step cause`, `stage service`."""
+    """Sums since the statistics began, from which programs compute rates. Keys: `step cause`, `stage service`."""
 
     paused: bool = False
     waits: dict[str, float] = field(default_factory=dict)
@@ -317,7 +319,7 @@ Part = (
     | StatisticsTotals
 )
 
-#: How the key of each kind of part begins.
+#: The beginning of the key of each kind of part.
 PART_FAMILIES: dict[str, type] = {
     "run": MeasuredRun,
     "clock": StepClock,

@@ -1,6 +1,6 @@
-"""What a change of the configuration did: the runs and locks under each configuration, and two of these side by side.
+"""Compare the runs and locks before and after a change of the configuration, by periods.
 
-A run counts if it began and ended under one configuration; one that has seen a change counts on neither side.
+A run counts if it began and ended under one configuration; one that overlaps a change counts on neither side.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from bot.core.model.stage_messages import PipelineConfigured
 from bot.statistics.parts import PERIOD_KEPT, Cause, ConfigurationPeriod, MeasuredRun, StatisticsTotals, keep
 from bot.statistics.statistics import Statistics
 
-#: What changes no run's way: who reads, who is told, who may do what, what is kept.
+#: Keys that do not affect the way of a run: reading, notices, access, retention.
 _NO_FLOW = frozenset({"web", "keep", "health", "notify", "webhooks", "roles", "commands"})
-#: How many changes of one configuration are kept.
+#: The most changes of one configuration that are kept.
 CHANGES_KEPT = 20
-#: With fewer delivered runs than this on one side, nothing is said of the difference.
+#: With fewer delivered runs than this on one side there is no verdict.
 FEW = 20
-#: A difference that chance alone makes less often than this is called one.
+#: A difference counts if its probability by chance alone is lower than this.
 CHANCE = 0.05
 
 
 class LeadTimeVerdict(StrEnum):
-    """Whether the lead times after a change differ from those before."""
+    """The verdict on whether the lead times after a change differ from those before."""
 
-    TOO_FEW = "too-few"  # of delivered runs, on one side at least
-    UNCLEAR = "unclear"  # chance makes such a difference often enough
+    TOO_FEW = "too-few"  # at least one side has too few delivered runs
+    UNCLEAR = "unclear"  # the difference may be chance
     SHORTER = "shorter"
     LONGER = "longer"
 
@@ -41,7 +41,7 @@ class LeadTimeVerdict(StrEnum):
 
 
 def begin(statistics: Statistics, at: float, told: PipelineConfigured, by: str) -> None:
-    """A configuration was put in force. A new period begins if that changes the way of any run."""
+    """Begin a new period if the configuration that was put in force may change the way of a run."""
     changes = [change for change in told.changes if _changes_flow(change, told.pipeline)]
     before = statistics.totals().period
     if before and not changes:
@@ -60,7 +60,7 @@ def _changes_flow(change: ConfigurationChange, pipeline: str) -> bool:
 
 
 def end_run(statistics: Statistics, at: float, run: MeasuredRun, end: End, *, aborted: bool) -> None:
-    """A run has ended: it counts for the period in which it began, if that is the present one."""
+    """Count a run that has ended in the present period if it began in it."""
     period = _current(statistics, run.began)
     if run.began < period.since:
         period.straddling += 1
@@ -75,7 +75,7 @@ def end_run(statistics: Statistics, at: float, run: MeasuredRun, end: End, *, ab
 
 
 def open_lock(statistics: Statistics, at: float, since: float, cost: float) -> None:
-    """A lock that stood since then has opened: it counts as a run does."""
+    """Count a lock that has opened in the present period if it was set in it."""
     period = _current(statistics, since)
     if since >= period.since:
         period.locks += 1
@@ -84,7 +84,7 @@ def open_lock(statistics: Statistics, at: float, since: float, cost: float) -> N
 
 
 def _current(statistics: Statistics, began: float) -> ConfigurationPeriod:
-    """The present period, to be changed; one that begins with `began` where the log no longer says what is in force."""
+    """Return the present period, to be changed; begin one at `began` if the log no longer has its beginning."""
     present = statistics.totals().period
     if present:
         return statistics.change(present, ConfigurationPeriod(began))
@@ -92,7 +92,7 @@ def _current(statistics: Statistics, began: float) -> ConfigurationPeriod:
 
 
 def _begin(statistics: Statistics, period: ConfigurationPeriod) -> ConfigurationPeriod:
-    key = f"period/{period.since:017.3f}"  # in the order of time
+    key = f"period/{period.since:017.3f}"  # keys sort by time
     statistics.change("totals/all", StatisticsTotals()).period = key
     return statistics.change(key, period)
 
@@ -101,7 +101,7 @@ def _begin(statistics: Statistics, period: ConfigurationPeriod) -> Configuration
 
 
 def last_changes(statistics: Statistics, now: float) -> list[dict[str, Any]]:
-    """The last changes of the configuration, the newest first, each with what was before and after it."""
+    """Return the last changes of the configuration, newest first, each with the figures before and after it."""
     periods = [part for _, part in statistics.of("period") if isinstance(part, ConfigurationPeriod)]
     pairs = pairwise(sorted(periods, key=lambda period: period.since))
     return [_compared(before, after, now) for before, after in reversed(list(pairs))]
@@ -120,7 +120,7 @@ def _compared(before: ConfigurationPeriod, after: ConfigurationPeriod, now: floa
 
 
 def numbers(period: ConfigurationPeriod, now: float) -> dict[str, Any]:
-    """What a period amounts to; what is an average over its runs is None where none has ended."""
+    """Return the figures of a period; averages over its runs are None if none has ended."""
     ended = sum(period.ends.values())
     return {
         "since": period.since,
@@ -141,7 +141,7 @@ def numbers(period: ConfigurationPeriod, now: float) -> dict[str, Any]:
 
 
 def verdict(before: Sequence[float], after: Sequence[float]) -> LeadTimeVerdict:
-    """Whether lead times differ: a rank sum test (Mann and Whitney), which asks nothing of how they are spread."""
+    """Return whether lead times differ, by a rank sum test (Mann and Whitney), which assumes no distribution."""
     if min(len(before), len(after)) < FEW:
         return LeadTimeVerdict.TOO_FEW
     score = _rank_score(before, after)
@@ -151,7 +151,7 @@ def verdict(before: Sequence[float], after: Sequence[float]) -> LeadTimeVerdict:
 
 
 def _rank_score(before: Sequence[float], after: Sequence[float]) -> float:
-    """By how many standard deviations the ranks of `after` lie above what chance makes; equal values share a rank."""
+    """Return by how many standard deviations the ranks of `after` exceed the expected ones; ties share a rank."""
     ordered = sorted([*((value, 0) for value in before), *((value, 1) for value in after)])
     count, ranks, ties, start = len(ordered), 0.0, 0.0, 0
     while start < count:

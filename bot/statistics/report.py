@@ -1,4 +1,4 @@
-"""The statistics as they are shown: by week, by service, by stage; plain values. Durations in seconds."""
+"""Make the reports of the statistics: by week, by service, by stage, as plain values. Durations in seconds."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bot.statistics.statistics import TEST_PERIOD, Statistics, begin_of, cost_so
 
 Shape = dict[str, Any]
 
-#: How many weeks are shown, and how many failing tests.
+#: The number of weeks that are shown, and the most failing tests.
 WEEKS, TESTS = 12, 20
-#: How many services, tests and steps the report of a week names.
+#: The most services, tests and steps in the report of a week.
 NAMED = 5
 
 
 @dataclass(slots=True)
 class _Sum:
-    """Several weeks, or services, added up."""
+    """The sum of several weeks or services."""
 
     ends: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     passed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -38,7 +38,7 @@ class _Sum:
     aborted: int = 0
 
     def add(self, more: ServiceWeek | _Sum) -> None:
-        """One more week of one more service, or several of them."""
+        """Add one week of one service, or another sum."""
         for counts, numbers in (
             (self.ends, more.ends),
             (self.passed, more.passed),
@@ -59,7 +59,7 @@ class _Sum:
         self.aborted += more.aborted
 
     def shape(self) -> Shape:
-        """The sums as plain values; medians and rates are None where there is nothing to make them of."""
+        """Return the sums as plain values; medians and rates are None if there is no data for them."""
         passed, failed = sum(self.passed.values()), sum(self.failed.values())
         return {
             "ended": dict(self.ends),
@@ -83,7 +83,7 @@ def _by_cause(waits: Mapping[Any, float]) -> dict[str, float]:
 
 
 def report(statistics: Statistics, now: float, service: str | None = None) -> Shape:
-    """What page, API and command show of the last `WEEKS` weeks: of all services, or of one."""
+    """Return the statistics of the last `WEEKS` weeks for page, API and command: of all services, or of one."""
     weeks = {week: _Sum() for week in weeks_until(now, WEEKS)}
     services: defaultdict[str, _Sum] = defaultdict(_Sum)
     for week, name, part in statistics.weeks():
@@ -108,7 +108,7 @@ def report(statistics: Statistics, now: float, service: str | None = None) -> Sh
 
 
 def service_rows(services: Mapping[str, _Sum]) -> list[Shape]:
-    """Each service, the one whose locks cost most first; `""` stands for the locks of people."""
+    """Return a row for each service, the one with the most expensive locks first; `""` stands for manual locks."""
     found = [{"service": name, **services[name].shape()} for name in sorted(services)]
     return sorted(found, key=lambda row: (-row["cost"], -row["locked"], row["service"]))
 
@@ -129,7 +129,7 @@ def _stages(found: _Sum) -> list[Shape]:
 
 
 def step_rows(statistics: Statistics, weeks: Container[str]) -> list[Shape]:
-    """Where the time of all runs went: each step with its waits and its builds, the one that took most first."""
+    """Return the time of all runs by step, with waiting by cause and builds, the step that took most first."""
     steps: dict[str, StepWeek] = {}
     for rest, part in statistics.of("step"):
         week, _, step = rest.partition("/")
@@ -143,7 +143,7 @@ def step_rows(statistics: Statistics, weeks: Container[str]) -> list[Shape]:
 
 
 def standing_rows(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
-    """The locks that stand, each with its cost so far."""
+    """Return the present locks, each with its cost so far."""
     found = []
     for stage in [stage for stage, _ in statistics.of("clock")]:
         clock = statistics.clock(stage)
@@ -155,7 +155,7 @@ def standing_rows(statistics: Statistics, now: float, service: str | None) -> li
 
 
 def test_rows(statistics: Statistics, since: float, until: float, service: str | None = None) -> list[Shape]:
-    """The tests that failed in a time: first those that caused most locks, then those that failed most."""
+    """Return the tests that failed in a time, sorted by the number of locks that they caused, then of failures."""
     found: list[Shape] = []
     for rest, part in statistics.of("test"):
         name, _, test = rest.partition("/")
@@ -170,7 +170,7 @@ def test_rows(statistics: Statistics, since: float, until: float, service: str |
 
 
 def week_figures(statistics: Statistics, week: str, now: float) -> Shape:
-    """What the report of a week says, beside the week before; `now`: when it is written."""
+    """Return the figures of the report of a week, and of the week before; `now`: when it is written."""
     begins = begin_of(week)
     ends = begins + 7 * 86_400
     before = week_of(begins - 1)
@@ -195,7 +195,7 @@ def week_figures(statistics: Statistics, week: str, now: float) -> Shape:
 
 
 def _estimates(statistics: Statistics, kind: Foretold) -> Shape:
-    """How far the last estimates of a kind were off, and how often the truth lay in their range."""
+    """Return the median error of the last estimates of a kind, and how often the real time was in their range."""
     found = statistics.errors(kind)
     return {
         "kind": str(kind),

@@ -1,4 +1,4 @@
-"""What a run waits for: each second of waiting has one cause, told from the clock of its step when the wait ends."""
+"""Attribute the waiting of runs: each second has one cause, computed from the clock of its step when the wait ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.statistics.statistics import Statistics, advance, week_of
 
 
 def wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, step: str) -> None:
-    """The run waits for `step` from now on."""
+    """Begin a wait of the run for `step`."""
     clock = advance(clock_of(statistics, at, step), at)
     clock.waiting += not run.fast
     if key and not run.fast:
@@ -30,13 +30,13 @@ def wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, s
 
 
 def note_waiting(lock: StandingLock, run: str, at: float) -> None:
-    """A run waits for the stage of the lock from now on."""
+    """Record that a run waits for the stage of a lock from now on."""
     if run != lock.holder and len(lock.held) < HELD_KEPT:
         lock.held.setdefault(run, at)
 
 
 def settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
-    """End whatever the run was doing: what it waited for, or how long it was built, is added to its account."""
+    """End the present state of the run, and add its waiting by cause, or the duration of its build."""
     found: dict[Cause, float] = {}
     if run.queued is not None:
         found = _waited(statistics, at, run, run.queued)
@@ -65,9 +65,9 @@ def _step_week(statistics: Statistics, at: float, step: str) -> StepWeek:
 
 
 def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | None:
-    """What a run has waited for and how long it was built, up to `at` or to its end; None if it is not known.
+    """Return a run with its waiting and building time up to `at` or to its end; None if it is not known.
 
-    `statistics` stay as they are.
+    `statistics` is not changed.
     """
     known = statistics.run(run)
     if known is None or known.ended:
@@ -79,7 +79,7 @@ def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | Non
 
 
 def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -> dict[Cause, float]:
-    """What a run waited for in the queue of its step since it joined it."""
+    """Return the waiting by cause of a run in the queue of its step since it joined it."""
     clock = advance(clock_of(statistics, at, run.step), at)
     clock.waiting = max(0, clock.waiting - (not run.fast))
     left = max(0.0, at - since)
@@ -99,7 +99,7 @@ def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -
 
 
 def proof_sum(statistics: Statistics, at: float, service: str) -> float:
-    """For how many seconds GitHub was being asked about the commits of a service, up to `at`."""
+    """Return for how many seconds questions to GitHub about the commits of a service were open, up to `at`."""
     proof = statistics.parts.get(f"proof/{service}")
     if not isinstance(proof, ProofClock):
         return 0.0
@@ -107,5 +107,5 @@ def proof_sum(statistics: Statistics, at: float, service: str) -> float:
 
 
 def clock_of(statistics: Statistics, at: float, step: str) -> StepClock:
-    """The clock of a step, to be changed; it begins at `at` if there is none."""
+    """Return the clock of a step, to be changed; it begins at `at` if there is none."""
     return statistics.change(f"clock/{step}", StepClock(at, paused=statistics.totals().paused))

@@ -280,12 +280,12 @@ def test_a_fix_whose_build_is_in_the_first_real_stage_stays_on_the_fast_lane_whe
 # -- what GitHub is asked early --------------------------------------------------------------------------------
 
 
-def test_a_fix_found_by_polling_does_not_wait_for_github_before_the_locked_stage() -> None:
-    """The holder of the lock was cancelled: no live run raises the question whether main contains its commit."""
+def test_a_fix_whose_push_was_lost_does_not_wait_for_github_before_the_locked_stage() -> None:
+    """Only its pull request was told, and the holder of the lock was cancelled: no live run raises the question."""
     town = Town()
     town.break_stage("S1", "a")
     town.cancel("S1a")
-    town.look_at_main("S1", "e")
+    town.pull("S1", "e")
     town.pass_build("S1e")
     town.answer_questions()
     town.pass_build("S1e", "S1e")
@@ -296,7 +296,7 @@ def test_nor_where_its_first_job_is_one_of_the_fast_lane() -> None:
     town = Town(shop(without=("build", ACC)))
     town.break_stage("S1", "a")
     town.cancel("S1a")
-    town.look_at_main("S1", "e")
+    town.pull("S1", "e")
     town.answer_questions()
     town.pass_build("S1e")
     assert town.runs_in(PRE) == ["S1e"]
@@ -306,7 +306,7 @@ def test_nor_does_one_that_a_person_sends_on_the_fast_lane_while_its_last_build_
     town = Town(shop(fast=False, start=FastLaneStart.MANUAL))
     town.break_stage("S1", "a")
     town.cancel("S1a")
-    town.look_at_main("S1", "e")
+    town.pull("S1", "e")
     town.pass_build("S1e")
     town.start_build("S1e")
     town.fast_lane("S1")

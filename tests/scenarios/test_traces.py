@@ -117,6 +117,12 @@ def test_a_failure_that_is_named_twice_locks_once(jenkins: Jenkins) -> None:
     assert [lock.key for lock in lost(jenkins, told, told).board.locks_of(PRE)] == [f"{PRE}/S1.1", lock_key(PRE)]
 
 
+def test_those_that_hold_locks_again_have_each_a_place_in_line_of_their_own(jenkins: Jenkins) -> None:
+    marks = [mark(jenkins.shows(f"{service}.1", f"{service}a", PRE, RED)) for service in ("S1", "S2", "S3")]
+    town = lost(jenkins, *marks)
+    assert [run.queue_number for run in town.board.runs.values()] == [1, 2, 3]
+
+
 def test_a_merge_that_came_before_the_loss_was_found_is_not_blamed_for_the_failure_of_an_older_run(
     jenkins: Jenkins,
 ) -> None:
@@ -241,6 +247,20 @@ def test_a_commit_that_came_back_to_main_is_its_head(jenkins: Jenkins) -> None:
     assert head is not None and head.sha == "S1a"
 
 
+def test_what_is_delivered_does_not_start_again_though_an_older_commit_was_told_after_it(jenkins: Jenkins) -> None:
+    """Nothing was forced: that GitHub names the commit that contains the other only moves the head on."""
+    jenkins.passed("S1.1", "S1b", *STAGES)
+    jenkins.passed("S1.2", "S1a", "build")
+    town = lost(jenkins)
+    for sha in "S1a", "S1b":
+        town.github.commit("S1", sha)
+    town.look_at_main("S1")
+    town.answer_questions()
+    head = town.board.service("S1").history.head
+    assert head is not None and head.sha == "S1b"
+    assert town.live() == ["S1a"]
+
+
 def test_what_github_said_of_main_before_the_loss_was_found_is_old(jenkins: Jenkins) -> None:
     jenkins.passed("S1.1", "S1b", *STAGES)
     town = begun()
@@ -334,6 +354,19 @@ def test_what_jenkins_rolled_out_last_is_what_is_in_the_stage(jenkins: Jenkins) 
     version = lost(jenkins).board.version("S1", Step("production"))
     assert version.whole is not None and version.broken is not None
     assert (version.whole.position.sha, version.broken.position.sha) == ("S1a", "S1b")
+
+
+def test_of_the_builds_of_before_those_are_remembered_that_say_what_is_in_a_stage_and_the_newest(
+    jenkins: Jenkins,
+) -> None:
+    """A history remembers a bounded number of commits."""
+    jenkins.shows("S1.1", "S1z", "production")
+    jenkins.shows("S1.2", "S1a", "production")
+    jenkins.shows("S1.3", "S1b", "build")
+    board = lost(jenkins).board
+    assert [position.sha for position in board.service("S1").history.positions] == ["S1a", "S1b"]
+    whole = board.version("S1", Step("production")).whole
+    assert whole is not None and whole.position.sha == "S1a"
 
 
 def test_what_counts_as_passed_is_what_the_stage_lets_pass(jenkins: Jenkins) -> None:
@@ -432,6 +465,14 @@ def test_the_head_is_what_github_names_whatever_is_deployed_and_is_delivered_onl
     assert (state.undecided_head, state.moves) == ("S2a", moves + 1)
     whole = {str(each.step): each.whole.position.sha for each in town.board.versions.values() if each.whole}
     assert whole == {"acceptance": "S2a", PRE: "S2z"}
+
+
+def test_what_a_deployment_says_replaces_nothing_that_is_known_of_a_stage(jenkins: Jenkins) -> None:
+    town = lost(jenkins)
+    for sha, at in ("S2b", 60.0), ("S2a", 50.0):
+        town.send(HeadSurveyed("S2", "S2b", "success", (DeployedCommit("production", sha, at),)))
+    whole = town.board.version("S2", Step("production")).whole
+    assert whole is not None and whole.position.sha == "S2b"
 
 
 def test_a_merge_that_is_told_after_that_answer_starts_once(jenkins: Jenkins) -> None:

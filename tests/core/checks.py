@@ -262,8 +262,7 @@ def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> N
         if fact.kind is FactKind.STAGE_UNLOCKED and fact.by in memory.commits and fact.run:
             dropped = board.service(str(fact.service)).forced_heads
             assert dropped or truth(memory.commits[str(fact.by)], memory.commits[fact.run]), "opened by a stranger"
-    admitted = _admitted(decision)
-    for key, step in admitted:
+    for key, step in _triggered(decision):
         if _rolls_out(board, step):
             _forwards(board, board.runs[key], memory, truth)
 
@@ -299,6 +298,8 @@ def _doors(board: Board, decision: Decision, now: float) -> None:
         assert built is not None
         fresh = (Status.STARTING, step, Attempt(built.attempt.number))
         assert (built.status, built.step, built.attempt) == fresh, f"{key} was started from aside"
+        cleaned = built.verifies is None and built.lane is Lane.MAIN and built.service in board.clean_ups
+        assert not cleaned, f"{key} is started while what a fix contains of its service is removed"
 
 
 def _flags(board: Board) -> None:

@@ -43,6 +43,7 @@ from bot.core.model.events import (
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
+    TriggerUnanswered,
     UnlockAsked,
     VerifyAsked,
     WatchAsked,
@@ -77,7 +78,7 @@ TOLD = ["now"] * 4 + ["late", "lost"]
 TROUBLES = (
     ["old_news"] * 3
     + ["abort_taken", "pull_found", "old_answer"] * 2
-    + ["duplicate", "unmanaged", "unmanaged_ends", "hint", "refused", "cancelled", "lost", "late"]
+    + ["duplicate", "unmanaged", "unmanaged_ends", "hint", "refused", "unanswered", "cancelled", "lost", "late"]
     + ["banner_overwritten", "group_formed"]
 )
 EVENTS_DECIDED = [0]
@@ -308,7 +309,9 @@ class AnyTown(RuleBasedStateMachine):
             while asked.state in ("asked", "queued"):
                 self._send(self._forward(asked, Outcome.SUCCESS))
             result = FAILURES[pick % len(FAILURES)]
-            self._send(self.town.jenkins.end(asked, result, ("CheckoutTest",) if tests else ()))
+            seen = self.town.jenkins.end(asked, result, ("CheckoutTest",) if tests else ())
+            ended = self.town.now - 5 * (pick % 4) if pick % 3 else None  # the news of a failure may take a while
+            self._send(replace(seen, ended=ended))
 
     @rule(pick=picks)
     def confirm(self, pick: int) -> None:
@@ -473,7 +476,11 @@ class AnyTown(RuleBasedStateMachine):
         if not aborts:
             return None
         job, number, level = aborts.pop(pick % len(aborts))
-        return AbortTaken(job.controller, job.name, number, level)
+        built = next((b for b in self.town.board.aborting() if b.attempt.build == number), None)
+        taken = AbortTaken(job.controller, job.name, number, level)
+        if built is None or pick % 3 == 0:
+            return taken
+        return replace(taken, run=built.key, attempt=built.attempt.number)
 
     def _pull_found(self, pick: int) -> Event | None:
         searches = self.town.github.searches
@@ -514,6 +521,11 @@ class AnyTown(RuleBasedStateMachine):
     def _refused(self, pick: int) -> Event | None:
         asked = self._open(pick, lambda asked: asked.state == "asked")
         return self._over(asked, TriggerRefused(asked.trigger.run, asked.trigger.attempt, "503")) if asked else None
+
+    def _unanswered(self, pick: int) -> Event | None:
+        """Nobody has answered a trigger; it may arrive all the same."""
+        asked = self._open(pick, lambda asked: asked.state == "asked")
+        return TriggerUnanswered(asked.trigger.run, asked.trigger.attempt, 60.0) if asked else None
 
     def _cancelled(self, pick: int) -> Event | None:
         asked = self._open(pick, lambda asked: asked.state == "queued")
@@ -589,10 +601,10 @@ class AnyTown(RuleBasedStateMachine):
         memory = self.town.memory
         for service in [s.name for s in self.town.board.pipeline.services]:
             head, delivered = self.town.github.heads[service], memory.delivered.get(service, [])
-            if delivered and head not in memory.given_up and head not in memory.baselines:
+            if head not in memory.given_up and head not in memory.baselines:
                 live = self.town.board.of_commit(service, head)
-                assert live or delivered[-1] == head, (
-                    f"{service}: {delivered[-1]} was delivered last, main is at {head}"
+                assert live or delivered[-1:] == [head], (
+                    f"{service}: {delivered[-1:]} was delivered last, main is at {head}"
                 )
 
     def _only_people_and_failures_hold(self) -> None:

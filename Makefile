@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording simulation mutants lock clean bootstrap chromium proxies engines image
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording simulation mutants lock clean bootstrap chromium proxies engines image compose units
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -84,6 +84,12 @@ lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade fo
 
 image: $(STAMP) ## Build the image on a Debian root and run it as deploy/compose.yaml does, without a daemon (root, buildah, podman)
 	@$(BIN)/python -m tests.deploy.try_image $(ARGS)
+
+compose: $(STAMP) ## Run deploy/compose.yaml as a whole with Docker, and play the four pictures through its proxy (ports 80, 443)
+	@$(BIN)/python -m tests.deploy.try_compose $(ARGS)
+
+units: $(STAMP) ## Run the units of deploy/systemd by a real systemd in a container of Docker, and play the four pictures
+	@$(BIN)/python -m tests.deploy.try_units $(ARGS)
 
 licences: $(STAMP) ## Write docs/licences.md from what the product is installed with
 	@$(BIN)/python -m demo.dependencies licences

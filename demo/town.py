@@ -47,9 +47,16 @@ class Mailbox:
 class Town:
     """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
 
-    def __init__(self, folder: Path, bind: str | None = None, others: Sequence[str] = ()) -> None:
-        """`others`: the names of more pipelines, each with two services of its own on which nothing happens."""
-        self._folder = folder
+    def __init__(
+        self, folder: Path, bind: str | None = None, others: Sequence[str] = (), host: str = "127.0.0.1"
+    ) -> None:
+        """Prepare a town whose files go to `folder` and whose Interlock listens on `bind`.
+
+        `others`: the names of more pipelines, each with two services of its own on which nothing happens. `host`: the
+        address on which the stand-ins listen.
+        """
+        self.folder = folder
+        self._host = host
         self._others = others
         self._stack = ExitStack()
         self.bind = bind or f"127.0.0.1:{free_port()}"
@@ -63,16 +70,16 @@ class Town:
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
     def __enter__(self) -> Town:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         jobs_of = [_jobs(f"http://{self.bind}/webhooks/jenkins", self._callback, of) for of in ("shop", *self._others)]
         for controller in jobs_of[0]:
             jobs = [job for each in jobs_of for job in each[controller]]
-            self.jenkins[controller] = self._stack.enter_context(JenkinsStandIn(jobs=jobs))
+            self.jenkins[controller] = self._stack.enter_context(JenkinsStandIn(host=self._host, jobs=jobs))
         hook = {"url": f"http://{self.bind}/webhooks/github", "secret": self._secret, "events": ["*"]}
         names = [*SERVICES.values(), *(name for each in self._others for name in _services(each).values())]
         repos = [{"full_name": name, "hook": hook} for name in names]
-        self.github = self._stack.enter_context(GitHubStandIn(repos=repos))
-        self._smtp = SmtpServer(self.mailbox, hostname="127.0.0.1", port=free_port())
+        self.github = self._stack.enter_context(GitHubStandIn(host=self._host, repos=repos))
+        self._smtp = SmtpServer(self.mailbox, hostname=self._host, port=free_port())
         self._smtp.start()
         self._stack.callback(self._smtp.stop)
         self._write_configuration()
@@ -85,10 +92,10 @@ class Town:
     def env(self) -> dict[str, str]:
         """The environment of Interlock's processes."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("INTERLOCK_")}
-        mail = f"mailto://127.0.0.1:{self._smtp.port}?from=interlock@shop.test&to=release@shop.test&mode=insecure"
+        mail = f"mailto://{self._host}:{self._smtp.port}?from=interlock@shop.test&to=release@shop.test&mode=insecure"
         return inherited | {
-            "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
-            "INTERLOCK_DATA_DIR": str(self._folder),
+            "INTERLOCK_CONFIG": str(self.folder / "interlock.yaml"),
+            "INTERLOCK_DATA_DIR": str(self.folder),
             "INTERLOCK_BIND": self.bind,
             "INTERLOCK_GITHUB_TOKEN": "token",
             "INTERLOCK_GITHUB_WEBHOOK_SECRETS": self._secret,
@@ -135,7 +142,7 @@ class Town:
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
         example["pipelines"][0]["roles"]["admin"] += [{"name": name} for name in PEOPLE]
         example["pipelines"] += [_like(example["pipelines"][0], each) for each in self._others]
-        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
+        (self.folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
 
 
 def _services(pipeline: str) -> dict[str, str]:

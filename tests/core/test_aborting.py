@@ -312,6 +312,18 @@ def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_c
     assert town.board.past == {}
 
 
+def test_what_a_callback_says_of_a_build_moves_nothing_before_jenkins_was_asked() -> None:
+    """Invariant 8: a callback is only a hint."""
+    town = Town()
+    town.merge_up_to("S1", "a", "acceptance")
+    town.start_build("S1a")
+    run = town.run("S1a")
+    assert run.attempt.build is not None
+    town.send(BuildHinted("cdp", "acceptance", run.attempt.build, over=True))
+    assert town.run("S1a") == run
+    assert [effect.number for effect in town.did(Look)] == [run.attempt.build]
+
+
 def test_a_hint_that_a_build_is_over_asks_for_no_second_look() -> None:
     town = Town()
     town.merge_up_to("S1", "a", "acceptance")

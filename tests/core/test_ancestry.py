@@ -215,6 +215,12 @@ def test_containment_across_a_gap_counts_for_all_that_was_pushed_before_it() -> 
     assert history.contains(a, d) is False
 
 
+def test_one_comparison_with_a_commit_counts_for_what_was_pushed_before_that() -> None:
+    history, (a, b) = told((None, "a", False), ("a", "b", False))
+    history, c = history.push("lost", "c", forced=False)
+    assert history.learn(b, c, contains=True).contains(c, a) is True
+
+
 def test_what_contains_a_commit_contains_it_at_each_of_its_places_though_its_return_is_forgotten() -> None:
     history, (a, _, again) = told((None, "a", False), ("a", "b", False), ("b", "a", True))
     history, y = replace(history, links=()).push("?", "y", forced=False)

@@ -1,4 +1,4 @@
-"""Locking as a table: situation -> decision -> because. Row ids are the rules L1 to L6 of the design."""
+"""Locking as a table: situation -> decision -> because. Row ids are the rules L1 to L7 of docs/locks.md."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -434,7 +434,30 @@ L6 = [
         "a refused retry leaves the lock as it is",
     ),
 ]
-TABLE = L1 + L2 + L3 + L4 + L5 + L6
+L7 = [
+    row(
+        "L7",
+        story(breaks("S1a"), arrives("S2a"), arrives("S3a"), do(Town.move, "S3a"), do(unlock, PRE)),
+        lambda t: (t.runs_in(PRE), t.queue(PRE)),
+        (["S3a"], ["S2a"]),
+        "who was moved goes before those who came first",
+    ),
+    row(
+        "L7",
+        story(breaks("S1a"), arrives("S2a"), arrives("S3a"), do(Town.move, "S3a")),
+        lambda t: (t.runs_in(PRE), t.queue(PRE)),
+        ([], ["S2a", "S3a"]),
+        "a move opens no lock",
+    ),
+    row(
+        "L7",
+        story(arrives("S3a"), arrives("S2a"), arrives("S2b"), do(Town.move, "S2b")),
+        lambda t: (t.refused().split()[0], t.queue(PRE)),
+        ("S2.1", ["S2b", "S2a"]),
+        "not past an older commit of its service: that could never enter any more",
+    ),
+]
+TABLE = L1 + L2 + L3 + L4 + L5 + L6 + L7
 
 
 @pytest.mark.parametrize("line", TABLE)
@@ -443,7 +466,7 @@ def test_the_lock(line: Row) -> None:
 
 
 def test_every_rule_has_its_rows() -> None:
-    assert {param.values[0].rule for param in TABLE} == {f"L{number}" for number in range(1, 7)}
+    assert {param.values[0].rule for param in TABLE} == {f"L{number}" for number in range(1, 8)}
 
 
 def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> None:

@@ -1,11 +1,13 @@
-"""The pages of the rules and the code say the same: docs/fast-lane.md, docs/locks.md and docs/history.md.
+"""The pages of the rules and the code say the same: docs/fast-lane.md, docs/locks.md, docs/freezes.md, docs/history.md.
 
-Title and first sentence of each rule stand on its page and in the docstrings of its functions.
+Title and first sentence of each rule stand on its page and in the docstrings of its functions. What always holds
+(docs/design.md) has its checks.
 """
 
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,3 +137,53 @@ def test_the_page_gives_the_bounds_of_the_code() -> None:
     assert f"Of one service {containment.QUESTIONS} questions may be open at once" in plain
     assert f"remembers {history.REMEMBERED} positions, links, denials and roots each" in plain
     assert f"and {merges.FORCED_HEADS} forced heads" in plain
+
+
+# -- what always holds -------------------------------------------------------------------------------------------------
+
+#: A docstring of what checks it: `Invariant 3: a main lane stands in the order of arrival`.
+INVARIANT = re.compile(r"Invariant (\d+)[:,] ")
+#: What the machine runs, and the functions from which it runs it: each decision, and the end of a life.
+MACHINE, RUNS = ("checks.py", "checked_town.py", "machine.py"), {"send", "teardown"}
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)]
+
+
+def checks_of(paths: Iterable[Path]) -> dict[int, list[str]]:
+    """By the number of what always holds: the functions in these files that check it."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for path in paths:
+        if "Invariant " in path.read_text("utf-8"):
+            for function in functions(path):
+                match = INVARIANT.match(ast.get_docstring(function) or "")
+                if match:
+                    found[int(match[1])].append(function.name)
+    return found
+
+
+def run_by_the_machine() -> set[str]:
+    """The functions that are called, by others, whenever the machine decides something or a life ends."""
+    calls: dict[str, set[str]] = defaultdict(set)
+    for function in [each for name in MACHINE for each in functions(Path(__file__).with_name(name))]:
+        called = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+        calls[function.name] |= {each.id for each in called if isinstance(each, ast.Name)}
+        calls[function.name] |= {each.attr for each in called if isinstance(each, ast.Attribute)}
+    found, todo = set[str](), set(RUNS)
+    while todo:
+        found |= todo
+        todo = {name for each in todo for name in calls[each] if name in calls} - found
+    return found
+
+
+def test_all_that_always_holds_has_a_check_and_the_machine_runs_what_is_about_decisions() -> None:
+    page = (ROOT / "docs" / "design.md").read_text("utf-8").split("## What always holds")[1].split("\n## ")[0]
+    numbers = [int(number) for number in re.findall(r"^(\d+)\. ", page, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert set(checks_of((ROOT / "tests").rglob("*.py"))) == set(numbers)
+    ours = checks_of(Path(__file__).with_name(name) for name in MACHINE)
+    assert [name for names in ours.values() for name in names if name not in run_by_the_machine()] == []
+    beside = {number for number in numbers if number not in ours}
+    assert beside == {7, 8}, "they are about the store, and about what comes in: the tests of those hold them"
+    assert "searches for a state that violates one of 1 to 6 or 9 to 11" in page

@@ -25,7 +25,10 @@ def client(url: str) -> Iterator[redis.Redis]:
 
 
 def test_killing_the_server_loses_nothing_that_was_written(tmp_path: Path) -> None:
-    """With `always`. With `everysec` a write may wait in memory while the disk is busy, up to two seconds."""
+    """Invariant 7: what was written and answered is in the append-only file.
+
+    With `always`. With `everysec` a write may wait in memory while the disk is busy, up to two seconds.
+    """
     embedded = Embedded(tmp_path, fsync="always")
     first = embedded.start()
     with client(first.url) as line:

@@ -315,6 +315,21 @@ def test_nor_does_one_that_a_person_sends_on_the_fast_lane_while_its_last_build_
     assert town.runs_in(PRE) == ["S1e"]
 
 
+def test_what_a_fix_contains_leaves_a_queue_where_nobody_else_asks_once_github_has_said_so() -> None:
+    town = Town(shop(acceptance=1))
+    town.merge_up_to("S1", "a", PRE)
+    town.merge_up_to("S2", "a", ACC)
+    town.merge_up_to("S1", "b", ACC)
+    town.fail_build("S1a")
+    town.pull("S1", "e")
+    town.pass_build("S1e")
+    town.answer_questions()
+    town.pass_build("S1e", "S1e", "S1e")
+    assert (town.queue(ACC), [(ask.base, ask.head) for ask in town.github.questions]) == (["S1b"], [("S1b", "S1e")])
+    town.answer_questions()
+    assert town.left("S1b") == ("superseded", "S1e")
+
+
 def test_a_lock_whose_commit_the_stage_does_not_remember_is_asked_about_when_a_fix_has_passed() -> None:
     """As on a board that was written before it was kept what is in a stage."""
     town = Town()

@@ -180,6 +180,7 @@ def test_begin_takes_the_wake_up_down_so_that_the_next_delivery_wakes_up_again(p
 
 
 def test_a_commit_stores_everything_together(pipeline: StoredPipeline) -> None:
+    """Invariant 7: a decision and its effects are committed together, and the acknowledgement of its events."""
     pipeline.accept()
     entries = pipeline.store.begin("me")
     ended = Ended(run("S1.1"), Ending(End.FAILED, Verbatim("it failed")), 3.0)

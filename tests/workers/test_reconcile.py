@@ -44,6 +44,7 @@ def arrived(shop: Workshop, stage: str, service: str = "S1", letter: str = "a") 
 
 
 def test_polling_alone_carries_a_run_from_its_merge_to_production(shop: Workshop) -> None:
+    """Invariant 8: polling finds what no callback or webhook reported."""
     arrived(shop, "production")
     passed(shop, "production")
     assert shop.live() == []

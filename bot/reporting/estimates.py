@@ -1,4 +1,4 @@
-"""Estimates as plain values with words, for page, API and command line. Times in seconds since the epoch."""
+"""Estimates as plain values with words, for page, API and command line. Times are in seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.statistics.statistics import TEST_PERIOD, Statistics, cost_so_far
 
 Shape = dict[str, Any]
 
-#: How many locks a sentence names.
+#: The most locks that a sentence names.
 NAMED = 2
 
 _UNFORESEEN = {
@@ -30,7 +30,10 @@ _UNFORESEEN = {
 
 
 def run_estimate(forecast: RunForecast) -> Shape:
-    """When a run enters and passes its step; the others are clauses for people, empty where there is nothing to say."""
+    """Return the estimated times at which a run enters and passes its step, and clauses for people.
+
+    A clause is empty if it does not apply.
+    """
     removed = forecast.removed_by
     return {
         "enters": _times(forecast.enters),
@@ -42,9 +45,9 @@ def run_estimate(forecast: RunForecast) -> Shape:
 
 
 def said_at(forecast: RunForecast, run: Run, now: float) -> str:
-    """When a waiting run enters, for a text that stays as it is: it names the moment when it was said, and clock times.
+    """Return the estimated entry of a waiting run, for a text that is not updated.
 
-    Empty where there is no estimate.
+    So it names the time at which the estimate was made, and clock times. Empty without an estimate.
     """
     found = forecast.enters
     if found is None:
@@ -54,7 +57,10 @@ def said_at(forecast: RunForecast, run: Run, now: float) -> str:
 
 
 def expected_then(forecast: RunForecast, now: float) -> str:
-    """When a waiting run enters, as a clause of a text that says itself when it was written; or why nobody can tell."""
+    """Return the estimated entry of a waiting run as a clause, or the reason why there is no estimate.
+
+    The text around the clause must say when it was written.
+    """
     found = forecast.enters
     if forecast.removed_by is not None:
         return _removed(forecast.removed_by)
@@ -66,13 +72,13 @@ def expected_then(forecast: RunForecast, now: float) -> str:
 
 
 def _clock(at: float, now: float) -> str:
-    """`10:40`, with the date if it is another day's."""
+    """Return a clock time such as `10:40`, with the date unless it is that of `now`."""
     moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
     return f"{moment:%H:%M}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def lock_estimate(forecast: LockForecast) -> Shape:
-    """When a lock opens; `because` says what the estimate rests on."""
+    """Return when a lock is estimated to open; `because` is the basis of the estimate."""
     because = ""
     if forecast.fix is not None:
         because = f"{'its repeated build' if forecast.fix.retrying else 'its fix'} is {_whereabouts(forecast.fix)}"
@@ -82,7 +88,7 @@ def lock_estimate(forecast: LockForecast) -> Shape:
 
 
 def flaky_sentence(name: str, test: FailingTest, now: float) -> str | None:
-    """That a failing test is likely flaky, with its numbers of the last 30 days; None if it is not."""
+    """Return a sentence if a failing test is likely flaky, with its numbers of the last 30 days; otherwise None."""
     lately = test.since(now - TEST_PERIOD)
     if not lately.flaky:
         return None
@@ -91,7 +97,7 @@ def flaky_sentence(name: str, test: FailingTest, now: float) -> str | None:
 
 
 def flaky_tests(run: Run, statistics: Statistics, now: float) -> Iterator[str]:
-    """Which of the tests that failed in the last build of a run are likely flaky, in words."""
+    """Yield a sentence for each test that failed in the last build of a run and is likely flaky."""
     for name in run.attempt.failed_tests:
         sentence = flaky_sentence(name, statistics.failing_test(run.service, name), now)
         if sentence is not None:
@@ -99,7 +105,7 @@ def flaky_tests(run: Run, statistics: Statistics, now: float) -> Iterator[str]:
 
 
 def cost_of(lock: Lock, statistics: Statistics, now: float) -> float:
-    """What a standing lock has cost, in run-seconds; 0 for one that the statistics do not know from its start."""
+    """Return the cost of a standing lock so far, in run-seconds; 0 if the statistics do not have it from its start."""
     clock = statistics.clock(lock.stage)
     locks = [] if clock is None else clock.locks
     found = [each for each in locks if each.holder == lock.run and (lock.run or abs(each.since - lock.since) < 1)]
@@ -107,7 +113,7 @@ def cost_of(lock: Lock, statistics: Statistics, now: float) -> float:
 
 
 def lock_clauses(board: Board, lock: Lock, statistics: Statistics, forecast: LockForecast, now: float) -> Iterator[str]:
-    """What a notice says of a standing lock: what it holds up, when it opens, which test behind it is likely flaky."""
+    """Yield the clauses of a notice about a standing lock: runs held up, estimated opening, flaky tests behind it."""
     clock, seconds = statistics.clock(lock.stage), cost_of(lock, statistics, now)
     waiting = 0 if clock is None else clock.waiting
     if waiting or seconds >= 30:
@@ -123,7 +129,7 @@ def lock_clauses(board: Board, lock: Lock, statistics: Statistics, forecast: Loc
 
 
 def cost_sentence(seconds: float) -> str:
-    """What a lock has cost: `84 run-minutes`, `6 run-hours`."""
+    """Return the cost of a lock in words: `84 run-minutes`, `6 run-hours`."""
     minutes = round(seconds / 60)
     if minutes < 180:
         return f"{minutes} run-minute{'' if minutes == 1 else 's'}"

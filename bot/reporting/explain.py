@@ -1,7 +1,7 @@
-"""Why a run stands where it stands: the one sentence that the page, the CLI and the API show (invariant 10).
+"""The reason for the present state of a run: the one sentence that page, CLI and API show (invariant 10).
 
-The rules say what keeps a run out (`bot.core.rules.queue.Blocker`); what else there is to say of it is read off the
-board here. To be read of one board that does not change meanwhile.
+The rules return the blocker (`bot.core.rules.queue.Blocker`); the other details come from the board. The board must not
+change meanwhile.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from bot.reporting.sentences import CANCELLED_THERE, coming, failed, listed, nam
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a run stands where it stands; `sentence` is for people, `why` for programs."""
+    """The reason for the present state of a run; `sentence` is for people, `why` for programs."""
 
     why: Why
     sentence: str
 
 
 def why(board: Board, run: Run, now: float) -> Reason:
-    """The reason for the present state of a run; computed when somebody asks, never stored."""
+    """Return the reason for the present state of a run. It is computed on request and never stored."""
     match run.status:
         case Status.WAITING:
             reason = _waiting(board, run, now)
@@ -53,7 +53,7 @@ def why(board: Board, run: Run, now: float) -> Reason:
 
 
 def why_of_verification(board: Board, verification: Verification, now: float) -> Reason:
-    """The same of a verification."""
+    """Return the reason for the present state of a verification."""
     match verification.status:
         case Status.WAITING:
             closed = stage_blocked_by(board, verification.step, now)
@@ -70,7 +70,7 @@ def why_of_verification(board: Board, verification: Verification, now: float) ->
             return _ending(verification, verification.ending)
 
 
-# -- what has a slot -------------------------------------------------------------------------------------------
+# -- runs and verifications with a slot --------------------------------------------------------------------------------
 
 
 def _recalled(built: Buildable) -> Reason:
@@ -85,7 +85,7 @@ def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
 
 
 def _left(run: Buildable, now: float) -> str:
-    """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
+    """Return the remaining time of the build as Jenkins estimates it; empty if Jenkins gives no estimate."""
     if run.attempt.expected is None:
         return ""
     seconds = run.attempt.expected - now
@@ -116,7 +116,7 @@ def _asked_for(run: Buildable) -> Reason:
 
 
 def _pressed(run: Buildable) -> str:
-    """How the end of a build is asked for that takes its time about it."""
+    """Return how far the abort of a slow build has gone."""
     if run.attempt.abort is None or run.attempt.build is None:
         return ""
     if run.attempt.abort.stuck:
@@ -129,19 +129,19 @@ def _pressed(run: Buildable) -> str:
 
 
 def moved(by: Moved) -> str:
-    """Who has put a run before all others."""
+    """Return who moved a run to the front of its queue, and why."""
     return f"moved to the front by {by.by}: {by.reason}"
 
 
-# -- what waits ------------------------------------------------------------------------------------------------
+# -- waiting runs ------------------------------------------------------------------------------------------------------
 
 
 def _waiting(board: Board, run: Run, now: float) -> Reason:
     closed = stage_blocked_by(board, run.step, now)
     away = run_blocked_by(board, run)
     ahead = board.ahead_of(run)
-    # What concerns this run alone says more than a full stage, and a lock says more than the people before it. But who
-    # waits for another run of its service waits for a slot as well.
+    # A blocker of this run alone says more than a full stage, and a lock says more than the people before it. But a run
+    # that waits for another run of its service waits for a slot as well.
     says_more = closed is None or (closed.why is Why.FULL and away is not None and away.why is not Why.ONE_AT_A_TIME)
     if away is not None and says_more:
         position = f"; {ahead} before this run" if ahead and away.stops_queue else ""
@@ -156,7 +156,7 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
 
 
 def _closed(board: Board, step: Step, closed: Blocker) -> str:
-    """What keeps everybody out of a step."""
+    """Return why no run may enter a step."""
     header = board.header
     match closed.why:
         case Why.PAUSED if header.mode is Mode.OBSERVE:
@@ -171,7 +171,7 @@ def _closed(board: Board, step: Step, closed: Blocker) -> str:
 
 
 def refused(backoff: StageBackoff) -> str:
-    """Why Jenkins did not take the last build of a step."""
+    """Return why Jenkins did not take the last build of a step."""
     return backoff.why or CANCELLED_THERE
 
 
@@ -186,7 +186,7 @@ def _full(board: Board, step: Step) -> str:
 
 
 def _kept_out(board: Board, run: Run, away: Blocker) -> str:
-    """What keeps this run out of a step that has room."""
+    """Return why this run may not enter a step that has room."""
     match away.why:
         case Why.CLEAN_UP:
             return f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
@@ -206,7 +206,7 @@ def _kept_out(board: Board, run: Run, away: Blocker) -> str:
 
 
 def _locked(board: Board, stage: str, run: Run) -> str:
-    """Why the locks of a stage keep this run out, and what is on its way to open them."""
+    """Return why the locks of a stage keep this run out, and which fix is on its way to open them."""
     locks = board.locks_of(stage)
     causes = "; ".join(
         words(lock.reason) if lock.freeze else f"{words(lock.reason)} (locked by {lock.by})" for lock in locks
@@ -224,7 +224,7 @@ def _locked(board: Board, stage: str, run: Run) -> str:
     return f"{stage} is locked: {causes}{hint}"
 
 
-# -- what has failed -------------------------------------------------------------------------------------------
+# -- failed runs -------------------------------------------------------------------------------------------------------
 
 
 def _failed(board: Board, run: Run) -> Reason:
@@ -238,11 +238,11 @@ def _failed(board: Board, run: Run) -> Reason:
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")
 
 
-# -- what else the report of a run says ------------------------------------------------------------------------
+# -- further parts of the report of a run ------------------------------------------------------------------------------
 
 
 def way(board: Board, run: Run) -> list[tuple[Step, bool]]:
-    """All the steps of the run's way, each with whether it has passed it."""
+    """Return all steps of the run's way, each with whether the run has passed it."""
     return [
         (step, fast_lane.has_passed(board.pipeline, run.passed, step))
         for step in fast_lane.route(board.pipeline, run.lane)
@@ -250,7 +250,7 @@ def way(board: Board, run: Run) -> list[tuple[Step, bool]]:
 
 
 def may_send_fast(board: Board, run: Run) -> bool:
-    """Whether main has moved to a commit that has not failed, and nobody has sent it past everyone yet."""
+    """Return whether the head of main, if it has not failed, can still be sent on the fast lane."""
     head = board.service(run.service).history.head
     if (
         head is None

@@ -1,4 +1,4 @@
-"""The freezes of a board as plain values with words: what comes, what closes next, how a closed stage is closed."""
+"""The freezes of a board as plain values with words: windows, the next closing, and the state of a closed stage."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bot.reporting.sentences import local_moment
 
 Shape = dict[str, Any]
 
-#: How many windows of each freeze are listed.
+#: The number of windows that are listed of each freeze.
 LISTED = 3
-#: How long before a window its stage says that it closes, in seconds.
+#: How long before a window its stage announces the closing, in seconds.
 AHEAD = 7 * 86_400.0
 
 
 def freezes(board: Board, now: float) -> list[Shape]:
-    """Every freeze with the window in force and the next ones, whom it excepts, and where a person has lifted it."""
+    """Return every freeze with the window in force and the next ones, its exceptions, and where it was lifted."""
     return [_freeze(board, freeze, now) for freeze in board.header.freezes]
 
 
 def closes(board: Board, stage: str, now: float) -> Shape | None:
-    """The next window that closes a stage, if it begins within a week."""
+    """Return the next window that closes a stage, if it begins within a week."""
     found = [
         (window, freeze)
         for freeze in board.header.freezes
@@ -40,13 +40,16 @@ def closes(board: Board, stage: str, now: float) -> Shape | None:
 
 
 def closed(locks: Sequence[Lock]) -> str:
-    """How a stage with these locks is closed: `locked`; or, if only freezes close it, until when by their clocks."""
+    """Return how a stage with these locks is closed.
+
+    `locked`; or, if only freezes close it, until when, in the time zone of the freeze.
+    """
     frozen = last_freeze(locks)
     return "locked" if frozen is None else f"frozen until {local_moment(frozen.until, frozen.time_zone)}"
 
 
 def stages_locked(board: Board, pipeline: Pipeline) -> list[str]:
-    """The stages that a failure or a person has closed, and not a freeze alone."""
+    """Return the stages that a failure or a person has closed, and not a freeze alone."""
     locks = ((stage.name, board.locks_of(stage.name)) for stage in pipeline.stages)
     return [name for name, found in locks if found and last_freeze(found) is None]
 

@@ -1,7 +1,7 @@
-"""The report of a lock: what broke the stage, what mended it, how long that took, what it cost, and what happened when.
+"""The report of a lock: cause, fix, duration, cost and timeline.
 
-It is made of the facts of the log alone, and of the account that the statistics keep of the lock, which is made of
-facts as well. Times in seconds since the epoch.
+It is made from the facts of the log and from the account of the lock in the statistics, which is made from facts as
+well. Times are in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from bot.reporting.messages import words
 from bot.reporting.sentences import moment
 from bot.statistics.parts import HELD_KEPT, LockAccount
 
-#: How many lines a timeline has, and how many runs that waited are named.
+#: The most lines of a timeline, and the most waiting runs that are named.
 LINES, NAMED = 200, 20
 
-#: What is told of the failed run, of fixes and of the run that opened the lock; the rest of the log is about others.
+#: The kinds of facts that are reported about the failed run, the fixes and the run that opened the lock. Other facts in
+#: the log are about other runs.
 _TOLD = frozenset(
     {
         FactKind.MERGE_ACCEPTED,
@@ -44,12 +45,12 @@ _TOLD = frozenset(
 )
 
 
-#: How the log tells that a run goes, or has gone, for another one that contains it.
+#: The facts that record that a run is removed, or is about to be, because another one contains it.
 _REMOVED = frozenset({FactKind.RUN_SUPERSEDED, FactKind.RUN_LEAVING})
 
 
 class LeftOut(StrEnum):
-    """What a report is without, because it would be too much."""
+    """The parts that a report leaves out because they would be too much."""
 
     RUNS = "runs"
     FACTS = "facts"
@@ -58,7 +59,7 @@ class LeftOut(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReportLine:
-    """One line of a timeline: when, what, and about which run."""
+    """One line of a timeline: time, text, and the run it is about."""
 
     at: float
     what: str
@@ -67,37 +68,37 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class LockReport:
-    """What a report says, as plain values; `opened`: None while the lock stands."""
+    """The content of a report as plain values; `opened`: None while the lock stands."""
 
     key: str
     stage: str
     since: float
     opened: float | None
-    #: Why the stage was locked; the failed run, its service and its build, if it was a run.
+    #: The reason for the lock; the failed run, its service and its build, if a run was the cause.
     cause: str
     by: str
     run: str = ""
     service: str = ""
     build: int | None = None
-    #: Why the lock was opened, who opened it (a run or a person), and the run that mended the stage.
+    #: The reason for opening the lock, the run or person that opened it, and the run that mended the stage.
     end: str = ""
     opened_by: str = ""
     fix: str = ""
-    #: In run-seconds; and the runs that waited for the stage while it was locked.
+    #: The cost in run-seconds, and the runs that waited for the stage while it was locked.
     cost: float = 0.0
     held: tuple[str, ...] = ()
     timeline: tuple[ReportLine, ...] = ()
-    #: What is missing, because it would be too much: other runs that waited, later facts, further lines.
+    #: The parts left out because they would be too much: other runs that waited, later facts, further lines.
     left_out: tuple[LeftOut, ...] = ()
 
 
 def report(
     key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount | None = None, most: int | None = None
 ) -> LockReport | None:
-    """The report of a lock, from the facts since it was put up, each with when it was decided; None if it is not there.
+    """Return the report of a lock, from the facts since it was locked, each with its time; None if they lack the lock.
 
-    A retry that fails again puts the same lock up once more: the first fact counts. `most`: no more facts were read;
-    what is decided after them is not in the report.
+    A retry that fails again records the same lock once more; the first fact counts. `most`: the limit of facts that
+    were read; later facts are not in the report.
     """
     known = list(facts)
     locked = next(((at, fact) for at, fact in known if _is(fact, FactKind.STAGE_LOCKED, key)), None)
@@ -148,7 +149,7 @@ def _ended(made: LockReport, opened: Fact) -> LockReport:
 def _timeline(
     key: str, locked: Fact, opened: Fact | None, facts: list[tuple[float, Fact]], since: float, end: float | None
 ) -> Iterator[ReportLine]:
-    """What happened to the lock, to the failed run, to the fixes of its service, and to the runs that these removed.
+    """Yield the facts about the lock, the failed run, the fixes of its service, and the runs that these removed.
 
     In the order of the log.
     """
@@ -161,13 +162,13 @@ def _timeline(
 
 
 def _removed_by(fact: Fact) -> str:
-    """The run that removes, or has removed, the run of a fact because it contains it (F8); empty: none does."""
+    """Return the run that removes the run of a fact because it contains it (F8); empty if none does."""
     why = fact.why.why if isinstance(fact.why, RunEnding) else fact.why
     return why.by if isinstance(why, Superseded) and fact.kind in _REMOVED else ""
 
 
 def _fixes(service: str | None, facts: list[tuple[float, Fact]]) -> set[str | None]:
-    """The runs of a service that took the fast lane."""
+    """Return the runs of a service that took the fast lane."""
     if service is None:
         return set()
     return {
@@ -177,11 +178,11 @@ def _fixes(service: str | None, facts: list[tuple[float, Fact]]) -> set[str | No
     }
 
 
-# -- as people read it -------------------------------------------------------------------------------------------------
+# -- texts for people --------------------------------------------------------------------------------------------------
 
 
 def span(seconds: float) -> str:
-    """How long something took: `42 s`, `12 min 3 s`, `3 h 5 min`, `2 d 4 h`."""
+    """Return a duration in words: `42 s`, `12 min 3 s`, `3 h 5 min`, `2 d 4 h`."""
     whole = round(seconds)
     sizes = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
     parts: list[tuple[int, str]] = []
@@ -193,12 +194,12 @@ def span(seconds: float) -> str:
 
 
 def duration_of(found: LockReport, now: float) -> float:
-    """How long the lock stood, or has stood so far, in seconds."""
+    """Return how long the lock stood, or has stood so far, in seconds."""
     return (found.opened if found.opened is not None else now) - found.since
 
 
 def cost_of(found: LockReport) -> str:
-    """What the lock has cost, and whom it held up."""
+    """Return the cost of the lock and the runs it held up."""
     if not found.held:
         return "nothing: no run waited for it"
     more = len(found.held) - NAMED
@@ -209,7 +210,10 @@ def cost_of(found: LockReport) -> str:
 
 
 def markdown(found: LockReport, now: float, pages: str = "", log: str = "") -> str:
-    """The report as Markdown. `pages`: where the pages of runs are; `log`: the log of the build that failed."""
+    """Return the report as Markdown.
+
+    `pages`: the address of the pages of runs; `log`: that of the failed build's log.
+    """
 
     def run(key: str) -> str:
         return f"[{key}]({pages}{key})" if key and pages else plain(key)

@@ -1,15 +1,16 @@
-"""Strangers' words in Markdown: they format nothing, link nowhere and call nobody. And texts cut to a limit."""
+"""Escapes text of unknown origin for Markdown, so that it formats, links and mentions nothing; and shortens texts."""
 
 from __future__ import annotations
 
 import re
 
-#: Shown as nothing, but it parts what GitHub would make a mention, a reference or a link of.
+#: An invisible character that breaks a mention, a reference or a link, so that GitHub does not make one.
 GAP = "\u200b"
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]()~|$])")
 _CALLS = re.compile(r"@|#|://|\bwww\.|\bgh-(?=\d)", re.IGNORECASE)
-#: A line of nothing else is harmless unless it calls somebody in words: nearly all lines are, and stay as they are.
+#: A line with these characters only is harmless unless it contains a reference in words (see `_calls`). Nearly all
+#: lines match and stay as they are.
 _QUIET = re.compile(r"[^\\`*_{}\[\]()~|$@#&<>/]*")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 _MORE = "…"
@@ -17,7 +18,7 @@ _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def plain(text: str) -> str:
-    """The text as it is read, on one line, whatever is in it."""
+    """Return the text on one line, escaped so that Markdown shows it as it is."""
     line = _line(text)
     if _QUIET.fullmatch(line) and not _calls(line.lower()):
         return line
@@ -32,7 +33,7 @@ def _calls(line: str) -> bool:
 
 
 def code(text: str) -> str:
-    """The text as a code span that nothing in it can end."""
+    """Return the text as a code span that its content cannot end."""
     inside = _line(text).replace("<!--", "<! --")
     fence = "`" * (max((len(run) for run in re.findall("`+", inside)), default=0) + 1)
     space = " " if inside.startswith("`") or inside.endswith("`") else ""
@@ -40,19 +41,19 @@ def code(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """On one line, without what cannot be seen: control characters, and marks that turn the direction of reading."""
+    """Return the text on one line, without invisible characters such as control characters and direction marks."""
     seen = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     return " ".join(seen.split())
 
 
 def shortened(text: str, most: int) -> str:
-    """`text` on one line, cut to `most` characters, with an ellipsis where something is missing."""
+    """Return `text` on one line, cut to `most` characters, with an ellipsis if it was cut."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + _MORE
 
 
 def cut(markdown: str, most: int) -> str:
-    """Markdown cut to `most` characters: after a whole line if there is one, and an open code block is closed."""
+    """Return Markdown cut to `most` characters, after a whole line if possible, with an open code block closed."""
     if len(markdown) <= most:
         return markdown
     room = most - len(_MORE) - 1
@@ -66,7 +67,7 @@ def cut(markdown: str, most: int) -> str:
 
 
 def _open_fence(markdown: str) -> str:
-    """What closes the code block that is open at the end; empty if none is."""
+    """Return the fence that closes the code block open at the end; empty if none is open."""
     opened = ""
     for found in _FENCE.finditer(markdown):
         fence = found[1]

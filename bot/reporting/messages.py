@@ -1,4 +1,7 @@
-"""The messages about runs, builds, main and pull requests in words; with them, those of stages and the refusals."""
+"""The words of messages about runs, builds, main and pull requests.
+
+It also imports those about stages and the refusals, so that all are registered.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +177,7 @@ def _starts_again(of: m.StartsAgain) -> str:
 words.register(m.Verbatim, lambda of: of.text)
 words.register(m.Phrased, lambda of: _PHRASES[of.phrase])
 
-# where a run is
+# the place of a run
 words.register(m.WaitsFor, lambda of: f"waits for {of.step}")
 words.register(m.Queued, lambda of: f"{_of_whom(of.who)}queues for {of.step}")
 words.register(m.AskedBy, lambda of: f"{of.by}: {of.reason}")
@@ -208,7 +211,7 @@ words.register(
 words.register(m.UnansweredTrigger, _trigger_unanswered)
 words.register(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}")
 
-# how a run ends
+# the ending of a run
 words.register(m.Delivered, lambda of: f"{name(of.who)} is in {of.step}")
 words.register(m.PassedEveryStage, lambda of: f"{name(of.who)} has passed every stage that is configured")
 words.register(m.Cancelled, _cancelled)

@@ -1,6 +1,6 @@
-"""The notices to people in words: each a subject and a text, by mail or chat; and the comment that names people.
+"""The words of notices to people, each a subject and a text for mail or chat; and the comment that mentions people.
 
-A notice says what happened, how the stage stands now, and what to do: with the command to type, and where to look.
+A notice says what happened, what state the stage is in now, and what to do, with the commands and the links.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from bot.reporting.week_report import week_report, weekly_moment
 
 @dataclass(frozen=True, slots=True)
 class NoticeDetails:
-    """What is known when a notice is written, beside what it is about; empty where it is not known.
+    """Details that a notice may include, beside its message; empty if not known.
 
-    `logs` and `pages`: by run, the log of its failing build and its page. `facts`: by the key of a lock, clauses such
-    as what it costs, when it opens, which test is flaky. `reports`: the pages of the reports of locks that opened.
-    `week`: the figures of the week that a report is about (`bot.statistics.report.week_figures`).
-    `flag`: what the commands need to find the pipeline, such as ` -p shop`.
+    `logs` and `pages`: by run, the log of its failing build and its page. `facts`: by the key of a lock, clauses about
+    its cost, its estimated opening or flaky tests. `reports`: the pages of the reports of locks that opened. `week`:
+    the figures of the week that a report is about (`bot.statistics.report.week_figures`). `flag`: the option of the
+    commands that selects the pipeline, such as ` -p shop`.
     """
 
     page: str = ""
@@ -43,7 +43,7 @@ NOTHING_KNOWN = NoticeDetails()
 
 
 def notice(about: Message, details: NoticeDetails = NOTHING_KNOWN) -> tuple[str, str]:
-    """Subject and text of a notice to people."""
+    """Return subject and text of a notice to people."""
     match about:
         case m.StageNotice():
             return _subject(about), _text(about, details)
@@ -63,7 +63,7 @@ def notice(about: Message, details: NoticeDetails = NOTHING_KNOWN) -> tuple[str,
 
 
 def mention(about: Message, people: Iterable[str], details: NoticeDetails = NOTHING_KNOWN) -> str:
-    """The comment, in Markdown, that tells people by their logins on a pull request."""
+    """Return the Markdown comment that mentions people by their logins on a pull request."""
     subject, text = notice(about, details)
     called = " ".join(f"@{login}" for login in people)
     body = "\n\n".join(_paragraph(part) for part in text.strip().split("\n\n"))
@@ -71,7 +71,7 @@ def mention(about: Message, people: Iterable[str], details: NoticeDetails = NOTH
 
 
 def _paragraph(text: str) -> str:
-    """Lines of a notice in Markdown: what people wrote formats nothing; a line that is a command or address stays."""
+    """Return lines of a notice in Markdown: quoted text is escaped; a line that is a command or an address stays."""
     return "\n".join(_line(line) for line in text.splitlines())
 
 
@@ -80,11 +80,11 @@ def _line(line: str) -> str:
     return f"- {line.strip() if '://' in line else f'`{line.strip()}`'}" if indented else plain(line) + "  "
 
 
-# -- who would be told, for people to check ----------------------------------------------------------------------------
+# -- the notice plan as text, for checking a configuration -------------------------------------------------------------
 
 
 def told_of_what(plan: NoticePlan) -> Iterator[str]:
-    """Who is told of what in a pipeline, one line each."""
+    """Yield one line for each notice of a pipeline with its recipients."""
     topics = dict.fromkeys(topic for route in plan.routes for topic in route.topics if topic in _TOPICS)
     for topic in topics:
         places: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
@@ -102,7 +102,7 @@ def told_of_what(plan: NoticePlan) -> Iterator[str]:
         yield f"report of the week, {weekly_moment(plan.weekly)}: {', '.join(plan.weekly.to)}"
 
 
-#: The topics of `bot.core.model.effects.Notify` that routes are for; others go by the health.
+#: The topics of `bot.core.model.effects.Notify` that have routes; the others go out with the health.
 _TOPICS = ("locked", "unlocked", "fix-failed", "failed", "freeze", "stuck")
 
 
@@ -113,14 +113,14 @@ def _route(who: str, stages: tuple[str, ...], services: tuple[str, ...]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A whole number of minutes, hours or days, as the file has it: `90m`, `8h`, `1d`."""
+    """Return a whole number of minutes, hours or days in the file's notation: `90m`, `8h`, `1d`."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:g}s"
 
 
-# -- a stage -----------------------------------------------------------------------------------------------------------
+# -- notices about a stage ---------------------------------------------------------------------------------------------
 
 
 def _subject(of: m.StageNotice) -> str:
@@ -144,7 +144,7 @@ def _first(locks: tuple[Lock, ...]) -> Lock:
 
 
 def _text(of: m.StageNotice, details: NoticeDetails) -> str:
-    """What happened, then how the stage stands now and what to do."""
+    """Return what happened, then the state of the stage and what to do."""
     parts = [*_happened(of, details), *(_failed(run, details) for run in of.failed)]
     if of.since is not None:
         parts.append(_escalated(of, of.since, details))
@@ -186,7 +186,7 @@ def _locked(lock: Lock) -> str:
 
 
 def _fix_failed(of: m.StageNotice, fix: m.FailedFix) -> str:
-    """What the failing fix means for the locks of its stage; it may hold one of them now itself."""
+    """Return what the failed fix means for the locks of its stage; it may now hold one of them itself."""
     own = any(lock.run == fix.run for lock in of.locked)
     others = len(of.left) - 1
     beside = "" if others < 1 else f", beside {others} other {'lock' if others == 1 else 'locks'}"
@@ -202,14 +202,14 @@ def _failed(run: m.FailedFix, details: NoticeDetails) -> str:
 
 
 def _escalated(of: m.StageNotice, since: float, details: NoticeDetails) -> str:
-    """A stage that failures have kept locked for long."""
+    """Return the text about a stage that failures have kept locked for long."""
     lines = [f"{of.stage} has been locked since {moment(since)}.\n"]
     lines += [f"{words(lock.reason)} (locked by {lock.by}).\n{_lock_details(lock, details)}" for lock in of.left]
     return "".join(lines)
 
 
 def _reminder(of: m.StageNotice, details: NoticeDetails) -> str:
-    """Locks of people that may be forgotten."""
+    """Return the text about locks of people that may be forgotten."""
     return "".join(_forgotten(lock) + _lock_details(lock, details) for lock in of.forgotten)
 
 
@@ -218,11 +218,11 @@ def _forgotten(lock: Lock) -> str:
     return f"{lock.by} has kept {lock.stage} locked since {since}: {words(lock.reason)}. The lock has no end.\n"
 
 
-# -- where to look, what to type ---------------------------------------------------------------------------------------
+# -- links and commands ------------------------------------------------------------------------------------------------
 
 
 def _lock_details(lock: Lock, details: NoticeDetails) -> str:
-    """What else is known of a lock, where to look and what to type; nothing where nobody has looked it up."""
+    """Return further details of a lock, with links and commands; empty if none were looked up."""
     if details is NOTHING_KNOWN:
         return ""
     known = "".join(f"{fact}.\n" for fact in details.facts.get(lock.key, ()))

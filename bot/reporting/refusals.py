@@ -1,4 +1,4 @@
-"""Why something that was asked for is not done, in words; among that which role it takes, and who has it."""
+"""The words of refusals, including the role that an action takes and its members."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _head(of: Refusal) -> str:
 
 
 def _which(of: Refusal) -> str:
-    """The pull request or the check that a command is about."""
+    """Return the pull request or the check that a command is about."""
     return f"#{of.pull}" if of.pull is not None else "this check"
 
 
@@ -39,7 +39,7 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
         f"{of.run} ({of.who.service if of.who else ''} {short(of.head)}) is older and waits for {of.step} as well, "
         f"which never goes back: move that one first"
     ),
-    # being told when a stage opens
+    # notices when a stage opens
     No.NOTHING_LOCKED: lambda of: f"{of.told or 'no stage'} is {'not ' if of.told else ''}locked",
     No.SEVERAL_LOCKED: lambda of: f"several stages are locked: {of.told}. Name the one that is meant",
     No.NO_CHANNEL: lambda of: (
@@ -116,9 +116,9 @@ words.register(NotClosedBy, _not_closed_by)
 words.register(SeveralLocks, _several_locks)
 
 
-# -- roles: who has which, which role an action takes, and who has it --------------------------------------------------
+# -- roles: their members, and the role that an action takes -----------------------------------------------------------
 
-#: Each action as what somebody may not do.
+#: Each action in the words that follow `may not`.
 _ACTIONS = {
     Action.READ: "look at this pipeline",
     Action.RETRY: "retry a run",
@@ -137,12 +137,15 @@ _ACTIONS = {
     Action.PARKED: "take out a parked delivery",
     Action.TOKENS: "manage tokens",
 }
-#: How many repositories a sentence names.
+#: The most repositories that a sentence names.
 _NAMED = 3
 
 
 def refusal(refused: AccessRefused, who: str) -> str:
-    """`kim may not lock a stage: that takes the role operator. It is held by ...`, without a full stop at the end."""
+    """Return a sentence such as `kim may not lock a stage: that takes the role operator. It is held by ...`.
+
+    Without a full stop at the end.
+    """
     text = f"{who} may not {_ACTIONS[refused.request.action]}: that takes the role `{refused.needs}`"
     if refused.request.service is not None:
         text += f" for {refused.request.service}"
@@ -152,7 +155,7 @@ def refusal(refused: AccessRefused, who: str) -> str:
 
 
 def who_has_which_role(roles: Roles) -> Iterator[str]:
-    """A line for each role: `operator: the team shop/release-managers and ...`."""
+    """Yield a line for each role: `operator: the team shop/release-managers and ...`."""
     for role in Role:
         if role is Role.DEVELOPER:
             held = _held_by(roles.developer, "the repository of the service")

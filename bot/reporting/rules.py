@@ -1,4 +1,4 @@
-"""The rule that a decision follows, read off its fact.
+"""The rule behind a decision, derived from its fact.
 
 F1 to F12 are in docs/fast-lane.md, L1 to L7 in docs/locks.md, W1 to W3 in docs/freezes.md.
 """
@@ -15,23 +15,23 @@ from bot.core.model.refusals import No, NotClosedBy, Refusal, SeveralLocks
 from bot.core.model.stage_messages import CalledBack, ClosedNow, FreezeEnded, Frozen, StageLocked, StageUnlocked
 from bot.core.rules.freeze_windows import is_freeze_lock
 
-#: The page of `docs` that has the rules of a letter.
+#: The page of `docs` with the rules of each letter.
 PAGES = {"F": "fast-lane", "L": "locks", "W": "freezes"}
 
 
 def address(rule: str) -> str:
-    """Where the web process shows the rule, such as `/docs/locks#L4`; empty without a rule."""
+    """Return the address at which the web process shows the rule, such as `/docs/locks#L4`; empty without a rule."""
     return f"/docs/{PAGES[rule[0]]}#{rule}" if rule else ""
 
 
 def rule_of(fact: Fact) -> str:
-    """The rule that a fact follows, such as `F8`; empty where none speaks of it."""
+    """Return the rule behind a fact, such as `F8`; empty if no rule covers it."""
     found = _RULES.get(fact.kind, "")
     return found if isinstance(found, str) else found(fact)
 
 
 def rules_of(facts: Sequence[Fact]) -> list[str]:
-    """The rules of the facts of one run, oldest first, as `rule_of` says; and of those that follow from one before."""
+    """Return the rules behind the facts of one run, oldest first: `rule_of` each, or what earlier facts imply."""
     found: list[str] = []
     back, before = "", None
     for fact in facts:
@@ -48,7 +48,7 @@ def rules_of(facts: Sequence[Fact]) -> list[str]:
 
 
 def rule_of_reason(why: Why, *, fast: bool) -> str:
-    """The rule by which a run stands where it stands; `fast`: it is on the fast lane."""
+    """Return the rule behind the reason for a run's state; `fast`: the run is on the fast lane."""
     if fast and why in _REASONS_OF_FIXES:
         return _REASONS_OF_FIXES[why]
     return _REASONS.get(why, "")
@@ -58,14 +58,14 @@ def rule_of_reason(why: Why, *, fast: bool) -> str:
 
 
 def _queued(fact: Fact) -> str:
-    """F1: a person sends it; F2: its service holds a lock; F3: which jobs it passes."""
+    """Return F1 if a person sent the run, F2 if its service holds a lock, F3 if it takes the fast jobs."""
     if isinstance(fact.why, (m.StartsFast, m.Promoted)):
         return "F1" if isinstance(fact.why.why, m.AskedBy) else "F2"
     return "F3" if fact.step is not None and fact.step.track is Track.FAST else ""
 
 
 def _admitted(fact: Fact) -> str:
-    """F5, L4: a lock lets in a fix, or the retry of what it stands for; F4: overtaking. No rule speaks of others."""
+    """Return F5 or L4 if a lock let in a fix or its holder's retry, F4 for overtaking, otherwise nothing."""
     why = fact.why
     if not isinstance(why, m.Entered):
         return ""
@@ -101,9 +101,10 @@ def _locked(fact: Fact) -> str:
 
 
 def _unlocked(fact: Fact) -> str:
-    """F9: a run that contains the failed commit has passed; L4: it is the failed run itself; L2: a person, or time.
+    """Return the rule by which a lock was opened.
 
-    W1: a freeze is over; W3: a person has lifted it.
+    F9: a run that contains the failed commit has passed; L4: the failed run itself has passed; L2: a person, or its end
+    time; W1: a freeze is over; W3: a person has lifted it.
     """
     why = fact.why.why if isinstance(fact.why, StageUnlocked) else None
     if isinstance(why, m.StepPassed):
@@ -143,7 +144,7 @@ _RULES: Mapping[FactKind, str | Callable[[Fact], str]] = {
     FactKind.REQUEST_REFUSED: _refused,
 }
 
-#: After one of them a run is at the head of its queue again, by the same rule.
+#: After one of these facts a run is at the head of its queue again, by the same rule.
 _CALLED_BACK = (FactKind.RUN_RECALLED, FactKind.TRIGGER_REFUSED)
 
 _REASONS: Mapping[Why, str] = {

@@ -1,7 +1,7 @@
-"""Where is my change: the comment on a run's pull request, and the summary and buttons of its check runs.
+"""The comment on a run's pull request, and the summary and buttons of its check runs.
 
-They are rendered when they are written, of the board as it is then. Everything that may come from strangers is made
-harmless here (`markdown`). The performer adds the link to the live page.
+They are rendered when they are written, from the board at that time. Text of unknown origin is escaped here
+(`markdown`). The performer adds the link to the live page.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from bot.reporting.explain import may_send_fast, way, why
 from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
 
-#: Why a run waits changes without any news of its own: a text that stays until then must not say it.
+#: The reason why a run waits changes without an event of the run, so a text that stays until the next one must not
+#: contain the reason.
 WHY = "The page below says why, as it is now; so does a comment with `/interlock why`."
-#: How many failing tests are named.
+#: The most failing tests that are named.
 TESTS = 20
-#: The longest that one thing that happened, or the name of a step or a test, may be, in characters.
+#: The longest text of one event, step or test, in characters.
 WORDS = 600
 
 
 def comment(board: Board, run: Run, now: float, expected: str = "", log: str = "") -> str:
-    """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has.
+    """Return the whole comment: the summary, the run's way, and its story. `now`: when it ended, if it has.
 
-    `expected`: when it enters its step, as `bot.reporting.estimates` says it. `log`: the address of its build's log.
+    `expected`: the estimated entry into its step, from `bot.reporting.estimates`. `log`: the address of its build's
+    log.
     """
     happened = [f"- {sentences.moment(each.at)}: {plain(words(each.what)[:WORDS])}" for each in run.story]
     if len(happened) == STORY:
@@ -39,9 +41,9 @@ def comment(board: Board, run: Run, now: float, expected: str = "", log: str = "
 
 
 def waiting_comment(board: Board, run: Run, now: float, forecast: RunForecast) -> str:
-    """The comment on a run that has waited for long, as of `now`: it stays as it is until the run fails or ends.
+    """Return the comment on a run that has waited for long, as of `now`.
 
-    So all that it says is said of the moment at which it was written.
+    It is not updated until the run fails or ends, so every statement in it refers to the time of writing.
     """
     who, step, minutes = plain(sentences.name(run)), plain(str(run.step)), round((now - run.queued) / 60)
     written = f"when this was written, {sentences.moment(now)}"
@@ -55,7 +57,10 @@ def waiting_comment(board: Board, run: Run, now: float, forecast: RunForecast) -
 
 
 def summary(board: Board, run: Run, now: float, expected: str = "", log: str = "") -> str:
-    """Where the run is and what is to be done; `run.ending` says how it ended, if it is not on the board any more."""
+    """Return where the run is and what to do.
+
+    `run.ending` has the ending of a run that is not on the board any more.
+    """
     gone = run.ending if run.key not in board.runs else None
     parts = [_headline(board, run, now, gone)]
     if _has_failed(run, gone):
@@ -65,14 +70,14 @@ def summary(board: Board, run: Run, now: float, expected: str = "", log: str = "
 
 
 def buttons(board: Board, run: Run) -> tuple[Button, ...]:
-    """What may be pressed on the check run: to repeat the failed build, to send the head of main past everyone."""
+    """Return the buttons of the check run: to retry the failed build, and to send the head of main on the fast lane."""
     if run.key not in board.runs or run.status is not Status.FAILED:
         return ()
     return (RETRY, FAST_LANE) if may_send_fast(board, run) else (RETRY,)
 
 
 def _headline(board: Board, run: Run, now: float, gone: Ending | None) -> str:
-    """One sentence; the bold part says where."""
+    """Return one sentence with the place of the run in bold."""
     who = plain(sentences.name(run))
     if gone is not None:
         return _ended(run, gone, who, now)
@@ -113,7 +118,7 @@ def _has_failed(run: Run, gone: Ending | None) -> bool:
 
 
 def _broken(run: Run, log: str) -> Iterator[str]:
-    """What went wrong in the build: its log, the step, and the tests one by one."""
+    """Yield the details of the failed build: its log, the step, and the tests."""
     if log:
         yield f"- [log of build {run.attempt.build}]({log})"
     if run.attempt.failed_step:
@@ -124,7 +129,7 @@ def _broken(run: Run, log: str) -> Iterator[str]:
 
 
 def _next(board: Board, run: Run, gone: Ending | None) -> str:
-    """What people have to do, if anything."""
+    """Return what people have to do, if anything."""
     if gone is not None:
         return "" if gone.end is End.DELIVERED else _afterwards(gone)
     if run.status is not Status.FAILED:
@@ -135,7 +140,7 @@ def _next(board: Board, run: Run, gone: Ending | None) -> str:
 
 
 def _afterwards(ending: Ending) -> str:
-    """What is to be done when a run has ended without being delivered."""
+    """Return what to do after a run has ended without being delivered."""
     match ending.end:
         case End.FAILED:
             return "Merge a fix to start a new run."
@@ -148,7 +153,7 @@ def _afterwards(ending: Ending) -> str:
 
 
 def _fix_wanted(stages: Iterable[str], *, by_itself: bool) -> str:
-    """What is to be done about a run that holds locks."""
+    """Return what to do about a run that holds locks."""
     lane = "it takes the fast lane past everyone" if by_itself else "then ask for the fast lane"
     return (
         f"Nobody passes {' and '.join(stages)} until it is fixed: merge the fix, {lane}. "
@@ -160,7 +165,7 @@ FIX_AGAIN = "Merge another fix, or retry this one: that repeats its build withou
 
 
 def _way(board: Board, run: Run) -> str:
-    """All the steps of the run's way: passed, the present one, and those to come."""
+    """Return all steps of the run's way: those passed, the present one, and those to come."""
     failed = _has_failed(run, run.ending)
     return " → ".join(_step(run, step, passed=passed, failed=failed) for step, passed in way(board, run))
 
@@ -178,7 +183,10 @@ def _capital(sentence: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """GitHub takes at most 20, 20 and 40 characters (GitHub docs: check runs, `actions`)."""
+    """A button of a check run.
+
+    GitHub accepts at most 20, 20 and 40 characters (GitHub docs: check runs, `actions`).
+    """
 
     identifier: str
     label: str
@@ -187,16 +195,16 @@ class Button:
 
 RETRY = Button("retry", "Retry", "Repeat the build, without a new commit")
 FAST_LANE = Button("fast-lane", "Fast lane", "Send the head of main past everyone")
-#: By identifier, as `requested_action` of the event `check_run` names them.
+#: By identifier, which `requested_action` of the event `check_run` contains.
 BUTTONS = {button.identifier: button for button in (RETRY, FAST_LANE)}
 
 
 def external_id(pipeline: str, run: str) -> str:
-    """What a check run carries to be known by."""
+    """Return the external id by which a check run is recognized."""
     return f"{pipeline}/{run}"
 
 
 def run_of(external_id: str) -> tuple[str, str] | None:
-    """Pipeline and run that a check run of ours is about; None if it is none of ours."""
+    """Return the pipeline and run of a check run's external id; None if it is not one of ours."""
     pipeline, separator, run = external_id.partition("/")
     return (pipeline, run) if separator and pipeline and run else None

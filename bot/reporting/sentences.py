@@ -1,4 +1,4 @@
-"""What messages and reports are made of: `words`, which says a message, and the pieces that several of them share."""
+"""The parts that messages and reports share: `words`, which renders a message, and helpers for names and times."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bot.core.model.run import Buildable
 from bot.core.model.stage_messages import FixComing
 from bot.core.model.stage_state import Lock
 
-#: How many failing tests, and how many locks, a sentence names before it says how many more there are.
+#: The most failing tests, and the most locks, that a sentence names; after that it gives the number of the rest.
 TESTS_NAMED, LOCKS_NAMED = 3, 5
-#: How much of its reason is shown where a lock is only named.
+#: The longest reason of a lock that is only named, in characters.
 REASON = 80
 
-#: Why Jenkins did not take a build, if it does not say.
+#: The assumed reason why Jenkins did not take a build, if Jenkins gives none.
 CANCELLED_THERE = "it was cancelled in Jenkins' queue"
-#: How a build did not pass.
+#: The verb for each outcome that is not a success.
 OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",
     Outcome.FAILURE: "failed",
@@ -32,31 +32,31 @@ OUTCOMES = {
 
 @singledispatch
 def words(message: Message) -> str:
-    """The message as people read it: one clause, without a capital or a full stop, so that it can stand in a sentence.
+    """Return a message in words: one clause, without a capital or a full stop, so that it can be part of a sentence.
 
-    Each kind is registered in `messages`, `stage_messages` or `refusals`. Raises TypeError for one that has no words.
+    Each kind is registered in `messages`, `stage_messages` or `refusals`. Raises TypeError for a kind that is not.
     """
     raise TypeError(f"{type(message).__name__} has no words")
 
 
 def short(sha: str) -> str:
-    """A commit as people write it."""
+    """Return the short form of a commit's sha."""
     return sha[:7]
 
 
 def name(run: Buildable) -> str:
-    """A run or a verification as people write it, see `name_of`."""
+    """Return the name of a run or a verification, see `name_of`."""
     return name_of(run.who)
 
 
 def name_of(who: Who) -> str:
-    """`S1 1234567`: service, commit; a verification with its pull request: `S1 #12 1234567`."""
+    """Return service and commit, `S1 1234567`; for a verification with its pull request, `S1 #12 1234567`."""
     pull = f" #{who.pull}" if who.pull is not None else ""
     return f"{who.service}{pull} {short(who.sha)}"
 
 
 def failed(of: RunFailed) -> str:
-    """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
+    """Return `S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
     if of.lost:
         return f"{name_of(of.who)} was lost in {of.step}: {of.lost}"
     what = broken(of.tests, of.failed_step)
@@ -65,12 +65,12 @@ def failed(of: RunFailed) -> str:
 
 
 def broken(tests: Sequence[str], step: str) -> str:
-    """The failing tests and the failing step of a build; empty if Jenkins names none."""
+    """Return the failing tests and the failing step of a build; empty if Jenkins names none."""
     return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and the number of the rest."""
     everything = list(names)
     more = len(everything) - TESTS_NAMED
     shown = ", ".join(everything[:TESTS_NAMED])
@@ -78,12 +78,12 @@ def listed(names: Iterable[str]) -> str:
 
 
 def moment(at: float) -> str:
-    """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
+    """Return a time in UTC, so that it is the same for every reader: `2026-11-25 21:40 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def local_moment(at: float, time_zone: str) -> str:
-    """A time by the clock of a zone: `Mon 2026-11-30 08:00 CET`; in UTC where the zone is not known here."""
+    """Return a time by the clock of a zone: `Mon 2026-11-30 08:00 CET`; in UTC if the zone is not installed here."""
     try:
         zone: tzinfo = ZoneInfo(time_zone)
     except (ZoneInfoNotFoundError, ValueError):
@@ -92,7 +92,7 @@ def local_moment(at: float, time_zone: str) -> str:
 
 
 def coming(of: FixComing) -> str:
-    """Where a run is that may open a lock, and until when Jenkins expects its build to take."""
+    """Return where a run is that may open a lock, and when Jenkins expects its build to end."""
     who = f"the repeated build of {name_of(of.who)}" if of.retried else f"the fix {name_of(of.who)}"
     if of.waits:
         return f"{who} waits for {of.step}"
@@ -101,7 +101,7 @@ def coming(of: FixComing) -> str:
 
 
 def named(locks: Sequence[Lock]) -> str:
-    """The first few locks, each by its key, with its reason and whose it is; and how many more there are."""
+    """Return the first few locks, each with key, reason and owner, and the number of the rest."""
     shown = [f"{lock.key} ({_cut(words(lock.reason))}, by {lock.by})" for lock in locks[:LOCKS_NAMED]]
     more = len(locks) - LOCKS_NAMED
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

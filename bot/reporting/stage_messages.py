@@ -1,4 +1,4 @@
-"""The messages about stages in words."""
+"""The words of messages about stages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
 
 
 def frozen(of: m.Frozen) -> str:
-    """Until when, by the clocks of the freeze, in all places alike."""
+    """Return until when a stage is frozen, in the time zone of the freeze."""
     return f"frozen until {local_moment(of.until, of.time_zone)} (freeze {of.freeze})"
 
 
@@ -83,7 +83,7 @@ def _unmanaged_build_seen(of: m.UnmanagedBuildSeen) -> str:
     return f"build #{of.build} in {of.step} {whose}: it takes a slot, nothing more"
 
 
-#: How many characters of a digest people are shown: enough to tell configurations apart.
+#: How many characters of a digest are shown: enough to tell configurations apart.
 DIGEST_SHOWN = 8
 
 
@@ -95,7 +95,7 @@ def _pipeline_configured(of: m.PipelineConfigured) -> str:
 
 
 def changed(change: ConfigurationChange) -> str:
-    """`pipelines.shop.stages.acceptance.capacity: 1 → 2`, or that a key is new, or gone."""
+    """Return a change such as `pipelines.shop.stages.acceptance.capacity: 1 → 2`; a missing value is `(none)`."""
     return f"{change.key}: {change.before or '(none)'} → {change.after or '(none)'}"
 
 
@@ -111,7 +111,7 @@ def _closed_after_loss(of: m.ClosedAfterLoss) -> str:
     return f"state was lost: look, then unlock{known}"
 
 
-#: How far a head had come, by what GitHub shows of it.
+#: The words for how far a head had come, as far as GitHub shows it.
 _BECAME = {
     "delivered": "GitHub shows that it was delivered",
     "ended": "GitHub shows that its run had ended without being delivered",

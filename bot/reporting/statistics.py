@@ -1,6 +1,6 @@
-"""What the statistics show, in sentences that page, command line and the weekly report share.
+"""Sentences about statistics that page, command line and the weekly report share.
 
-They take the shapes of `bot.statistics.report`, as the API has them.
+They take the shapes of `bot.statistics.report`, which the API returns as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VERDICTS = {
 
 
 def effect(change: Shape) -> str:
-    """What became of the lead time after a change of the configuration, with the number of runs on each side."""
+    """Return how a change of the configuration affected the lead time, with the number of runs before and after."""
     before, after = change["before"], change["after"]
     runs = f"{times(before['delivered'], 'delivered run')} before, {after['delivered']:,} after"
     if change["verdict"] == LeadTimeVerdict.TOO_FEW:
@@ -30,10 +30,10 @@ def effect(change: Shape) -> str:
 
 
 def changed_by(change: Shape) -> str:
-    """Who changed the configuration."""
+    """Return who changed the configuration."""
     return str(change["by"] or "somebody unknown")
 
 
 def times(number: int, thing: str) -> str:
-    """`1 lock`, `1,200 locks`."""
+    """Return a number with its noun: `1 lock`, `1,200 locks`."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

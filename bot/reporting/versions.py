@@ -1,6 +1,6 @@
-"""What is where: per service and stage the commit that passed last, what is newer, and what changed before a lock.
+"""The versions: per service and stage the commit that passed last, the newer runs, and the changes before a lock.
 
-Plain values for the page, the API and the command line; made of the board alone, and bounded by what the caller asks.
+Plain values for the page, the API and the command line, made from the board; the caller bounds the services.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from bot.core.model.pipeline import Pipeline, Stage, Step, Track
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_state import Lock, Version
 
-#: How many live runs one cell names; the count says how many there are.
+#: The most live runs that one cell names; the count covers all.
 NEWER = 5
-#: How many changes are listed of one lock.
+#: The most changes that are listed of one lock.
 CHANGES = 20
-#: How many characters of a sha people are shown.
+#: How many characters of a sha are shown.
 SHORT = 7
 
 Shape = dict[str, Any]
 
 
 def where(board: Board, pipeline: Pipeline, services: Iterable[str]) -> list[Shape]:
-    """A row for each of these services: for each stage what is there and what is on its way there."""
+    """Return a row for each of these services: per stage the version in it and the runs on their way to it."""
     return [_row(board, pipeline, service) for service in services]
 
 
@@ -41,7 +41,7 @@ def _row(board: Board, pipeline: Pipeline, service: str) -> Shape:
 
 
 def _cell(board: Board, service: str, stage: Stage, live: list[Run]) -> Shape:
-    """One service in one stage. `fast`: what its fast job passed after the real one; `newer`: newest first."""
+    """Return one service in one stage. `fast`: what its fast job passed after the real one; `newer`: newest first."""
     there = board.version(service, Step(stage.name))
     fast = board.version(service, Step(stage.name, Track.FAST)).whole if stage.fast_job is not None else None
     if fast is not None and there.whole is not None and fast.since <= there.whole.since:
@@ -60,7 +60,10 @@ def _cell(board: Board, service: str, stage: Stage, live: list[Run]) -> Shape:
 
 
 def newer_runs(board: Board, service: str, stage: str, live: Iterable[Run]) -> list[Run]:
-    """The live runs that may still change what is in a stage: they have not passed it, and it does not contain them."""
+    """Return the live runs that may still change what is in a stage, newest first.
+
+    These have not passed it, and it does not contain them.
+    """
     step = Step(stage)
     passed, history = board.version(service, step).whole, board.service(service).history
     upstream = {each.name for each in board.pipeline.stages[: board.pipeline.index(stage) + 1]}
@@ -75,11 +78,11 @@ def newer_runs(board: Board, service: str, stage: str, live: Iterable[Run]) -> l
 
 
 def changes(board: Board, lock: Lock) -> Shape:
-    """What changed in the stage of a lock since its holder's service last passed there, as far as the board knows.
+    """Return what changed in the stage of a lock since its holder's service last passed there, as the board has it.
 
-    `baseline` is what that service had passed there last. For a manual lock, and for a service that never passed,
-    there is none: then all that is there is listed. The board has the latest version of each service; `add_log` adds
-    those between.
+    `baseline` is the version of that service that had passed there last. A manual lock, or a service that never passed,
+    has none: then every version in the stage is listed. The board has the latest version of each service; `add_log`
+    adds those between.
     """
     step = Step(lock.stage)
     baseline = _baseline(board, lock)
@@ -94,7 +97,7 @@ def changes(board: Board, lock: Lock) -> Shape:
 
 
 def changed_services(board: Board, lock: Lock) -> int:
-    """In how many services the stage of a lock has changed since its holder's service last passed there; 0: unknown."""
+    """Return in how many services a locked stage has changed since the lock's service last passed it; 0: unknown."""
     baseline = _baseline(board, lock)
     if baseline is None:
         return 0
@@ -107,7 +110,7 @@ def _baseline(board: Board, lock: Lock) -> Version | None:
 
 
 def _changes_in(board: Board, step: Step) -> Iterator[Shape]:
-    """What each service has brought to a step: what failed there, and what passed there last."""
+    """Yield what each service brought to a step: the version that failed there, and the one that passed there last."""
     for there in board.versions.values():
         if there.step != step:
             continue
@@ -119,14 +122,15 @@ def _changes_in(board: Board, step: Step) -> Iterator[Shape]:
             yield {"service": there.service, "passed": True, "before": before, **_known(there.whole)}
 
 
-#: What the log says of a version that came to a stage: its build has ended there.
+#: The facts that record the arrival of a version in a stage: its build has ended there.
 CAME = (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED)
 
 
 def came_to(log: Iterable[tuple[float, Fact]], stage: str) -> dict[tuple[str, str], Shape]:
-    """The versions that came to a stage by a log (newest first; when, what), by service and run; of each the last end.
+    """Return the versions that came to a stage, by service and run; for each the last end of its build.
 
-    A build that was stopped because its run was removed is not among them.
+    `log` is newest first, each fact with its time. A build that was stopped because its run was removed is not
+    included.
     """
     found: dict[tuple[str, str], Shape] = {}
     for at, fact in log:
@@ -139,10 +143,10 @@ def came_to(log: Iterable[tuple[float, Fact]], stage: str) -> dict[tuple[str, st
 
 
 def add_log(found: Shape, log: Iterable[tuple[float, Fact]], reached: float) -> Shape:
-    """The changes before a lock with the versions between, which only the log knows: newest first, the newest of them.
+    """Return the changes before a lock with the versions between, which only the log has; newest first, up to CHANGES.
 
-    `reached` is how far back the log was read; `known_since` from when on no version is missing. Before that the
-    latest version of each service is known.
+    `reached` is how far back the log was read. From `known_since` on no version is missing; before that only the latest
+    version of each service is known.
     """
     baseline = found["baseline"]
     since = baseline["since"] if baseline is not None else 0.0

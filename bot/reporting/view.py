@@ -1,4 +1,4 @@
-"""What there is to see of a board, as plain values for the page, the API and the CLI: bounded, whatever is live."""
+"""The view of a board: plain values for the page, the API and the CLI, of bounded size however many runs are live."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from bot.reporting.messages import words
 from bot.reporting.rules import rule_of_reason
 from bot.reporting.sentences import short
 
-#: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
+#: The most tiles of one queue, or of one stage, that are shown; the count covers all.
 TILES = 40
-#: How many pull requests are listed.
+#: The most pull requests that are listed.
 VERIFIED = 20
 
 View = dict[str, Any]
@@ -30,9 +30,9 @@ View = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How many tiles are shown: of a queue at its head and at its tail, and of those inside a step.
+    """The number of tiles shown: of a queue at its head and at its tail, and of the runs inside a step.
 
-    With a tail, a queue that is just one longer than both is shown whole.
+    With a tail, a queue that is only one longer than both is shown whole.
     """
 
     head: int = TILES
@@ -40,12 +40,15 @@ class Shown:
     inside: int = TILES
 
 
-#: What the API and the command line show.
+#: The limits of the API and the command line.
 LONG = Shown()
 
 
 def view(board: Board, version: int, now: float, shown: Shown = LONG) -> View:
-    """The whole pipeline as JSON-able values. `now`: seconds since the epoch, for reasons that depend on time."""
+    """Return the whole pipeline as JSON-able values.
+
+    `now`: seconds since the epoch, for reasons that depend on time.
+    """
     header = board.header
     failed = sorted(
         (r for r in board.runs.values() if r.status is Status.FAILED), key=lambda r: (r.since, r.queue_number)
@@ -68,7 +71,7 @@ def view(board: Board, version: int, now: float, shown: Shown = LONG) -> View:
 
 
 def tile(board: Board, run: Run, now: float, position: int | None = None) -> View:
-    """One run as a tile: who it is, where it is, and in words why."""
+    """Return one run as a tile: its identity, its place, and the reason for its state."""
     reason = why(board, run, now)
     return {
         **run_shape(run),
@@ -87,7 +90,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
 
 
 def run_shape(run: Run) -> View:
-    """What is shown alike of a run that is live and of one that has ended."""
+    """Return the values that live and ended runs have in common."""
     return {
         "run": run.key,
         "service": run.service,
@@ -107,14 +110,14 @@ def run_shape(run: Run) -> View:
 
 
 def _moved(run: Run) -> View | None:
-    """Who has put a run that waits at the front of its queue."""
+    """Return who moved a waiting run to the front of its queue, and why; None if nobody did."""
     if run.moved is None or run.status is not Status.WAITING:
         return None
     return {"by": run.moved.by, "reason": run.moved.reason}
 
 
 def _fix(board: Board, run: Run) -> str | None:
-    """What is on its way to replace a run that has failed and stays: the latest fix of its service."""
+    """Return the latest fix of the service that will replace a failed run; None if there is none."""
     coming = fixes(board, run.service) if run.status is Status.FAILED else []
     return next((each.key for each in reversed(coming) if each.key != run.key), None)
 
@@ -132,7 +135,7 @@ def _stage(board: Board, stage: Stage, failed: list[Run], now: float, shown: Sho
 
 
 def _removed(board: Board, step: Step, now: float) -> View:
-    """The runs whose builds have not ended in a stage that is no longer configured."""
+    """Return the runs whose builds have not ended in a stage that is no longer configured."""
     inside = board.inside(step)
     return {"name": str(step), "count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]}
 
@@ -149,7 +152,7 @@ def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float, sho
 
 
 def _queue(board: Board, step: Step, now: float, shown: Shown) -> View:
-    """The head of a queue in `runs` and its tail in `tail`; `count` says how many there are."""
+    """Return the head of a queue in `runs` and its tail in `tail`; `count` covers the whole queue."""
     count = board.queue_length(step)
     is_whole = shown.tail > 0 and count <= shown.head + shown.tail + 1
     head = islice(board.queue(step), count if is_whole else shown.head)
@@ -163,7 +166,7 @@ def _queue(board: Board, step: Step, now: float, shown: Shown) -> View:
 
 
 def _room(board: Board, step: Step) -> View:
-    """What else there is to say of a job: how many fit in, what occupies it, what is wrong with it."""
+    """Return the capacity of a job, the unmanaged builds in it, and its backoff."""
     backoff = board.backoffs.get(str(step))
     return {
         "capacity": board.capacity(step),
@@ -177,19 +180,19 @@ def _backoff(backoff: StageBackoff) -> View:
 
 
 def _revision(board: Board) -> View | None:
-    """Which configuration the pipeline decides with, since when it is in force; None: it was not stored."""
+    """Return the revision that the pipeline decides with; None: it was not stored."""
     revision = board.header.revision
     return {"digest": revision.digest, "since": revision.since} if revision.since else None
 
 
 def _state_lost(board: Board, now: float) -> View | None:
-    """That all that had been stored was lost, for as long as people must still know."""
+    """Return the loss of state, as long as people must still be shown it."""
     found = loss(board, now)
     return None if found is None else {"at": found.at, "locked": list(found.locked), "sentence": loss_sentence(found)}
 
 
 def loss_sentence(found: Loss) -> str:
-    """What is lost, and what is to be done about it."""
+    """Return what is lost, and what to do about it."""
     stages = ", ".join(found.locked)
     todo = f"look, then unlock {stages}" if stages else "its stages have been unlocked"
     read = ", ".join(f"{stage} ({words(why)})" for stage, why in found.found)
@@ -198,7 +201,7 @@ def loss_sentence(found: Loss) -> str:
 
 
 def _verifications(board: Board, now: float) -> View | None:
-    """The pull requests that are verified, and the heads of forks that wait for somebody to ask; None if none ever."""
+    """Return the live verifications and the held heads of forks; None if pull requests are not verified."""
     verify = board.pipeline.verify
     if verify is None and not board.verifications:
         return None
@@ -245,7 +248,7 @@ def _held(service: str, pull: Pull) -> View:
 
 
 def lock_shape(lock: Lock) -> View:
-    """One lock: what closes a stage, who holds it, until when."""
+    """Return one lock as plain values."""
     return {
         "key": lock.key,
         "stage": lock.stage,

@@ -1,4 +1,4 @@
-"""The report of a week as a notice: what was delivered, what was locked and what that cost, where the time went."""
+"""The weekly report as a notice: deliveries, locks and their cost, and where the time went."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 
 def weekly_moment(plan: WeeklyPlan) -> str:
-    """When a report comes: `on Monday at 8:00, Europe/Berlin`."""
+    """Return when a report is sent: `on Monday at 8:00, Europe/Berlin`."""
     return f"on {_DAYS[plan.day - 1]} at {plan.hour}:00, {plan.time_zone}"
 
 
 def week_report(about: WeekNotice, figures: Figures | None, page: str = "") -> tuple[str, str]:
-    """Subject and text. `figures`: see `bot.statistics.report.week_figures`; None: nobody has looked them up."""
+    """Return subject and text. `figures`: see `bot.statistics.report.week_figures`; None: they were not looked up."""
     if figures is None:
         return f"{about.pipeline}: week {about.week}", ""
     numbers = figures["numbers"]
@@ -40,7 +40,7 @@ def week_report(about: WeekNotice, figures: Figures | None, page: str = "") -> t
 
 
 def _parts(figures: Figures) -> Iterator[list[str]]:
-    """The paragraphs, each with its lines; what there is nothing to say of is left out."""
+    """Yield the paragraphs, each with its lines; empty ones are left out."""
     yield list(_totals(figures["numbers"], figures["before"]))
     rows = (
         ("Locks that cost most", [f"{row['service'] or 'people'}: {_lock(row)}" for row in figures["services"]]),
@@ -74,7 +74,7 @@ def _share(share: float | None) -> str:
 
 
 def _waiting(waits: Mapping[str, float]) -> str:
-    """`12 h of all runs together: 60 % lock, 40 % capacity`."""
+    """Return waiting time by cause: `12 h of all runs together: 60 % lock, 40 % capacity`."""
     total = sum(waits.values())
     causes = sorted((cause for cause in waits if waits[cause] > 0), key=lambda cause: -waits[cause])
     parts = ", ".join(f"{100 * waits[cause] / total:.0f} % {cause}" for cause in causes)
@@ -82,7 +82,7 @@ def _waiting(waits: Mapping[str, float]) -> str:
 
 
 def _lock(row: Figures) -> str:
-    """`3 locks, 2 h, 12 runs held up, 340 run-minutes, 2 builds aborted`."""
+    """Return the numbers of locks: `3 locks, 2 h, 12 runs held up, 340 run-minutes, 2 builds aborted`."""
     held, aborted = times(row["held"], "run"), times(row["aborted"], "build")
     return f"{times(row['locks'], 'lock')}, {span(row['locked'])}, {held} held up, {_cost(row)}, {aborted} aborted"
 

@@ -1,1 +1,1 @@
-"""The command `interlock`: what a person asks for at a terminal."""
+"""The command `interlock`, for people at a terminal."""

@@ -1,7 +1,7 @@
 """The commands that act: lock, unlock, retry, cancel, move, watch-lock, fast-lane, pause, resume, observe.
 
-Each sends one request to the API and prints what was decided, or why it was refused; with `--dry-run`, what it would
-lead to.
+Each sends one request to the API and prints the decision or the reason of a refusal; with `--dry-run`, the
+consequences.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from bot.cli.sentences import fact_sentence, run_sentence
 if TYPE_CHECKING:
     from bot.cli.client import Answer, ApiClient
 
-#: The statuses of a run that may be retried, cancelled, moved; the server has the last word.
+#: The statuses of a run that may be retried, cancelled or moved; the server decides finally.
 RETRYABLE = frozenset({"failed"})
 CANCELLABLE = frozenset({"waiting", "starting", "running", "recalled", "failed"})
 MOVABLE = frozenset({"waiting"})
-#: How many facts of one request are printed.
+#: The most facts of one request that are printed.
 SHOWN_FACTS = 12
 
 
@@ -135,8 +135,9 @@ def cancel(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> N
 @wait
 @calls_api
 def move(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
-    """Put a waiting run at the front of its queue. It passes no lock, no fix, and no older commit of its service that
-    must be rolled out first.
+    """Put a waiting run at the front of its queue.
+
+    It passes no lock, no fix, and no older commit of its service that must be rolled out first.
     """
     _request(api, "runs", find_run(api, run, MOVABLE, "move"), "move", wait=wait, dry_run=dry_run, reason=reason)
 
@@ -149,7 +150,7 @@ def move(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> Non
 def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
     """Be told, once, when the last lock of STAGE has opened.
 
-    It takes a channel of your own: `notify: people` of the pipeline.
+    You need a channel of your own: `notify: people` of the pipeline.
     """
     _request(api, "stages", stage, "watch", wait=wait, dry_run=dry_run)
 
@@ -163,7 +164,7 @@ def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
 def let_through(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
     """Let a run into stages that are frozen, where the freeze allows that (`except: let_through`).
 
-    It counts until the run ends. Any other lock keeps it out as before.
+    This holds until the run ends. Any other lock keeps it out as before.
     """
     found = find_run(api, run, CANCELLABLE, "let through")
     _request(api, "runs", found, "let-through", wait=wait, dry_run=dry_run, reason=reason)
@@ -215,14 +216,14 @@ def observe(api: ApiClient, reason: str, dry_run: bool, wait: int) -> None:
     _request(api, "mode", wait=wait, dry_run=dry_run, reason=reason, mode="observe")
 
 
-# -- which run is meant ------------------------------------------------------------------------------------------
+# -- finding the run ---------------------------------------------------------------------------------------------------
 
 
 def find_run(api: ApiClient, query: str, statuses: frozenset[str], verb: str) -> str:
-    """The key of the one run that `query` matches and that is in one of `statuses`; `verb` says what is to be done.
+    """Return the key of the one run that matches `query` and is in one of `statuses`.
 
-    `query` is a key, a service, the beginning of a sha or a pull request.
-    Raises WrongUsage if several runs match, RequestRefused if none does; both list the runs there are.
+    `query` is a key, a service, the beginning of a sha or a pull request; `verb` is the action for messages. Raises
+    WrongUsage if several runs match, RequestRefused if none does; both list the candidates.
     """
     found = api.get("why", has="runs", q=query)
     live = found["runs"]
@@ -245,23 +246,23 @@ def _listed(head: str, tiles: list[dict[str, object]]) -> str:
     return "\n".join([head, *(f"  {run_sentence(tile)}" for tile in tiles)])
 
 
-# -- which lock is meant -----------------------------------------------------------------------------------------
+# -- choosing the lock -------------------------------------------------------------------------------------------------
 
 
 def _several(stage: str, locks: list[Answer]) -> str:
-    """That one of several locks must be named, and which there are."""
+    """Return a message that lists the locks and asks for one of them to be named."""
     head = f"{stage} has {len(locks)} locks; open one of them with --lock KEY, or all with --all:"
     return "\n".join([head, *(f"  {row}" for row in _rows(locks))])
 
 
 def _rows(locks: list[Answer]) -> list[str]:
-    """Each lock by its key, with what and whom it waits for."""
+    """Return one line for each lock: its key, its reason, its owner and its time."""
     now = time.time()
     return [f"{lock['key']}: {lock['reason']} (by {lock['by']}, since {clock(lock['since'], now)})" for lock in locks]
 
 
 def _choose(stage: str, locks: list[Answer]) -> str | None:
-    """The key of the lock that somebody at the terminal chooses; None: all of them."""
+    """Ask at the terminal which lock to open; return its key, or None for all of them."""
     click.echo(clean(f"{stage} has {len(locks)} locks:"), err=True)
     for number, row in enumerate(_rows(locks), 1):
         click.echo(clean(f"  {number}  {row}"), err=True)
@@ -270,14 +271,14 @@ def _choose(stage: str, locks: list[Answer]) -> str | None:
     return None if chosen == "all" else str(locks[int(chosen) - 1]["key"])
 
 
-# -- what was decided --------------------------------------------------------------------------------------------
+# -- printing the decision ---------------------------------------------------------------------------------------------
 
 
 def _request(api: ApiClient, *path: str, wait: float, dry_run: bool, **body: Any) -> None:
-    """Send a request and print what was decided, or would be. Raises RequestRefused, or CommandPending after `wait`
-    seconds.
+    """Send a request and print the decision, or the consequences. Raises RequestRefused, CommandPending.
 
-    What is None in `body` is left out.
+    CommandPending is raised if the request is not decided after `wait` seconds. Entries of `body` that are None are
+    left out.
     """
     given = {name: value for name, value in body.items() if value is not None}
     if dry_run:

@@ -1,4 +1,4 @@
-"""The commands backup and restore: everything of Interlock in the store, to a file and back."""
+"""The commands backup and restore: copy everything of Interlock in the store to a file, and back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from bot.store.backup_file import BackupReport
     from config.settings import Settings
 
-#: How long one command to Redis may take, in seconds: a whole pipeline is copied by one. None is repeated.
+#: The time limit of one command to Redis, in seconds, because one command copies a whole pipeline. Commands are not
+#: retried.
 TIMEOUT = 60.0
-#: How long to listen for a process that lives, in seconds: each says so every three (`BEAT` in `bot/health/watch.py`).
+#: How long to listen for heartbeats, in seconds; processes send one every three (`BEAT` in `bot/health/watch.py`).
 LISTEN = 4.5
 
 
@@ -93,7 +94,7 @@ def _size(size: int) -> str:
 
 
 def _refuse_while_running(redis: Redis) -> None:
-    """Raises CommandFailed if a process says that it lives while we listen."""
+    """Raise RequestRefused if a process sends a heartbeat while we listen."""
     from bot.health.contacts import Heartbeats
 
     def last_heard() -> dict[str, float]:
@@ -110,7 +111,7 @@ def _refuse_while_running(redis: Redis) -> None:
 
 @contextmanager
 def open_store() -> Iterator[Redis]:
-    """The store of the environment, or the embedded one; that is started meanwhile if it does not run.
+    """Yield the store of the environment, or the embedded one, which is started for the block if it does not run.
 
     Raises CommandFailed if it cannot be reached, or fails.
     """

@@ -1,4 +1,4 @@
-"""The client of Interlock's HTTP API: every call has a time-out, every failure is a sentence."""
+"""The client of Interlock's HTTP API. Every call has a time-out, and every error message is a sentence."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bot.cli.common import CommandFailed, RequestRefused, ServerUnreachable, Wro
 
 Answer = dict[str, Any]
 
-#: Seconds: to connect, and between two pieces of an answer. The server itself waits at most five.
+#: In seconds: to connect, and between two pieces of an answer. The server itself waits at most five.
 TIMEOUT = (3.05, 15.0)
-#: Bytes: a larger answer is not Interlock's.
+#: In bytes. A larger answer cannot come from Interlock.
 LARGEST = 32 << 20
-#: How many valid names a refusal repeats.
+#: The most valid names that the message of a refusal repeats.
 NAMES = 12
 
 
 class BearerAuth(requests.auth.AuthBase):
-    """Sends the token, or none; because it is set, requests does not read ~/.netrc."""
+    """Authentication by the token, or none. Because it is set, requests does not read ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -36,11 +36,11 @@ class BearerAuth(requests.auth.AuthBase):
 
 
 class ApiClient:
-    """Calls one Interlock, about one of its pipelines. Making one calls nothing.
+    """A client of one Interlock, for one of its pipelines. The constructor sends nothing.
 
-    Its methods raise ServerUnreachable if nothing at the address answers like Interlock; RequestRefused or
-    CommandFailed with the server's own sentence if it refuses or fails; WrongUsage if the address, the token or the
-    pipeline cannot be used.
+    The methods raise ServerUnreachable if nothing at the address answers like Interlock; RequestRefused or
+    CommandFailed with the server's message if it refuses or fails; WrongUsage if the address, the token or the pipeline
+    cannot be used.
     """
 
     def __init__(self, url: str, pipeline: str | None = None) -> None:
@@ -55,7 +55,7 @@ class ApiClient:
 
     @cached_property
     def pipeline(self) -> str:
-        """The pipeline that was named, or the only one there is."""
+        """Return the named pipeline, or the only one."""
         if self._named is not None:
             return self._named
         names = [str(each.get("name")) for each in self.pipelines()["pipelines"]]
@@ -66,21 +66,21 @@ class ApiClient:
 
     @property
     def is_named(self) -> bool:
-        """Whether a pipeline was named."""
+        """Return whether a pipeline was named."""
         return self._named is not None
 
     def pipelines(self) -> Answer:
-        """All pipelines, each with how it is."""
+        """Return all pipelines, each with its state."""
         return self._call("GET", "/pipelines", has="pipelines")
 
     def get(self, *path: str, has: str, **query: str | int) -> Answer:
-        """The answer to a GET of the pipeline's `path`; `has` is a key that it must have."""
+        """Return the answer to a GET of the pipeline's `path`; `has` is a key that the answer must have."""
         return self._call("GET", self._path(path), has=has, query=query)
 
     def post(self, *path: str, body: Answer, has: str, key: str | None = None) -> Answer:
         """Send a request as the owner of the token, and wait up to five seconds for the decision.
 
-        `key` names the request: with one, it is sent again if the answer is lost, and counts once.
+        `key` is the idempotency key. With one, the request is sent again if the answer is lost, and counts once.
         """
         token = BearerAuth(_token())
         headers = {"Idempotency-Key": key} if key else {}
@@ -93,7 +93,7 @@ class ApiClient:
         return self._call("POST", where, has=has, query={"wait": 5}, body=body, auth=token, headers=headers)
 
     def ask_as_owner(self, method: str, *path: str, has: str, body: Answer | None = None) -> Answer:
-        """Ask for what is not about a pipeline, as the owner of the token; never sent twice."""
+        """Send a request that is not about a pipeline, as the owner of the token; it is never sent twice."""
         where = "/" + "/".join(quote(part, safe="") for part in path)
         return self._call(method, where, has=has, body=body, auth=BearerAuth(_token()))
 
@@ -120,7 +120,7 @@ class ApiClient:
                 auth=auth or BearerAuth(_token_if_any() if self._reads_with_token else None),
                 headers={**(headers or {}), "Accept": "application/json"},
                 timeout=TIMEOUT,
-                allow_redirects=False,  # a POST would become a GET on the way
+                allow_redirects=False,  # following a redirect would turn a POST into a GET
                 stream=True,
             ) as response:
                 closed = response.status_code == 401 and method == "GET" and auth is None and not self._reads_with_token
@@ -128,7 +128,7 @@ class ApiClient:
                     return self._read(response, has)
         except requests.RequestException as error:
             raise ServerUnreachable(f"no Interlock can be reached at {self.url}: {_why(error)}") from None
-        self._reads_with_token = True  # reading takes a token there, which goes only to who asks for it
+        self._reads_with_token = True  # reading needs the token there; it is sent to such servers only
         return self._call(method, path, has=has, query=query, headers=headers)
 
     def _read(self, response: requests.Response, has: str) -> Answer:
@@ -156,7 +156,7 @@ class ApiClient:
 
 
 def _problem(response: requests.Response, data: Answer) -> Exception:
-    """The error for a problem (RFC 9457) that the server answered."""
+    """Return the error for a problem (RFC 9457) in the server's answer."""
     sentence = str(data["detail"])
     names = data.get("valid")
     if isinstance(names, list) and names:
@@ -172,7 +172,7 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         parts, usable = urlsplit(""), False
     if not usable:
         raise WrongUsage(
@@ -184,12 +184,12 @@ def _checked(url: str) -> str:
 
 
 def _token_if_any() -> str | None:
-    """The token of the caller if the environment has one: reading may take it. Raises WrongUsage if it is unusable."""
+    """Return the caller's token if the environment has one, for reading. Raises WrongUsage if it is unusable."""
     return _token() if os.environ.get("INTERLOCK_TOKEN") or os.environ.get("INTERLOCK_TOKEN_FILE") else None
 
 
 def _token() -> str:
-    """The token of the caller. No message contains its value or the name of its file."""
+    """Return the caller's token. No message contains its value or the name of its file."""
     given, file = os.environ.get("INTERLOCK_TOKEN"), os.environ.get("INTERLOCK_TOKEN_FILE")
     if given and file:
         raise WrongUsage("INTERLOCK_TOKEN and INTERLOCK_TOKEN_FILE are both set; expected one of them")
@@ -215,7 +215,7 @@ def _first_line(file: str) -> str:
 
 
 def _why(error: requests.RequestException) -> str:
-    """The kind of failure in words; the exception's own text is a page of Python."""
+    """Return the kind of failure in words; the exception's own text is too long to show."""
     match error:
         case requests.exceptions.SSLError():
             return "its certificate is not trusted (REQUESTS_CA_BUNDLE names a file of authorities)"

@@ -1,4 +1,4 @@
-"""What all commands share: their options, what they print, how they end.
+"""The parts that all commands share: options, output, errors and exit codes.
 
 Nothing slow is imported here: `interlock --help` loads this file and the commands, and no library but click.
 """
@@ -19,9 +19,9 @@ from click.core import ParameterSource
 Command = Callable[..., None]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-#: Exit codes, beside 0 for done: scripts depend on them.
+#: Exit codes, besides 0 for done; scripts depend on them.
 FAILED, USAGE, UNREACHABLE = 1, 2, 3
-#: The most characters of the terminal that one name or sentence from outside may take.
+#: The longest text from outside that is printed, in characters.
 LONGEST = 2_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
@@ -30,23 +30,23 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class CommandError(click.ClickException):
-    """The command ends with a sentence on standard error; `prefix` says in a word how."""
+    """An error that ends the command with a sentence on standard error; `prefix` is the word before it."""
 
     prefix = "error"
     exit_code = FAILED
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the sentence, cleaned: text from the server cannot control the terminal."""
+        """Print the message, cleaned, so that text from the server cannot control the terminal."""
         for number, line in enumerate(self.message.splitlines() or [""]):
             click.echo(clean(line) if number else f"{self.prefix}: {clean(line)}", file=file, err=file is None)
 
 
 class CommandFailed(CommandError):
-    """The command was tried and failed, or what it was asked about does not exist."""
+    """Raised when the command was tried and failed, or its subject does not exist."""
 
 
 class RequestRefused(CommandError):
-    """Interlock refused the request, and says why; `problem` is what the server answered, if it was the server."""
+    """Raised when Interlock refused the request; `problem` is the server's answer, if it was the server."""
 
     prefix = "refused"
 
@@ -56,19 +56,19 @@ class RequestRefused(CommandError):
 
 
 class CommandPending(CommandError):
-    """The request is stored, and no worker has decided it yet."""
+    """Raised when the request is stored, and no worker has decided it yet."""
 
     prefix = "not decided yet"
 
 
 class ServerUnreachable(CommandError):
-    """No Interlock answers at the address."""
+    """Raised when no Interlock answers at the address."""
 
     exit_code = UNREACHABLE
 
 
 class WrongUsage(CommandError):
-    """An argument, an option or an environment variable of the command cannot be used."""
+    """Raised when an argument, an option or an environment variable of the command cannot be used."""
 
     exit_code = USAGE
 
@@ -78,7 +78,7 @@ class WrongUsage(CommandError):
 
 @dataclass(frozen=True)
 class Target:
-    """Which Interlock and which pipeline were named before the command; what is named after it counts instead."""
+    """The address and the pipeline named before the command; those named after it take precedence."""
 
     url: str | None = None
     pipeline: str | None = None
@@ -91,7 +91,7 @@ def calls_api(command: Command) -> Command:
     @click.option("-p", "--pipeline", metavar="NAME", help="Which pipeline; not needed if there is only one.")
     @wraps(command)
     def wrapped(url: str, pipeline: str | None, **rest: Any) -> None:
-        from bot.cli.client import ApiClient  # requests takes a while to load
+        from bot.cli.client import ApiClient  # requests loads slowly
 
         context = click.get_current_context()
         before = context.find_object(Target) or Target()
@@ -133,16 +133,16 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print what the A
 
 
 def limit(default: int) -> Callable[[Command], Command]:
-    """`--limit`, with its own default."""
+    """Return the option `--limit` with the given default."""
     return click.option(
         "-n", "--limit", type=click.IntRange(1, 10_000), default=default, show_default=True, help="How many at most."
     )
 
 
 def parse_until(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """The value of `--until` as the server takes it: `2h`, `16:00+01:00`, or a date of ISO 8601 with its zone.
+    """Return the value of `--until` in the server's form: `2h`, `16:00+01:00`, or a date of ISO 8601 with its zone.
 
-    A time without a zone is one of this terminal's.
+    A time without a zone is read in this terminal's zone.
     """
     from bot.core.end_time import is_duration, is_time_of_day
 
@@ -162,7 +162,7 @@ def parse_until(_context: click.Context, _parameter: click.Parameter, value: str
 
 
 def say(text: str, **style: Any) -> None:
-    """Print one line, cleaned; `style` as click.style takes it."""
+    """Print one line, cleaned; `style` are the options of click.style."""
     click.secho(clean(text), **style)
 
 
@@ -177,19 +177,22 @@ def print_json(data: Any, *, lines: bool = False) -> None:
 
 
 def clean(text: object) -> str:
-    """Text from outside on one line, without control, direction or other invisible characters. Never rich markup."""
+    """Return text from outside on one line, without control, direction or other invisible characters.
+
+    The result is not rich markup.
+    """
     plain = str(text)
     cut = plain if len(plain) <= LONGEST else plain[:LONGEST] + "…"
     return "".join(c if c.isprintable() else "�" for c in cut)
 
 
 def count(number: int, noun: str) -> str:
-    """`1 run`, `3 runs`."""
+    """Return a number with its noun: `1 run`, `3 runs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float, units: int = 2) -> str:
-    """A duration in its largest units, no seconds beside minutes: `40 s`, `12 min`, `2 h 10 min`, `3 d`."""
+    """Return a duration in its largest units, without seconds after minutes: `40 s`, `12 min`, `2 h 10 min`, `3 d`."""
     left = max(0, int(seconds))
     parts: list[str] = []
     for unit, size in _UNITS:
@@ -202,12 +205,12 @@ def duration(seconds: float, units: int = 2) -> str:
 
 
 def date_and_time(at: float) -> str:
-    """A time in seconds of the epoch, in this terminal's zone: `2026-11-23 14:05:12`."""
+    """Return a time, given in seconds since the epoch, in this terminal's zone: `2026-11-23 14:05:12`."""
     return _local(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def clock(at: float, now: float) -> str:
-    """The same in short: `14:05` if it is on the day of `now`, else with the date."""
+    """Return a time in short: `14:05` if it is on the day of `now`, else with the date."""
     here, today = _local(at), _local(now)
     return here.strftime("%H:%M" if here.date() == today.date() else "%Y-%m-%d %H:%M")
 

@@ -1,4 +1,4 @@
-"""The commands for files: example, check, schema, jenkins-jobs, which call no server, and reload."""
+"""The commands for files: example, check, schema and jenkins-jobs, which call no server, and reload."""
 
 from __future__ import annotations
 
@@ -130,12 +130,12 @@ def jenkins_jobs(form: str, controller: str | None, job: str | None, file: Path 
 
 
 def config_path(given: Path | None) -> Path:
-    """The pipeline file: the given one, else INTERLOCK_CONFIG, else interlock.yaml."""
+    """Return the pipeline file: the given one, else INTERLOCK_CONFIG, else interlock.yaml."""
     return given or Path(os.environ.get("INTERLOCK_CONFIG") or "interlock.yaml")
 
 
 def checked_file(path: Path) -> Configuration:
-    """The configuration that the file describes. Prints every mistake and ends the command if there is one."""
+    """Return the configuration of the file. If it has mistakes, print them all and end the command."""
     from config.errors import ConfigurationError
     from config.pipeline_file import load
 
@@ -152,9 +152,9 @@ def checked_file(path: Path) -> Configuration:
 def freezes_by_day(
     configuration: Configuration, pipeline: str, begin: float, until: float
 ) -> Iterator[tuple[float, Event]]:
-    """The freezes of a pipeline, planned anew each day, as a worker does before the windows that are known end.
+    """Yield the plan of a pipeline's freezes for each day, as a worker makes it before the known windows end.
 
-    Times in seconds since the epoch. Nothing where there are no freezes.
+    Times are in seconds since the epoch. Without freezes nothing is yielded.
     """
     from bot.core.model.events import FreezesPlanned
 
@@ -166,7 +166,7 @@ def freezes_by_day(
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFindings:
-    """What was found of the environment, in sentences: set and wrong, not set, and merely doubtful."""
+    """Sentences about the environment: settings that are wrong, that are missing, and that are merely doubtful."""
 
     mistaken: tuple[str, ...]
     missing: tuple[str, ...] = ()
@@ -174,12 +174,12 @@ class EnvironmentFindings:
 
     @property
     def everything(self) -> tuple[str, ...]:
-        """The worst first."""
+        """Return all sentences, the worst first."""
         return (*self.mistaken, *self.missing, *self.doubtful)
 
 
 def check_environment(configuration: Configuration) -> EnvironmentFindings:
-    """What is wrong with the environment for this configuration, what it lacks, and what is doubtful."""
+    """Return what is wrong, missing or doubtful in the environment for this configuration."""
     from config import settings
     from config.errors import SettingsError
 
@@ -196,16 +196,17 @@ def check_environment(configuration: Configuration) -> EnvironmentFindings:
             missing += error.sentences
     if not found.api_tokens:
         doubtful.append("INTERLOCK_API_TOKENS is not set: only tokens of `interlock token` act through the API")
-    # Where channels have addresses, one without is mistyped: nobody would be told. Else they are set elsewhere.
+    # If any channel has an address, one without is probably mistyped and would get no notices, so that is a mistake. If
+    # none has, the addresses are probably set elsewhere.
     mistyped = tuple(settings.channels_without_address(configuration, found)) if found.notify_urls else ()
     return EnvironmentFindings(mistyped, tuple(each for each in missing if each not in mistyped), tuple(doubtful))
 
 
-# -- reload: puts the pipeline file in force while Interlock runs, or says what stands against it ----------------------
+# -- reload: puts the pipeline file in force while Interlock runs, or prints why not -----------------------------------
 
-#: How long the command waits for those that run to take the configuration up, in seconds, and how often it looks.
+#: How long the command waits until all processes use the configuration, and how often it checks, in seconds.
 PATIENCE, LOOK = 30.0, 0.2
-#: How many changes are printed.
+#: The most changes that are printed.
 CHANGES_SHOWN = 100
 
 
@@ -243,7 +244,7 @@ def reload(file: Path | None, dry_run: bool) -> None:
 
 
 def _show(proposal: ReloadProposal, path: Path) -> None:
-    """What differs, and what that does."""
+    """Print the differences and their consequences."""
     from bot.reporting.consequences import clauses
     from bot.reporting.stage_messages import DIGEST_SHOWN, changed
 
@@ -266,7 +267,10 @@ def _show(proposal: ReloadProposal, path: Path) -> None:
 
 
 def _await(redis: Redis, proposal: ReloadProposal, revision: Revision) -> None:
-    """Until everybody uses it. Raises CommandFailed if somebody does not in time: it is in force all the same."""
+    """Wait until all processes use the configuration.
+
+    Raises CommandFailed if some do not in time; it is in force all the same.
+    """
     from bot.reload import behind, running
     from bot.reporting.stage_messages import DIGEST_SHOWN
 
@@ -285,7 +289,7 @@ def _await(redis: Redis, proposal: ReloadProposal, revision: Revision) -> None:
 
 
 def _who() -> str:
-    """The person at this machine, for the log."""
+    """Return the person at this machine, for the log."""
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -295,7 +299,7 @@ def _who() -> str:
 
 @contextmanager
 def _store() -> Iterator[Redis]:
-    """The store of the environment, or the embedded one that runs. Raises CommandFailed."""
+    """Yield the store of the environment, or the running embedded one. Raises CommandFailed."""
     from pydantic import SecretStr
     from redis.exceptions import RedisError
 

@@ -1,4 +1,4 @@
-"""The commands that find: where, runs, watch, lock-report; what is where, which runs there are, what became of them."""
+"""The commands that find versions, runs and reports: where, runs, watch, lock-report."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from bot.cli.client import Answer, ApiClient
 
-#: Seconds between two questions of `watch`.
+#: Seconds between two requests of `watch`.
 EVERY = 2.0
-#: The most that one page of the API holds.
+#: The largest page of the API.
 PAGE = 200
 _LEFT = re.compile(r"\d+ (s|min|h)\b|\d{1,2}:\d\d")
 
@@ -65,7 +65,7 @@ def where(api: ApiClient, service: str | None, as_json: bool) -> None:
 
 
 def all_services(api: ApiClient, service: str | None) -> Answer:
-    """All pages of the table as one."""
+    """Return all pages of the table as one."""
     query = {"service": service} if service else {}
     found = api.get("where", has="services", **query)
     after = found["next"]
@@ -93,7 +93,7 @@ def _table(found: Answer) -> Table:
 
 
 def _cell(cell: dict[str, Any], now: float) -> Iterator[str]:
-    """One service in one stage: what passed, what failed on top of it, how many newer runs there are."""
+    """Yield the lines of one service in one stage: the version that passed, a failed one, the number of newer runs."""
     passed = cell["passed"]
     yield f"{clean(passed['short'])} {duration(now - passed['since'], 1)}" if passed else "-"
     if cell["fast"]:
@@ -105,7 +105,7 @@ def _cell(cell: dict[str, Any], now: float) -> Iterator[str]:
 
 
 def lock_lines(lock: Answer, now: float) -> Iterator[str]:
-    """What changed in a stage before its lock, a line for each change."""
+    """Yield the changes in a stage before its lock, a line for each change."""
     baseline = lock["baseline"]
     since = ""
     if baseline:
@@ -173,7 +173,7 @@ def runs(
 
 
 def pages(api: ApiClient, query: dict[str, str], limit: int) -> Answer:
-    """The first runs of a list, over as many pages of the API as that takes."""
+    """Return the first `limit` runs of a list, over as many pages of the API as necessary."""
     rows: list[Answer] = []
     after: int | None = 0
     found: Answer = {}
@@ -184,7 +184,7 @@ def pages(api: ApiClient, query: dict[str, str], limit: int) -> Answer:
 
 
 def run_line(run: Answer, now: float) -> str:
-    """One run of a list: who it is, where it is or how it ended, how long ago, what it changes and by whom."""
+    """Return a run as one line: key, sha, place or ending, age, title, pull request and author."""
     ago = duration(now - run["at"], 1)
     where = f"{run['state']} {'before' if run['state'] == 'waiting' else 'in'} {step_name(run)}"
     title = f"  {run['title']}" if run["title"] else ""
@@ -228,7 +228,7 @@ def watch(api: ApiClient, query: str, as_json: bool) -> None:
 
 
 def one_run(api: ApiClient, query: str) -> str:
-    """The key of the run that is meant, live or ended. Raises WrongUsage if several may be."""
+    """Return the key of the run, live or ended, that matches the query. Raises WrongUsage if several match."""
     found = api.get("why", has="runs", q=query)
     keys = [str(row["run"]) for row in found["runs"] or found["ended"][:1]]
     if not keys:
@@ -239,7 +239,7 @@ def one_run(api: ApiClient, query: str) -> str:
 
 
 def _steady(line: str) -> str:
-    """A line without what changes while nothing happens: how long a build may still take."""
+    """Return a line without the parts that change while nothing happens: the remaining time of a build."""
     return _LEFT.sub("", line)
 
 

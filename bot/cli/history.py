@@ -1,4 +1,4 @@
-"""The commands history and replay: the runs that have ended; the recording of a pipeline as a file, and played."""
+"""The commands history and replay: list ended runs, export the recording of a pipeline, and play a recording."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bot.core.rules.replay import BoardDifferences, Player, Replayed, Step
     from bot.store.recording_file import RecordingHead
 
-#: How much of one value of an event is printed.
+#: The longest value of an event that is printed, in characters.
 LONGEST_VALUE = 60
 
 
@@ -69,7 +69,10 @@ def history(api: ApiClient, limit: int, as_json: bool) -> None:
 
 
 def _ago(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float:
-    """The value of `--since`: how long ago, or a date of ISO 8601; 0.0: from the beginning."""
+    """Return the value of `--since` in epoch seconds; 0.0: from the beginning.
+
+    The value is a duration before now, or a date of ISO 8601.
+    """
     from bot.core.end_time import is_duration, read_end_time
 
     if value is None:
@@ -80,7 +83,7 @@ def _ago(_context: click.Context, _parameter: click.Parameter, value: str | None
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """A date of ISO 8601, with its time; without a zone it is one of this terminal's."""
+    """Return a date of ISO 8601 with its time as epoch seconds; without a zone it is in this terminal's zone."""
     if value is None:
         return None
     try:
@@ -123,7 +126,7 @@ def export(file: Path, pipeline: str | None, since: float, pseudonyms: bool) -> 
 
 
 def _prepared(redis: Redis, head: RecordingHead, since: float) -> tuple[RecordingHead, Callable[[], Iterator[str]]]:
-    """The head and the lines of the file, with pseudonyms if the head says so."""
+    """Return the head and the lines of the file, with pseudonyms if the head says so."""
     from bot.store.keys import Keys
     from bot.store.pseudonyms import Pseudonyms, pipelines_in
     from bot.store.recording import Recording
@@ -137,7 +140,7 @@ def _prepared(redis: Redis, head: RecordingHead, since: float) -> tuple[Recordin
 
 
 def pipeline_in_store(redis: Redis, wanted: str | None) -> str:
-    """The pipeline that is meant, of those in the store. Raises WrongUsage if it is none, or not clear."""
+    """Return the wanted pipeline, or the only one in the store. Raises WrongUsage if it is missing or not unique."""
     from bot.store.backup import is_pipeline, names_by_tag
 
     target = click.get_current_context().find_object(object)
@@ -182,7 +185,7 @@ def replay(file: Path, at: float | None, diff: bool, run: str | None) -> None:
 
 
 def _show_board(player: Player, steps: Iterable[Step], at: float) -> None:
-    """Draw the board as it was, as `interlock status` does; without estimates."""
+    """Draw the past board as `interlock status` does, without estimates."""
     from rich.console import Console
 
     from bot.cli.picture import picture
@@ -226,13 +229,13 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _concerns(step: Replayed, run: str) -> bool:
-    """Whether an event or a fact names the run."""
+    """Return whether an event or a fact names the run."""
     named = [getattr(each, "run", None) for each in (*step.then.events, *step.then.facts, *step.now.facts)]
     return run in named
 
 
 def _decision(step: Replayed) -> Iterator[str]:
-    """An entry in lines: its events, and what was decided; where that differs, then and now."""
+    """Yield the lines of a turn: its events and decisions; where they differ, those of then and now."""
     for event in step.then.events:
         yield f"{date_and_time(step.then.at)}  {step.then.entry}  {_event(event)}"
     if not step.differs:
@@ -259,7 +262,7 @@ def _outcome(facts: Iterable[Fact], effects: Iterable[Effect], indent: str) -> I
 
 
 def _event(event: Event) -> str:
-    """An event in one line: its kind, and what of it is not as usual."""
+    """Return an event in one line: its kind, and the fields that are not at their defaults."""
     fields = [each for each in dataclasses.fields(event) if each.name != "kind"]
     said = [(each.name, getattr(event, each.name)) for each in fields if getattr(event, each.name) != each.default]
     return " ".join([event.kind, *(f"{name}={_value(value)}" for name, value in said)])

@@ -1,4 +1,4 @@
-"""The command `interlock`: the group of its subcommands. Each subcommand loads what is slow when it runs."""
+"""The command `interlock`: the group of its subcommands. A subcommand imports slow modules when it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class OrderedGroup(click.Group):
     """A group that lists its commands in the order in which they were added."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order they were added."""
+        """Return the names in the order in which they were added."""
         return list(self.commands)
 
 

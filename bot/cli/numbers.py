@@ -1,4 +1,4 @@
-"""The statistics as tables and sentences for the terminal, from the API's data."""
+"""Tables and sentences of the statistics for the terminal, from the API's data."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ _KINDS = {"enters": "a run enters its stage", "passes": "a run passes its stage"
 
 
 def by_week(found: View, width: int) -> list[Table]:
-    """The weeks in which anything ended, the present one last; one table, or two where the terminal is narrower."""
+    """Return the weeks in which anything ended, the present one last.
+
+    One table, or two if the terminal is narrower.
+    """
     rows = [(week["week"], week) for week in found["weeks"] if week["builds"] or week["ended"]]
     return _tables("week", rows, width)
 
 
 def by_service(found: View, width: int) -> list[Table]:
-    """The services, the one whose locks cost most first."""
+    """Return the services as tables, those with the most expensive locks first."""
     return _tables("service", [(row["service"] or "locks of people", row) for row in found["services"]], width)
 
 
-#: How many services are listed with their locks.
+#: The most services that are listed with their locks.
 LOCKING = 10
 
 
 def by_locks(found: View) -> list[Table]:
-    """The services whose locks cost most, with what these led to; no table where nothing was locked."""
+    """Return a table of the services with the most expensive locks and their effects; empty if nothing was locked."""
     rows = [(row["service"] or "people", row) for row in found["services"] if row["locks"]]
     return [_table("locks of", ("locks", "locked", "held", "cost", "aborted"), rows[:LOCKING])] if rows else []
 
 
 def by_step(found: View) -> list[Table]:
-    """Where the time of all runs went, the step that took most first."""
+    """Return a table of the time of all runs by step, the largest first."""
     rows = [(row["step"], row) for row in found["steps"]]
     return [_table("time in", ("built", *CAUSES), rows)] if rows else []
 
 
 def sentences(found: View) -> Iterator[str]:
-    """What the last change did, locks that stand, tests that lock or are flaky, and how far estimates were off."""
+    """Yield sentences: the effect of the last change, standing locks, locking or flaky tests, errors of estimates."""
     for change in found["changes"][:1]:
         keys = ", ".join(key["key"] for key in change["changes"])
         yield f"{moment(change['at'])}: {keys} changed by {changed_by(change)}: {effect(change)}"
@@ -71,9 +74,9 @@ def sentences(found: View) -> Iterator[str]:
             yield f"{when}: off by {off} (median of {each['count']}), {inside} % in range"
 
 
-#: From this width on, in characters, all columns stand beside each other.
+#: The width, in characters, from which on all columns fit into one table.
 WIDE = 116
-#: What a column says of a week or a service.
+#: The text of each column for a week or a service.
 _COLUMNS: dict[str, Callable[[View], str]] = {
     "delivered": lambda row: str(row["delivered"]),
     "lead": lambda row: _lasting(row["lead"]),

@@ -94,7 +94,7 @@ def parked(
 def _entries(
     api: ApiClient, path: str, has: str, action: str | None, names: tuple[str, ...], everything: bool, as_json: bool
 ) -> list[Answer]:
-    """All entries where they are needed: to list them, or for --all. Raises WrongUsage."""
+    """Return all entries if they are needed: for the list, or for --all. Raises WrongUsage."""
     if action is None and everything:
         raise WrongUsage(f"--all goes with retry or drop: `interlock {path} retry --all`")
     if action is not None and bool(names) == everything:
@@ -127,7 +127,10 @@ def _print_parked(rows: list[Answer]) -> None:
 
 
 def _act(api: ApiClient, path: str, action: str, key: str, names: tuple[str, ...], reason: str) -> None:
-    """Retry or drop each entry; the refusal of one does not stop the others. Raises CommandFailed at the end."""
+    """Retry or drop each entry; the refusal of one does not stop the others.
+
+    Raises CommandFailed at the end if any was refused.
+    """
     refused = 0
     for name in names:
         try:
@@ -180,7 +183,7 @@ def send_test(names: tuple[str, ...], file: Path | None) -> None:
 
 
 def _tests(configuration: Configuration, settings: Settings, name: str) -> Iterator[tuple[str, PostResult]]:
-    """Send a test to the channel and to the webhook of that name."""
+    """Send a test to the channel and to the webhook of that name, and yield the results."""
     from bot.outbound.posts import PostResult, post_test
     from config.errors import SettingsError
 
@@ -218,9 +221,9 @@ def _test_channel(configuration: Configuration, settings: Settings, name: str) -
 
 # -- doctor ------------------------------------------------------------------------------------------------------
 
-#: In the order in which they are printed: verdict, mark, colour.
+#: In the order of printing: verdict, mark, colour.
 _VERDICTS = (("bad", "BAD", "red"), ("unsure", "unsure", "yellow"), ("good", "ok", "green"))
-#: How many jobs with the same finding are named; and up to how many good ones have a line each.
+#: The most jobs with the same finding that are named, and the most good ones that have a line each.
 _NAMED, _LINES = 4, 10
 
 
@@ -254,7 +257,7 @@ def doctor(file: Path | None, as_json: bool) -> None:
 
 
 def _print_findings(findings: Sequence[DoctorFinding], urls: Mapping[str, str]) -> None:
-    """Print them by system, the bad ones first; `urls` is where each system is."""
+    """Print the findings by system, the bad ones first; `urls` has the address of each system."""
     for system in dict.fromkeys(finding.system for finding in findings):
         say(f"{system}  {urls.get(system, '')}".rstrip(), bold=True)
         for verdict, mark, colour in _VERDICTS:
@@ -267,7 +270,7 @@ def _print_findings(findings: Sequence[DoctorFinding], urls: Mapping[str, str]) 
 
 
 def _grouped(findings: Sequence[DoctorFinding]) -> Iterator[tuple[str, DoctorFinding]]:
-    """The subject in words and the finding: those about the system itself first; equal ones of many jobs once."""
+    """Yield each finding with its subject in words: those about the system first, equal ones once."""
     for finding in findings:
         if finding.subject is None:
             yield "", finding

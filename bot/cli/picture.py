@@ -1,4 +1,4 @@
-"""The pipeline as a picture for the terminal: stages left to right where they fit, else top to bottom."""
+"""The picture of a pipeline for the terminal: stages from left to right if they fit, else from top to bottom."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from bot.cli.sentences import (
     whereabouts,
 )
 
-#: Columns of the terminal that a stage needs beside its neighbours.
+#: The columns of the terminal that a stage needs when stages are side by side.
 NARROWEST = 29
-#: How many runs of a queue, or of a stage, are drawn.
+#: The most runs of a queue, or of a stage, that are drawn.
 DRAWN = 10
 
 _MODES = {"run": ("running", "green"), "pause": ("PAUSED", "bold yellow"), "observe": ("OBSERVING", "bold yellow")}
@@ -31,7 +31,7 @@ _STATES = {"starting": "starting", "recalled": "recalled", "ending": "leaving"}
 
 
 def picture(view: View, width: int) -> RenderableType:
-    """The whole pipeline, for a terminal of `width` columns."""
+    """Return the whole pipeline, for a terminal of `width` columns."""
     stages = view["stages"]
     beside = len(stages) * NARROWEST + max(0, len(stages) - 1) <= width
     panels = [_panel(view, stage, titles=not beside) for stage in stages]
@@ -52,14 +52,14 @@ def picture(view: View, width: int) -> RenderableType:
 
 
 def _removed(view: View) -> Iterator[RenderableType]:
-    """The stages that are no longer configured, in which builds have not ended."""
+    """Yield the stages that are no longer configured and still have builds."""
     for step in view.get("removed") or []:
         yield Text(clean(f"{step['name']} is no longer configured, {count(step['count'], 'run')} left in it"), "yellow")
         yield _rows(step["runs"], step["count"], view["at"], titles=True)
 
 
 def _revision(view: View) -> Iterator[Text]:
-    """Which configuration the pipeline decides with."""
+    """Yield the revision that the pipeline decides with."""
     found = view.get("revision")
     if found:
         since = clock(found["since"], view["at"])
@@ -67,7 +67,7 @@ def _revision(view: View) -> Iterator[Text]:
 
 
 def _repairs(view: View) -> Iterator[Text]:
-    """What only polling found: if a number grows, webhooks or callbacks get lost."""
+    """Yield the repairs. If a number grows, webhooks or callbacks get lost."""
     found = view.get("repairs") or []
     repairs = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
     if repairs:
@@ -97,7 +97,7 @@ def _head(view: View) -> Text:
 
 
 def _verified(view: View) -> str:
-    """How many pull requests are verified, if any: `3 pull requests (1 of a fork, unasked), `."""
+    """Return how many pull requests are verified, if any: `3 pull requests (1 of a fork, unasked), `."""
     found = view.get("verifications")
     if not found or not found["count"] + found["held"]:
         return ""
@@ -123,8 +123,8 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
 
 
 def _lock(view: View, lock: View) -> Iterator[Text]:
-    """A lock in words: why, who, since when, until when, and which runs may open it."""
-    frozen = bool(lock.get("freeze"))  # its reason says until when, by its own clocks
+    """Yield a lock in words: reason, owner, beginning, end, and the runs that may open it."""
+    frozen = bool(lock.get("freeze"))  # the reason tells until when, in the freeze's time zone
     label = " FROZEN " if frozen else " LOCKED "
     yield Text.assemble((label, "bold white on red"), " ", (clean(lock["reason"]), "red"))
     since = f"by {lock['by']} since {clock(lock['since'], view['at'])} ({duration(view['at'] - lock['since'])})"
@@ -148,7 +148,7 @@ def _lock(view: View, lock: View) -> Iterator[Text]:
 
 
 def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
-    """One job: its queue, who is inside, who failed, what else occupies or blocks it."""
+    """Yield one job: its queue, the runs inside, the failed ones, unmanaged builds and the backoff."""
     queue, inside = step["queue"], step["inside"]
     yield Text(f"queue {queue['count']}", "bold" if queue["count"] else "dim")
     if queue["runs"]:

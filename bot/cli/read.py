@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two requests of --watch and --follow.
 EVERY = 2.0
-#: The most that one page of the API holds.
+#: The largest page of the API.
 PAGE = 200
 
 
@@ -66,7 +66,7 @@ def status(api: ApiClient, as_json: bool, watch: bool) -> None:
 
 
 def _draw(api: ApiClient, several: bool, watch: bool) -> None:
-    """Draw one pipeline, or tell of all of them in short; once, or until Ctrl-C."""
+    """Draw one pipeline, or print all of them in short; once, or until Ctrl-C."""
     from rich.console import Console
     from rich.text import Text
 
@@ -134,7 +134,7 @@ def why(api: ApiClient, query: str | None, as_json: bool) -> None:
 
 
 def _explained(found: Answer, now: float) -> Iterator[str]:
-    """What is said of the runs that were found, and of a single one its evidence."""
+    """Yield the lines about the runs that were found, and the evidence of a single one."""
     health = found.get("health")
     yield from health_sentences(health, now)
     yield from (run_sentence(tile, health, now) for tile in found["runs"])
@@ -189,7 +189,7 @@ def _follow(api: ApiClient, wanted: dict[str, str], last: str, as_json: bool) ->
 
 
 def _facts(api: ApiClient, wanted: dict[str, str], *, limit: int = 10_000) -> Iterator[Answer]:
-    """At most `limit` of the facts that are wanted, newest first."""
+    """Yield at most `limit` of the wanted facts, newest first."""
     query: dict[str, str | int] = {**wanted}
     while limit > 0:
         page = api.get("facts", has="facts", limit=min(PAGE, limit), **query)
@@ -201,7 +201,7 @@ def _facts(api: ApiClient, wanted: dict[str, str], *, limit: int = 10_000) -> It
 
 
 def _print_facts(facts: list[Answer], as_json: bool) -> str:
-    """Print facts that came newest first, oldest first; returns the id of the newest, or nothing."""
+    """Print facts given newest first in the order of time; return the id of the newest, or an empty text."""
     for fact in reversed(facts):
         if as_json:
             print_json(fact, lines=True)

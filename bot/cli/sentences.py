@@ -1,6 +1,6 @@
-"""Runs, facts, freezes, findings and the list of pipelines as sentences for the terminal, from the API's data.
+"""Sentences for the terminal about runs, facts, freezes, findings and pipelines, from the API's data.
 
-The API shows a run as a tile (`bot.reporting.view`): where it is, its status, and the reason why it is there.
+The API shows a run as a tile (`bot.reporting.view`): its place, its status, and the reason for it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NEXT_STEPS = {
     "next": _NOTHING,
 }
 
-#: The same by how a run ended (bot.core.model.run.End).
+#: What to do next, by the ending of a run (bot.core.model.run.End).
 NEXT_STEPS_AFTER_END = {
     "delivered": _NOTHING,
     "failed": "Merge a fix: it starts a new run",
@@ -57,7 +57,7 @@ NEXT_STEPS_AFTER_END = {
 
 
 def tiles(view: View) -> Iterator[View]:
-    """Every run of the view, each once, stage by stage: the queue, who is inside, who failed; then the fast lane."""
+    """Yield every run of the view once, by stage: queue, runs inside, failed runs; then those of its fast lane."""
     seen: set[str] = set()
     for stage in view["stages"]:
         for step in filter(None, (stage, stage.get("fast"))):
@@ -68,24 +68,24 @@ def tiles(view: View) -> Iterator[View]:
 
 
 def step_name(tile: View) -> str:
-    """Where a run is: `pre-production`, `fast pre-production`."""
+    """Return the step of a run: `pre-production`, `fast pre-production`."""
     return f"fast {tile['stage']}" if tile["track"] == "fast" else str(tile["stage"])
 
 
 def run_name(tile: View) -> str:
-    """A run as people write it: service, short sha."""
+    """Return the name of a run: service, short sha."""
     return f"{tile['service']} {tile['short']}"
 
 
 def whereabouts(tile: View) -> str:
-    """Where a run is, as the end of a sentence: `waits for production`, `runs in build`."""
+    """Return the place of a run as the end of a sentence: `waits for production`, `runs in build`."""
     status = str(tile["status"])
     words = {"waiting": "waits for", "running": "runs in", "starting": "starts in"}
     return f"{words.get(status, f'is {status} in')} {step_name(tile)}"
 
 
 def on_the_way(view: View, lock: View) -> list[View]:
-    """The runs that may open an automatic lock: the service's fast runs, and its holder while it is retried."""
+    """Return the runs that may open an automatic lock: the service's fast runs, and its holder while it is retried."""
     return [
         tile
         for tile in tiles(view)
@@ -96,13 +96,13 @@ def on_the_way(view: View, lock: View) -> list[View]:
 
 
 def about(estimate: View, now: float) -> str:
-    """An estimate: `about 10:40 (10:32 to 11:15)`."""
+    """Return an estimate in words: `about 10:40 (10:32 to 11:15)`."""
     low, high = clock(estimate["low"], now), clock(estimate["high"], now)
     return f"about {clock(estimate['at'], now)}" + (f" ({low} to {high})" if low != high else "")
 
 
 def estimate_sentence(tile: View, now: float) -> str:
-    """When a run enters or passes its step, or that it will not; which tests that failed are flaky. Or nothing."""
+    """Return the estimate of a run's entry or passing, or its removal and flaky tests; empty if none is known."""
     eta = tile.get("eta") or {}
     if eta.get("enters"):
         behind = f", {eta['behind']}" if eta["behind"] else ""
@@ -114,7 +114,7 @@ def estimate_sentence(tile: View, now: float) -> str:
 
 
 def lock_estimate_sentence(lock: View, now: float) -> str:
-    """When a lock opens and what it has cost; empty where that is not said."""
+    """Return the estimated opening of a lock and its cost; empty if both are unknown."""
     eta, cost = lock.get("eta"), lock.get("cost")
     if eta is None or cost is None:
         return ""
@@ -125,9 +125,9 @@ def lock_estimate_sentence(lock: View, now: float) -> str:
 
 
 def run_sentence(tile: View, health: View | None = None, now: float | None = None) -> str:
-    """The sentence for a run on the board: where it is, why, what to do next.
+    """Return the sentence for a run on the board: its place, the reason, what to do next.
 
-    If Interlock itself is unwell and that blocks runs, then the next step is to mend that.
+    If Interlock itself is unhealthy and that holds runs up, the next step is to mend that.
     """
     place = f", place {tile['position']}" if tile.get("position") else ""
     where = f" waits for {step_name(tile)}{place}" if tile["status"] == "waiting" else ""
@@ -140,7 +140,7 @@ def run_sentence(tile: View, health: View | None = None, now: float | None = Non
 
 
 def _next_step(tile: View) -> str:
-    """What to do about a run, never against what its reason says: a fix on its way is not asked for again."""
+    """Return what to do about a run, consistent with its reason: if a fix is on its way, no other is asked for."""
     if tile.get("stuck"):
         return f"End build #{tile['build']} in Jenkins by hand: its slot is free then"
     if tile.get("fix"):
@@ -149,7 +149,7 @@ def _next_step(tile: View) -> str:
 
 
 def ended_run_sentence(row: View, now: float) -> str:
-    """The sentence for a run that has left the board; `now` in seconds of the epoch."""
+    """Return the sentence for a run that has left the board; `now` in seconds since the epoch."""
     then = NEXT_STEPS_AFTER_END.get(row["end"], _NOTHING).format(by=row.get("by") or "a newer run")
     if row["end"] == "failed" and row.get("newer"):
         then = f"Nothing to do for this one: {row['newer']} came after it"
@@ -158,12 +158,12 @@ def ended_run_sentence(row: View, now: float) -> str:
 
 
 def verification_sentence(row: View) -> str:
-    """The sentence for the build of a pull request: where it is and why."""
+    """Return the sentence for the verification of a pull request: its place and the reason."""
     return f"{row['run']} ({row['service']} #{row['pull']} {row['short']}): {row['reason']}. {_NOTHING}."
 
 
 def evidence_lines(record: View, now: float) -> Iterator[str]:
-    """Each attempt of a run, what it has waited for, and what it carries; each log of a build that failed."""
+    """Yield the attempts of a run with the logs of failed builds, its waiting times, and the runs it carries."""
     if record["attempts"]:
         yield "Attempts:"
     for each in record["attempts"]:
@@ -181,7 +181,7 @@ def evidence_lines(record: View, now: float) -> Iterator[str]:
 
 
 def _attempt(each: View, now: float) -> str:
-    """`pre-production: failure, build #106, 2 min (CheckoutTest; step Roll out)`."""
+    """Return an attempt: `pre-production: failure, build #106, 2 min (CheckoutTest; step Roll out)`."""
     build = f", build #{each['build']}" if each["build"] else ""
     began = each["started"] or each["asked"]
     if each["seconds"] is not None:
@@ -196,7 +196,7 @@ def _attempt(each: View, now: float) -> str:
 
 
 def fact_sentence(fact: View) -> str:
-    """The sentence for a fact of the log, with the run it is about and the person who asked for it."""
+    """Return the sentence for a fact of the log, with its run and the person who asked for it."""
     text = str(fact.get("why") or fact.get("kind"))
     service, short = fact.get("service"), str(fact.get("sha") or "")[:7]
     if service and fact.get("run") and short not in text:
@@ -206,7 +206,7 @@ def fact_sentence(fact: View) -> str:
 
 
 def health_sentences(health: View | None, now: float) -> Iterator[str]:
-    """What is wrong with Interlock itself, a sentence for each cause; nothing if it is well."""
+    """Yield a sentence for each finding about Interlock's own health; none if it is `ok`."""
     if health is None or health["status"] == "ok":
         return
     yield f"Interlock is {health['status']}:"
@@ -215,20 +215,20 @@ def health_sentences(health: View | None, now: float) -> Iterator[str]:
 
 
 def finding_sentence(finding: View, now: float) -> str:
-    """The sentence for a finding: what is wrong, since when, what to do."""
+    """Return the sentence for a finding: the problem, its beginning, what to do."""
     return sentence(finding, lambda at: clock(at, now))
 
 
-# -- freezes: what `check` prints of the file, and `freezes` of a running pipeline ---------------------------------
+# -- freezes: printed by `check` from the file, and by `freezes` from a running pipeline -------------------------------
 
-#: How many windows of each freeze `check` prints.
+#: The number of windows of each freeze that `check` prints.
 PRINTED = 3
-#: How many windows of each are looked at for overlaps.
+#: The number of windows of each freeze that are compared for overlaps.
 COMPARED = 60
 
 
 def freeze_lines(configuration: Configuration, pipeline: str, now: float) -> Iterator[str]:
-    """The next windows of each freeze of a pipeline, whom it lets through, and where two overlap."""
+    """Yield the next windows of each freeze of a pipeline, its exceptions, and where two overlap."""
     from config.freezes import windows
 
     configured = configuration.freezes.get(pipeline, ())
@@ -250,7 +250,7 @@ def freeze_lines(configuration: Configuration, pipeline: str, now: float) -> Ite
 
 
 def span(window: FreezeWindow, time_zone: str) -> str:
-    """A window by the clocks of its zone."""
+    """Return a window in the time zone of its freeze."""
     return f"{local_moment(window.begins, time_zone)} to {local_moment(window.ends, time_zone)}"
 
 
@@ -262,14 +262,14 @@ def _overlaps(window: FreezeWindow, others: Iterable[FreezeWindow]) -> Iterator[
 
 
 def _exceptions(labels: Iterable[str], services: Iterable[str], role: str | None) -> str:
-    """Whom it lets through: `, but label hotfix, S9, whom the role operator lets through`."""
+    """Return the exceptions of a freeze: `, but label hotfix, S9, whom the role operator lets through`."""
     found = [f"label {label}" for label in labels] + list(services)
     found += [f"whom the role {role} lets through"] if role else []
     return f", but {', '.join(found)}" if found else ""
 
 
 def listed(freezes: list[dict[str, Any]]) -> Iterator[str]:
-    """The freezes of a running pipeline, as the API tells of them."""
+    """Yield the lines about the freezes of a running pipeline, from the API's data."""
     if not freezes:
         yield "no freezes: the pipeline file has none (docs/freezes.md)"
     for each in freezes:
@@ -282,13 +282,13 @@ def listed(freezes: list[dict[str, Any]]) -> Iterator[str]:
             yield "  is over: nothing comes any more"
 
 
-# -- all pipelines as lines, the locked ones first, as the API has them ------------------------------------------------
+# -- all pipelines as lines, from the API's data -----------------------------------------------------------------------
 
 _MODE_IN_LIST = {"run": "open", "pause": "PAUSED", "observe": "OBSERVING"}
 
 
 def overview_lines(found: View) -> Iterator[str]:
-    """A line for each pipeline, one more for each of its locks, and how to see one of them whole."""
+    """Yield a line for each pipeline, one for each of its locks, and a hint how to see one whole."""
     now = found["at"]
     yield from health_sentences(found.get("health"), now)
     width = max((len(each["name"]) for each in found["pipelines"]), default=0)

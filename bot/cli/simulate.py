@@ -1,4 +1,4 @@
-"""The command simulate: what would come of an invented load, before anything is installed. It calls no server."""
+"""The command simulate: the results of an invented load, before anything is installed. It calls no server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from bot.simulation.sweep import Sweep, SweptValue
     from config.scenario import ReadScenario, StageLoadEntry
 
-#: How many values a sweep may have.
+#: The most values of a sweep.
 MOST_VALUES = 50
-#: What a sweep's table shows of each value, beside its lead times and how busy a stage was.
+#: The columns of a sweep's table besides the lead times and the use of a stage.
 _SWEPT = (("runs", "delivered"), ("waiting of a run", "capacity"), ("waiting of a run", "lock"))
 
 
@@ -71,7 +71,7 @@ def _several(file: Path, seeds: range, asked: str, svg: Path | None, as_json: bo
 
     key, written = parse_sweep(asked)
     title = _headline(scenario_of(_read(file)))
-    scenarios = [scenario_of(_read(file, key, value)) for value in written]  # every mistake before the first simulation
+    scenarios = [scenario_of(_read(file, key, value)) for value in written]  # checks all before the first one runs
     found: list[SweptValue] = []
     hidden = not sys.stderr.isatty()
     with click.progressbar(scenarios, label="simulating", file=sys.stderr, hidden=hidden) as each:
@@ -94,13 +94,13 @@ def _several(file: Path, seeds: range, asked: str, svg: Path | None, as_json: bo
         say(f"done: {svg}")
 
 
-# -- what is asked for ---------------------------------------------------------------------------------------------
+# -- parsing the options -----------------------------------------------------------------------------------------------
 
 
 def parse_sweep(asked: str) -> tuple[tuple[str, ...], list[str]]:
-    """The key of the scenario and its values: `stages.acceptance.capacity=1..6`, `people.fix=15m,45m,2h`.
+    """Return the key of the scenario and its values: `stages.acceptance.capacity=1..6`, `people.fix=15m,45m,2h`.
 
-    `stage` is taken for `stages`. Raises WrongUsage.
+    `stage` is accepted for `stages`. Raises WrongUsage.
     """
     key, equals, values = asked.partition("=")
     path = tuple(key.strip().split("."))
@@ -120,7 +120,10 @@ def parse_sweep(asked: str) -> tuple[tuple[str, ...], list[str]]:
 
 
 def _read(file: Path, key: tuple[str, ...] = (), value: str = "") -> ReadScenario:
-    """The scenario of the file, with one value of a sweep. Prints every mistake, which ends the command."""
+    """Return the scenario of the file, with one value of a sweep.
+
+    If it has mistakes, print them all and end the command.
+    """
     from config.errors import ConfigurationError
     from config.scenario import load_scenario
 
@@ -137,7 +140,7 @@ def _read(file: Path, key: tuple[str, ...] = (), value: str = "") -> ReadScenari
 
 
 def scenario_of(read: ReadScenario) -> Scenario:
-    """What is simulated of a scenario file."""
+    """Return the scenario to simulate from a scenario file."""
     from bot.simulation.scenario import PeoplePlan, Scenario, WorkHours
     from config.scenario import WhileLocked, service_names
 
@@ -158,7 +161,7 @@ def scenario_of(read: ReadScenario) -> Scenario:
 
 
 def _pipeline(read: ReadScenario) -> Pipeline:
-    """The pipeline with the services and capacities of the scenario."""
+    """Return the pipeline with the services and capacities of the scenario."""
     from bot.core.model.pipeline import Service
     from config.scenario import service_names
 
@@ -175,7 +178,7 @@ def _pipeline(read: ReadScenario) -> Pipeline:
 
 
 def _builds(read: ReadScenario, pipeline: Pipeline) -> Any:
-    """How the builds of each step go."""
+    """Yield the build plan of each step."""
     from bot.core.model.pipeline import Step, Track
 
     for stage in pipeline.stages:
@@ -191,7 +194,7 @@ def _plan(entry: StageLoadEntry, seconds: float) -> BuildPlan:
 
 
 def _freezes(read: ReadScenario) -> tuple[Arrival, ...]:
-    """The freezes of the pipeline file, until the simulation ends."""
+    """Return the freezes of the pipeline file, until the simulation ends."""
     from bot.simulation.engine import Arrival
     from bot.simulation.measures import LEFT
     from bot.simulation.scenario import DAY
@@ -203,7 +206,7 @@ def _freezes(read: ReadScenario) -> tuple[Arrival, ...]:
     return tuple(Arrival(at, event) for at, event in planned)
 
 
-# -- what is printed -----------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------------
 
 
 def _headline(scenario: Scenario) -> str:
@@ -216,7 +219,7 @@ def _seeds(seeds: range) -> str:
 
 
 def _figures(found: Sequence[Measure]) -> Table:
-    """Every measure with its range over the seeds, without those that are always 0."""
+    """Return a table of every measure with its range over the seeds, except those that are always 0."""
     table = _table("", "", "middle", "range over the seeds")
     group = ""
     for each in found:
@@ -228,7 +231,7 @@ def _figures(found: Sequence[Measure]) -> Table:
 
 
 def _swept(sweep: Sweep) -> Table:
-    """A row for each value: lead times, deliveries, waiting of a run, and how busy the stage was that it is about."""
+    """Return a row for each value: lead times, deliveries, waiting of a run, and the use of the swept stage."""
     busy = _stage_of(sweep)
     table = _table(sweep.key.split(".")[-1], "lead p50", "range", "p90", "delivered", "capacity", "lock", "busy")
     for value in sweep.values:
@@ -239,7 +242,7 @@ def _swept(sweep: Sweep) -> Table:
 
 
 def _stage_of(sweep: Sweep) -> str:
-    """The stage that the key is of; else the one, of those with a capacity, that was busiest."""
+    """Return the stage of the swept key, or else the busiest of the stages with a capacity."""
     busy = {
         each.name: each.middle or 0.0
         for each in sweep.values[-1].measures

@@ -1,7 +1,7 @@
-"""The commands about API tokens: token create, list, revoke: on the store itself, or with --url through the API.
+"""The commands token create, list and revoke: on the store itself, or with --url through the API.
 
-Whoever may read the address of the store is an admin: it holds everything that the roles protect. Through the API it
-takes a token of an admin.
+Access to the address of the store makes a person an admin, because it holds everything that the roles protect. Through
+the API the commands need a token of an admin.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ url_option = click.option(
 
 
 class TokenSource(Protocol):
-    """Where the tokens are: each method as the commands below need it."""
+    """The place where tokens are kept; its methods are those that the commands below need."""
 
     def create(self, name: str, scope: str, days: int | None) -> tuple[str, Shape]:
-        """The text of a new token, and what is kept of it."""
+        """Return the text of a new token, and its stored values."""
 
     def every(self) -> list[Shape]:
-        """What is kept of every token."""
+        """Return the stored values of every token."""
 
     def revoke(self, which: str) -> list[Shape]:
-        """Those that were revoked. Raises CommandFailed if there are none."""
+        """Revoke tokens by id or name, and return them. Raises CommandFailed if none matches."""
 
 
 @click.group(name="token", short_help="Make, list and revoke API tokens.")
@@ -113,11 +113,11 @@ def _end(expires: float | None) -> str:
     return f"{'ended' if expires <= time.time() else 'ends'} {date_and_time(expires)}"
 
 
-# -- where the tokens are ----------------------------------------------------------------------------------------------
+# -- the sources of tokens ---------------------------------------------------------------------------------------------
 
 
 class _InStore:
-    """In the store of this environment."""
+    """The tokens in the store of this environment."""
 
     def __init__(self, redis: Redis) -> None:
         from bot.store.tokens import Tokens
@@ -147,7 +147,7 @@ class _InStore:
 
 
 class _OfServer:
-    """Behind the API of an Interlock."""
+    """The tokens behind the API of an Interlock."""
 
     def __init__(self, api: ApiClient) -> None:
         self._api = api
@@ -170,9 +170,9 @@ class _OfServer:
 
 @contextmanager
 def _source(url: str | None) -> Iterator[TokenSource]:
-    """The tokens behind `url`; without one those in the store of the environment, or in the embedded one that runs.
+    """Yield the tokens behind `url`; without one, those in the store of the environment or the running embedded one.
 
-    Raises CommandFailed, or what ApiClient raises.
+    Raises CommandFailed, or the errors of ApiClient.
     """
     from redis.exceptions import RedisError
 
@@ -196,7 +196,7 @@ def _source(url: str | None) -> Iterator[TokenSource]:
 
 
 def _settings() -> Settings:
-    """The settings with the address of the store. Raises CommandFailed."""
+    """Return the settings with the address of the store. Raises CommandFailed."""
     from pydantic import SecretStr
 
     from config import settings

@@ -1,4 +1,4 @@
-"""The command `up`: everything on this machine, once the pipeline file and the environment are free of mistakes."""
+"""The command `up`: starts all processes on this machine, once pipeline file and environment have no mistakes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import click
 from bot.cli.common import FAILED, CommandFailed, say, warn
 from bot.cli.files import check_environment, checked_file, config_option, config_path
 
-#: Variables that hold a path, beside those whose name ends with _FILE.
+#: Variables that hold a path, besides those whose name ends with _FILE.
 PATH_VARIABLES = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BINARY")
 
-#: The project's Procfile, which a wheel does not contain; a test holds the two together. gunicorn's settings are
-#: named as a module, because an installed package is no folder below the working directory.
+#: The project's Procfile, which a wheel does not contain; a test keeps the two equal. gunicorn's settings are given as
+#: a module, because an installed package is not a folder below the working directory.
 PROCFILE = """\
 web: gunicorn --config python:bot.web.gunicorn_conf "bot.web.app:serve()"
 worker: celery --quiet -A workers.app worker --pool threads --concurrency ${INTERLOCK_WORKER_THREADS:-24} \
@@ -26,7 +26,7 @@ worker: celery --quiet -A workers.app worker --pool threads --concurrency ${INTE
 beat: celery --quiet -A workers.app beat --schedule ${INTERLOCK_DATA_DIR:-.interlock}/beat-schedule --loglevel WARNING
 """
 
-#: Where this code lies: a checkout, or the packages of a Python.
+#: The folder of this code: a checkout, or the packages of a Python.
 HERE = Path(__file__).resolve().parents[2]
 
 
@@ -51,7 +51,7 @@ def up(file: Path | None, bind: str | None) -> None:
 
 
 def _run(env: Mapping[str, str]) -> None:
-    """Start everything, and stay until a signal."""
+    """Start everything, and wait for a signal."""
     from launch import LaunchError, Stack
 
     data = Path(env["INTERLOCK_DATA_DIR"])
@@ -69,7 +69,7 @@ def _run(env: Mapping[str, str]) -> None:
 
 
 def _check_free(address: str) -> None:
-    """Raise CommandFailed if another program listens there already: its answers would be taken for ours."""
+    """Raise CommandFailed if another program listens there already, because its answers would be taken for ours."""
     host, port = address.rpartition("//")[2].rsplit(":", 1)
     with socket.socket(socket.AF_INET6 if host.startswith("[") else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,9 +80,9 @@ def _check_free(address: str) -> None:
 
 
 def process_environment(env: Mapping[str, str], here: Path) -> dict[str, str]:
-    """The environment of the processes: every path made absolute, for they run in another folder than `here`.
+    """Return the environment of the processes, with absolute paths, because they run in another folder than `here`.
 
-    What only this command reads, a person's own token above all, is left out.
+    Variables that only this command reads, above all a person's own token, are left out.
     """
     from config.settings import PERSONAL, PREFIX
 
@@ -99,7 +99,7 @@ def process_environment(env: Mapping[str, str], here: Path) -> dict[str, str]:
 
 @contextmanager
 def _variables(given: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for a while: the settings are read from nowhere else."""
+    """Set environment variables for the block, because the settings are read from nowhere else."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
     try:
@@ -113,10 +113,10 @@ def _variables(given: Mapping[str, str]) -> Iterator[None]:
 
 
 def procfile_folder(data: Path, installed: Path | None = None) -> Path:
-    """The folder to start the processes in: the one with their Procfile.
+    """Return the folder to start the processes in: the one with their Procfile.
 
-    That is the checkout whose code runs, from wherever it is called. An installed package has none: there it is the
-    data folder, and the Procfile is written into it. Raises OSError if that fails.
+    In a checkout this is the checkout, wherever the command is called. For an installed package it is the data folder,
+    into which the Procfile is written. Raises OSError if that fails.
     """
     installed = installed or HERE
     if (installed / "Procfile").is_file() and (installed / "pyproject.toml").is_file():

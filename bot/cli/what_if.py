@@ -1,4 +1,4 @@
-"""The command what-if: the recorded past of a pipeline, played under another configuration."""
+"""The command what-if: plays the recorded past of a pipeline under another configuration."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def _since(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[float, float]:
-    """The value of `--since`: how long before the end, and from which moment on; what is not named is 0."""
+    """Return the value of `--since`: seconds before the end, and the time to start from; 0 for the one not given."""
     from datetime import datetime
 
     from bot.core.end_time import is_duration, read_end_time
@@ -99,7 +99,7 @@ def what_if(
 
 
 def _recorded(recording: Path | None, pipeline: str | None, since: tuple[float, float]) -> tuple[str, RecordedLoad]:
-    """The name of the pipeline, and what is recorded of it: in the file, or in the store."""
+    """Return the name of the pipeline and its recorded load, from the file or from the store."""
     from bot.simulation.recorded_load import read_load
     from bot.store import recording_file
     from bot.store.keys import Keys
@@ -121,9 +121,9 @@ def _recorded(recording: Path | None, pipeline: str | None, since: tuple[float, 
 
 
 def _pipeline_of(configuration: Configuration, file: Path, name: str, *, by_name: bool) -> Pipeline:
-    """The pipeline of the file that is to be tried: that of the recording; in a file with one, that one.
+    """Return the pipeline of the file to try: the recording's pipeline, or the only one in the file.
 
-    The name of a recording may be a pseudonym.
+    The name in a recording may be a pseudonym, so it need not match.
     """
     found = configuration.pipeline(name)
     if found is None and not by_name and len(configuration.pipelines) == 1:
@@ -135,7 +135,7 @@ def _pipeline_of(configuration: Configuration, file: Path, name: str, *, by_name
 
 
 def _notes(load: RecordedLoad) -> Iterator[str]:
-    """What of the recording could not be used as it was."""
+    """Yield the parts of the recording that could not be used as recorded."""
     if load.gap is not None:
         yield f"What came before {date_and_time(load.began)} is left out: turns are missing, or the board began anew."
     if load.forced:
@@ -146,7 +146,7 @@ def _notes(load: RecordedLoad) -> Iterator[str]:
 
 
 def report(name: str, file: str, found: Comparison) -> Iterator[str]:
-    """The comparison in lines."""
+    """Yield the lines of the comparison."""
     span = f"{date_and_time(found.since)} to {date_and_time(found.until)}"
     yield f"{name}, {span}: {count(found.runs, 'run')}, {count(found.draws, 'draw')} under each configuration."
     yield "A range holds nine of ten draws. The error is that of the method: how far the recorded configuration, played"
@@ -167,7 +167,7 @@ def report(name: str, file: str, found: Comparison) -> Iterator[str]:
 
 
 def _matters(each: ComparedFigure) -> bool:
-    """Whether the figure is not 0 everywhere."""
+    """Return whether the figure is not 0 everywhere."""
     return any((each.recorded, each.same and each.same.high, each.other and each.other.high))
 
 
@@ -192,7 +192,7 @@ def _range(found: Range | None, unit: str, *, signed: bool = False) -> str:
 
 
 def number(value: float | None, unit: str, *, signed: bool = False) -> str:
-    """A number in its unit, `s` (seconds) or none; None: there is nothing to make it of."""
+    """Return a number in its unit: `s` (seconds) or none; `-` for None."""
     if value is None:
         return "-"
     sign = "-" if round(value) < 0 else "+" if signed and round(value) > 0 else ""
@@ -200,7 +200,7 @@ def number(value: float | None, unit: str, *, signed: bool = False) -> str:
 
 
 def _short(seconds: float) -> str:
-    """A duration as the pipeline file has it: `1h15m`. Six columns have to stand side by side."""
+    """Return a duration in the pipeline file's notation, such as `1h15m`, because six columns must fit side by side."""
     return duration(seconds).replace(" min", "m").replace(" ", "")
 
 
@@ -212,7 +212,7 @@ def _changed(run: ComparedRun) -> str:
 
 
 def _shape(found: Comparison) -> dict[str, object]:
-    """The comparison as plain values. Times in epoch seconds, durations in seconds, errors as shares."""
+    """Return the comparison as plain values. Times in epoch seconds, durations in seconds, errors as shares."""
     shape = dataclasses.asdict(found)
     for row, each in zip(shape["figures"], found.figures, strict=True):
         row["error"], row["exact_error"] = each.error, each.exact_error

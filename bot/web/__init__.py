@@ -1,1 +1,1 @@
-"""The webhook ingress, the API and the live page: keeps deliveries, shows the board, decides nothing."""
+"""The webhook ingress, the API and the live page. It stores deliveries and shows the board; it decides nothing."""

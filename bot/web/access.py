@@ -1,8 +1,8 @@
-"""What is asked of every request before its view runs: who may read, and whether a form is one of ours.
+"""The checks of every request before its view runs: whether the sender may read, and whether a form is one of ours.
 
-Open to everybody are the webhooks, which have secrets of their own, what machines ask (health, callbacks, attempts),
-signing in, what the API is, and static files. Everything else is closed where `web: read` says `signed-in`, whatever
-view is added.
+Open to everybody are the webhooks, which have secrets of their own, the addresses for machines (health, callbacks,
+attempts), the sign-in, the description of the API, and static files. With `web: read: signed-in` everything else is
+closed, including views that are added later.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from bot.web.problems import Problem, unknown
 from bot.web.sessions import check_csrf, csrf_token
 from bot.web.shared import go_to, runtime
 
-#: The blueprints that everybody reaches.
+#: The blueprints that need no sign-in.
 OPEN = frozenset({"webhooks", "machines", "signing", "documentation"})
-#: For how many seconds it is believed that somebody at GitHub may read a pipeline, or may not: a page asks for many
-#: things, and a permission may have to be looked for in every repository.
+#: For how many seconds GitHub's answer is kept that a person may read a pipeline, or may not. A page makes many
+#: requests, and a permission may have to be looked up in every repository.
 READER, STRANGER = 900, 300
-#: For how many seconds a live page may go on before it must show again who it is.
+#: The seconds after which the person behind a live page is checked again.
 LONGEST_STREAM = 900.0
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def install(app: Flask) -> None:
-    """Guard every view of `app`, and let its templates say who is signed in."""
+    """Guard every view of `app`, and give its templates the signed-in person."""
     app.before_request(_guard)
     app.context_processor(_for_templates)
 
 
 def readable() -> list[PipelineContext]:
-    """The pipelines that the sender of the present request may read."""
+    """Return the pipelines that the sender of the present request may read."""
     contexts = list(runtime().pipelines.values())
     if not runtime().configuration.web.private:
         return contexts
@@ -51,9 +51,9 @@ def readable() -> list[PipelineContext]:
 
 
 def bounded(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """The same stream until another configuration is in force; then the browser connects again.
+    """Return the same stream, ended when another configuration is in force; the browser then connects again.
 
-    Where reading takes a sign-in, it also does so after a while.
+    If reading requires a sign-in, the stream also ends after LONGEST_STREAM.
     """
     here = runtime()
     ends = time.monotonic() + LONGEST_STREAM if here.configuration.web.private else float("inf")
@@ -85,7 +85,11 @@ def _guard() -> AnyResponse | None:
 
 
 def _check_form(blueprint: str | None) -> None:
-    """A cookie, or a proxy's header, comes along with whatever a browser sends; a token in a header does not."""
+    """Check that a form is one of ours.
+
+    A browser adds the cookie, or the proxy its header, to every request, also to forged ones. A token in a header is
+    not added by itself, so such a request needs no check.
+    """
     if bearer(request.headers.get("Authorization", "")):
         return
     if blueprint == "signing" or current_user() is not None:
@@ -93,7 +97,7 @@ def _check_form(blueprint: str | None) -> None:
 
 
 def to_sign_in() -> AnyResponse:
-    """To the page for signing in, and from there back to the present address."""
+    """Redirect to the sign-in page, and from there back to the present address."""
     code = 302 if request.method in _SAFE else 303
     return go_to(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code)
 
@@ -106,8 +110,11 @@ def _ask_to_sign_in(blueprint: str | None) -> AnyResponse:
 
 
 def _check_reading(person: Person) -> None:
-    """Raises Problem: 403 if the request is about a pipeline that `person` may not read, or about all and they may read
-    none; 404 if there is no such pipeline, with the names that they may know."""
+    """Check that `person` may read what the request is about.
+
+    Raises Problem: 403 if the request is about a pipeline that they may not read, or about all and they may read none;
+    404 if there is no such pipeline, with the names of those that they may read.
+    """
     name = (request.view_args or {}).get("pipeline")
     if name is None:
         if not readable():
@@ -121,12 +128,12 @@ def _check_reading(person: Person) -> None:
 
 
 def _may_read(person: Person, context: PipelineContext) -> bool:
-    """Whether `person` may read; what GitHub had to be asked for is remembered."""
+    """Return whether `person` may read. Answers of GitHub are kept for a while."""
     return believed(person, Action.READ, context, None, READER, STRANGER)
 
 
 def _for_templates() -> dict[str, Any]:
-    """Who is signed in, for the head of each page; nobody if that cannot be said."""
+    """Return the signed-in person for the head of each page; None if the person cannot be determined."""
     try:
         person = current_user()
     except (Problem, RedisError):

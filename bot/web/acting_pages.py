@@ -1,4 +1,4 @@
-"""Acting from the page: a form shows what it would do before it is sent, and says afterwards what became of it."""
+"""The page's forms for actions. A form shows a preview before it is sent; the next page shows the outcome."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from bot.web.shapes import Shape
 from bot.web.shared import context_of, go_to, runtime
 from bot.web.sign_in import safe_next
 
-#: For how long the turn is waited for that decides what was asked, in seconds.
+#: How long to wait for the turn that decides a request, in seconds.
 PATIENCE = 3
-#: Stands for the reason as long as none is given.
+#: The reason in a preview, as long as none is entered.
 NO_REASON = "(no reason yet)"
-#: How many of the facts that came of a request are told.
+#: The most facts of a request that are shown.
 TOLD = 3
 
-#: For how long a form that was sent is known, in seconds: sent again, it does nothing.
+#: How long a sent form is remembered, in seconds; sending it again in that time has no effect.
 REMEMBERED = 86_400
 
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -45,18 +45,18 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Preview:
-    """What a request would do to the board as it is now."""
+    """The consequences of a request on the present board."""
 
-    #: What it would do, in words; or, if it `is_refused`, why the rules would refuse it.
+    #: The consequences in words; or, with `is_refused`, why the rules would refuse the request.
     lines: tuple[str, ...]
     is_refused: bool = False
-    #: Tells one preview from another: the person has seen this one.
+    #: Identifies the preview, to check that the person has seen the present one.
     digest: str = ""
 
 
 @page.route("/p/<pipeline>/act/<name>", methods=["GET", "POST"])
 def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
-    """The form of an action; with `step=preview` what it would do, with `step=confirm` it is done."""
+    """Show the form of an action; with `step=preview` show its preview, with `step=confirm` send its request."""
     context = context_of(pipeline)
     if current_user() is None and runtime().configuration.web.sign_in.is_possible:
         return to_sign_in()
@@ -69,7 +69,7 @@ def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
     try:
         form = form_of(context, name, request.args)
     except Problem:
-        require(action, context)  # who may not do it at all learns nothing about what there is
+        require(action, context)  # a person without the role must not learn what exists
         raise
     require(form.action, context, form.service)
     given = form.chosen(request.args.to_dict() if request.method == "GET" else dict(sent))
@@ -81,13 +81,13 @@ def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
 def _confirm(
     context: PipelineContext, form: ActionForm, person: Person, sent: Mapping[str, str]
 ) -> AnyResponse | tuple[str, int]:
-    """Do it, if it is what the person was shown."""
+    """Send the request if its preview is still the one that the person was shown."""
     try:
         identity = _submit(context, form, person, sent)
     except Problem as problem:
         if "errors" not in problem.more:
             raise
-        return _show(context, form, person, sent, mistakes=_mistakes(problem))
+        return _show(context, form, person, sent, mistakes=_error_messages(problem))
     if identity is None:
         return _show(context, form, person, sent, is_changed=True)
     done = {"title": form.title, "done": form.done, "back": _back(form), "request": identity}
@@ -96,7 +96,7 @@ def _confirm(
 
 
 def _submit(context: PipelineContext, form: ActionForm, person: Person, sent: Mapping[str, str]) -> str | None:
-    """The id of the request, or nothing for what is done at once; None if it would do what the person has not seen."""
+    """Return the id of the request; empty for an action that is done at once; None if the preview has changed."""
     kind = form.request
     given = form.body(sent, sent.get("reason", ""))
     if form.at_once is not None:
@@ -111,11 +111,11 @@ def _submit(context: PipelineContext, form: ActionForm, person: Person, sent: Ma
     return submit(context, kind, body, person.name, f"page/{_key(sent)}")
 
 
-# -- sent twice, it is done once ---------------------------------------------------------------------------------------
+# -- repeated sending --------------------------------------------------------------------------------------------------
 
 
 def _key(sent: Mapping[str, str]) -> str:
-    """What tells this very form from all others."""
+    """Return the key that identifies this form."""
     key = sent.get("key", "")
     if not _KEY.fullmatch(key):
         raise Problem(400, "this form is not complete: load the page again, then send it")
@@ -127,16 +127,16 @@ def _mark(context: PipelineContext, person: Person, sent: Mapping[str, str]) -> 
 
 
 def _done_before(context: PipelineContext, person: Person, sent: Mapping[str, str]) -> Shape | None:
-    """What is known of this very form, if it was sent before."""
+    """Return what was stored about this form if it was sent before."""
     found = cast("bytes | None", context.redis.get(_mark(context, person, sent)))
     return None if found is None else cast(Shape, json.loads(found))
 
 
 def _go_back(context: PipelineContext, done: Shape) -> AnyResponse:
-    """To where the person came from, where they read what has become of it."""
+    """Redirect to the page that the person came from, which shows the outcome."""
     identity = done["request"]
     came = outcome(context, identity, PATIENCE) if identity else {"state": "done", "facts": []}
-    _tell(done, came)
+    _flash_outcome(done, came)
     return go_to(done["back"], 303)
 
 
@@ -149,13 +149,13 @@ def _show(
     mistakes: Mapping[str, str] | None = None,
     is_changed: bool = False,
 ) -> tuple[str, int]:
-    """The form as it was filled in, with what it would do as far as that can be said."""
+    """Return the form as filled in, with a preview if one can be made."""
     preview, wrong = None, dict(mistakes or {})
     try:
         preview = _preview(context, form, person, sent)
     except Problem as problem:
-        wrong = {**_mistakes(problem), **wrong}
-        if not wrong:  # the rules refuse it, or the role is not enough for what was chosen
+        wrong = {**_error_messages(problem), **wrong}
+        if not wrong:  # the rules refuse it, or the role does not suffice for the choices
             preview = Preview((problem.detail,), is_refused=True)
     page = render_template(
         "act.html",
@@ -172,13 +172,13 @@ def _show(
     return page, 422 if mistakes else 409 if is_changed else 200
 
 
-def _mistakes(problem: Problem) -> dict[str, str]:
-    """What is wrong with each field."""
+def _error_messages(problem: Problem) -> dict[str, str]:
+    """Return the error message for each invalid field."""
     return {each["field"]: each["what"] for each in problem.more.get("errors", ())}
 
 
 def _preview(context: PipelineContext, form: ActionForm, person: Person, sent: Mapping[str, str]) -> Preview | None:
-    """What the rules would make of it; None as long as something that it depends on is not chosen.
+    """Return the preview of the request; None as long as a choice that it depends on is missing.
 
     Raises Problem as the request itself would.
     """
@@ -188,14 +188,15 @@ def _preview(context: PipelineContext, form: ActionForm, person: Person, sent: M
         return None
     body = bodies.checked(form.request.body, form.body(sent, NO_REASON))
     found = foresee(context, form.request, body, person.name)
-    # When a lock ends was typed by the person, perhaps as a duration: it is no news to them.
+    # The end of a lock was entered by the person, perhaps as a duration, so it does not count as a change of the
+    # preview.
     known = replace(found, locks=tuple(replace(lock, until=None) for lock in found.locks))
     digest = hashlib.sha256("\n".join(clauses(known)).encode()).hexdigest()[:16]
     return Preview(tuple(clauses(found)), digest=digest)
 
 
-def _tell(done: Shape, came: Shape) -> None:
-    """Have the next page say what became of a request."""
+def _flash_outcome(done: Shape, came: Shape) -> None:
+    """Pass the outcome of a request to the next page."""
     told = [str(fact["why"]) for fact in came["facts"]] or [done["done"]]
     match came["state"]:
         case "done":
@@ -208,7 +209,7 @@ def _tell(done: Shape, came: Shape) -> None:
 
 
 def _address(context: PipelineContext, form: ActionForm) -> str:
-    """The page of the form, which also knows where to go back to."""
+    """Return the address of the form's page, including the page to go back to."""
     given = request.args.get("back", "")
     return address(context.pipeline.name, form.name, **form.target, **({"back": given} if given else {}))
 
@@ -221,7 +222,7 @@ def _back(form: ActionForm) -> str:
 # -- dead letters ------------------------------------------------------------------------------------------------------
 
 
-#: What was given up, by its kind.
+#: The description of each kind of effect that was given up.
 _EFFECTS = {
     "abort-duplicate": "stop of a second build",
     "answer": "answer to a command",
@@ -242,7 +243,7 @@ _EFFECTS = {
 
 @page.get("/p/<pipeline>/dead-letters")
 def show_dead_letters(pipeline: str) -> str:
-    """What was given up, and which deliveries could not be decided."""
+    """Show the dead letters and the parked deliveries."""
     context = context_of(pipeline)
     letters = [shapes.dead_letter(letter) for letter in context.outbox.dead_letters()]
     return render_template(

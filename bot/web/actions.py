@@ -1,6 +1,6 @@
-"""What people can ask for, for the API and the page alike: what each takes, which role, and the event it becomes.
+"""The kinds of requests, for the API and the page alike: the body, the role and the event of each.
 
-Nothing is kept here; `request_inbox.submit` checks a request and keeps it.
+Nothing is stored here; `request_inbox.submit` checks and stores a request.
 """
 
 from __future__ import annotations
@@ -35,39 +35,40 @@ from bot.web.bodies import AnyBody
 from bot.web.problems import unknown
 from bot.web.shared import wake_up
 
-#: An action, and the service that it is about if it is about one.
+#: An action, and its service if it is about one.
 Wanted = tuple[Action, str | None]
-#: The event that a request becomes.
+#: The type of event that a request becomes.
 Asked = TypeVar("Asked", bound=Event)
 
 
 @dataclass(frozen=True)
 class RequestKind(Generic[AnyBody, Asked]):
-    """One thing that people can ask for, of one stage, run, service or pipeline."""
+    """One kind of request about one stage, run, service or pipeline."""
 
-    #: What a person gives for it.
+    #: The type of its body.
     body: type[AnyBody]
-    #: Which action it is, and on which service.
+    #: Returns the action and its service.
     wants: Callable[[PipelineContext, AnyBody], Wanted]
-    #: The event, from the board, who asks, and what they give. Raises Problem for what does not exist.
+    #: Makes the event, from the board, the person's name and the body. Raises Problem if something named does not
+    #: exist.
     event: Callable[[PipelineContext, Board, str, AnyBody], Asked]
-    #: Why the next turn would refuse it; None: it would not.
+    #: Returns why the next turn would refuse it; None: it would not.
     why_not: Callable[[Board, Asked], Message | None] = lambda _board, _asked: None
 
 
 def lock(stage: str) -> RequestKind[bodies.LockBody, LockAsked]:
-    """Close a stage to everybody, or to all but fixes."""
+    """Return the request to close a stage to everybody, or to all but fixes."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.LockBody) -> LockAsked:
         finding.stage(context.pipeline_of(board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
 
-    # No question: the stage may be in our file and not in force yet.
+    # No `why_not`: the stage may be in our file and not in force yet.
     return RequestKind(bodies.LockBody, _on_all(Action.LOCK), event)
 
 
 def unlock(stage: str) -> RequestKind[bodies.UnlockBody, UnlockAsked]:
-    """Open the lock of a stage; of several the one that is named, or all."""
+    """Return the request to open the lock of a stage; of several the named one, or all."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.UnlockBody) -> UnlockAsked:
         finding.stage(context.pipeline_of(board), stage)
@@ -80,7 +81,7 @@ def unlock(stage: str) -> RequestKind[bodies.UnlockBody, UnlockAsked]:
 
 
 def watch(stage: str) -> RequestKind[bodies.WatchBody, WatchAsked]:
-    """Be told, once, when a stage opens."""
+    """Return the request for one notice when a stage opens."""
 
     def event(context: PipelineContext, board: Board, by: str, _body: bodies.WatchBody) -> WatchAsked:
         finding.stage(context.pipeline_of(board), stage)
@@ -90,7 +91,7 @@ def watch(stage: str) -> RequestKind[bodies.WatchBody, WatchAsked]:
 
 
 def retry(run: str) -> RequestKind[bodies.ActionBody, RetryAsked]:
-    """Repeat the build that failed, without a new commit."""
+    """Return the request to retry the failed build, without a new commit."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> RetryAsked:
         finding.run(context, board, run)
@@ -100,7 +101,7 @@ def retry(run: str) -> RequestKind[bodies.ActionBody, RetryAsked]:
 
 
 def cancel(run: str) -> RequestKind[bodies.ActionBody, CancelAsked]:
-    """Take a run out."""
+    """Return the request to take a run out."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> CancelAsked:
         finding.run(context, board, run)
@@ -110,7 +111,10 @@ def cancel(run: str) -> RequestKind[bodies.ActionBody, CancelAsked]:
 
 
 def move(run: str) -> RequestKind[bodies.ActionBody, MoveAsked]:
-    """Put a waiting run at the front of its queue: it passes runs of other services, so it is about all of them."""
+    """Return the request to put a waiting run at the front of its queue.
+
+    The run passes those of other services, so the action is about all services.
+    """
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> MoveAsked:
         finding.run(context, board, run)
@@ -120,7 +124,10 @@ def move(run: str) -> RequestKind[bodies.ActionBody, MoveAsked]:
 
 
 def let_through(run: str) -> RequestKind[bodies.ActionBody, LetThroughAsked]:
-    """Let a run through the freezes that allow it: stages belong to all services, so it is about all of them."""
+    """Return the request to let a run through the freezes that allow it.
+
+    All services share the stages, so the action is about all services.
+    """
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> LetThroughAsked:
         finding.run(context, board, run)
@@ -130,7 +137,7 @@ def let_through(run: str) -> RequestKind[bodies.ActionBody, LetThroughAsked]:
 
 
 def fast_lane(service: str) -> RequestKind[bodies.FastLaneBody, FastLaneAsked]:
-    """Send the head of a service's main branch on the fast lane, once."""
+    """Return the request to send the head of a service's main branch on the fast lane, once."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.FastLaneBody) -> FastLaneAsked:
         finding.service(context.pipeline_of(board), service)
@@ -145,7 +152,7 @@ def fast_lane(service: str) -> RequestKind[bodies.FastLaneBody, FastLaneAsked]:
 
 
 def change_mode() -> RequestKind[bodies.ModeBody, ModeAsked]:
-    """Let the pipeline run, pause it, or make it only observe."""
+    """Return the request to let the pipeline run, pause it, or make it only observe."""
 
     def event(_context: PipelineContext, _board: Board, by: str, body: bodies.ModeBody) -> ModeAsked:
         return ModeAsked(body.mode, by, body.reason)
@@ -158,11 +165,11 @@ def change_mode() -> RequestKind[bodies.ModeBody, ModeAsked]:
     return RequestKind(bodies.ModeBody, wants, event)
 
 
-# -- what no turn decides about: done at once --------------------------------------------------------------------------
+# -- actions without a turn: done at once ------------------------------------------------------------------------------
 
 
 def take_out_dead_letter(context: PipelineContext, slot: str, by: str, reason: str, *, again: bool) -> None:
-    """Give an effect that was given up another try, or forget it. Raises Problem (404)."""
+    """Give a dead letter another try, or drop it. Raises Problem (404)."""
     wake = context.outbox.take_out(TakenOut("dead-letter", slot, again, by, reason))
     if wake is None:
         raise unknown("dead letter", slot, (letter.slot for letter in context.outbox.dead_letters()))
@@ -171,7 +178,7 @@ def take_out_dead_letter(context: PipelineContext, slot: str, by: str, reason: s
 
 
 def take_out_parked(context: PipelineContext, entry: str, by: str, reason: str, *, again: bool) -> None:
-    """Have the next turn decide a parked delivery once more, or forget it. Raises Problem (404)."""
+    """Have the next turn decide a parked delivery once more, or drop it. Raises Problem (404)."""
     rows = parked(context.redis, context.keys)
     found = next((row for row in rows if row.entry == entry), None)
     taken = TakenOut("parked-delivery", entry, again, by, reason)
@@ -183,10 +190,10 @@ def take_out_parked(context: PipelineContext, entry: str, by: str, reason: str, 
 
 
 def _on_all(action: Action) -> Callable[[PipelineContext, Any], Wanted]:
-    """An action on what all services share."""
+    """Return the `wants` of an action that is about all services."""
     return lambda _context, _body: (action, None)
 
 
 def _on_run(action: Action, run: str) -> Callable[[PipelineContext, Any], Wanted]:
-    """An action on a run, whose key begins with its service."""
+    """Return the `wants` of an action on a run, whose key begins with its service."""
     return lambda _context, _body: (action, run.rpartition(".")[0])

@@ -1,4 +1,4 @@
-"""The API for acting: each request is checked against the board, kept as an event, and decided by the next turn."""
+"""The API for acting. Each request is checked against the board, stored as an event, and decided by the next turn."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ acting = Blueprint("acting", __name__, url_prefix="/api/v1/pipelines/<pipeline>"
 
 log = structlog.get_logger()
 
-_WAIT = NumberParameter("wait", "For how many seconds the answer waits for a decision.", 0, 0, LONGEST_WAIT)
-_AT_ONCE = Parameter("wait", "Means nothing here: it is done when it answers.", _WAIT.described.schema)
+_WAIT = NumberParameter("wait", "The seconds that the answer waits for a decision.", 0, 0, LONGEST_WAIT)
+_AT_ONCE = Parameter("wait", "Has no effect here: the request is done when the answer comes.", _WAIT.described.schema)
 #: The longest Idempotency-Key.
 _LONGEST_KEY = 200
 _KEY = Parameter(
     "Idempotency-Key",
-    "Whatever you choose: a request that is sent again with the same key is kept once.",
+    "A text of your choice: a request that is sent again with the same key is stored once.",
     {"type": "string", "pattern": f"^[ -~]{{1,{_LONGEST_KEY}}}$"},
     place="header",
 )
 
 
 def _request(body: type[bodies.RequestBody], *actions: Action) -> Callable[[View], View]:
-    """The operation of a view that answers by `_act`."""
+    """Return the operation of a view that answers by `_act`."""
     return operation(
         OutcomeShape,
         status=202,
@@ -54,7 +54,7 @@ def _request(body: type[bodies.RequestBody], *actions: Action) -> Callable[[View
         actions=actions,
         parameters=(_WAIT, _KEY),
         body=body,
-        problems={409: "The rules refuse it, or the run is not on the board any more: nothing was kept."},
+        problems={409: "The rules refuse it, or the run is not on the board any more: nothing was stored."},
         followed_by="show_request",
     )
 
@@ -69,21 +69,21 @@ def lock_stage(pipeline: str, stage: str) -> Response:
 @acting.post("/stages/<stage>/unlock")
 @_request(bodies.UnlockBody, Action.UNLOCK)
 def unlock_stage(pipeline: str, stage: str) -> Response:
-    """Open the lock of a stage; of several the one that is named, or all."""
+    """Open the lock of a stage; of several the named one, or all."""
     return _act(pipeline, actions.unlock(stage))
 
 
 @acting.post("/stages/<stage>/watch")
 @_request(bodies.WatchBody, Action.WATCH)
 def watch_stage(pipeline: str, stage: str) -> Response:
-    """Be told, once, when a locked stage opens, by one's own channel (`notify: people` of the pipeline)."""
+    """Send you one notice when a locked stage opens, by your own channel (`notify: people` of the pipeline)."""
     return _act(pipeline, actions.watch(stage))
 
 
 @acting.post("/runs/<run>/retry")
 @_request(bodies.ActionBody, Action.RETRY)
 def retry_run(pipeline: str, run: str) -> Response:
-    """Repeat the build that failed, without a new commit."""
+    """Retry the failed build, without a new commit."""
     return _act(pipeline, actions.retry(run))
 
 
@@ -125,8 +125,11 @@ def change_mode(pipeline: str) -> Response:
 @acting.post("/dead-letters/<any(retry, drop):what>")
 @operation(DeadLetterTakenShape, actions=(Action.DEAD_LETTERS,), parameters=(_AT_ONCE,), body=bodies.DeadLetterBody)
 def take_out_dead_letter(pipeline: str, what: str) -> Response:
-    """Give an effect that was given up another try, or forget it. Done when it answers: no turn decides about it."""
-    signed_in()  # who is not learns nothing about what there is
+    """Give an effect that was given up another try, or drop it.
+
+    It is done when the answer comes, because no turn decides it.
+    """
+    signed_in()  # first, because others must not learn what exists
     context = context_of(pipeline)
     by = require(Action.DEAD_LETTERS, context).name
     body = bodies.read(bodies.DeadLetterBody)
@@ -137,7 +140,10 @@ def take_out_dead_letter(pipeline: str, what: str) -> Response:
 @acting.post("/parked/<any(retry, drop):what>")
 @operation(ParkedTakenShape, actions=(Action.PARKED,), parameters=(_AT_ONCE,), body=bodies.ParkedBody)
 def take_out_parked(pipeline: str, what: str) -> Response:
-    """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
+    """Decide a parked delivery once more, or drop it.
+
+    It is stored or dropped when the answer comes; the next turn decides it.
+    """
     signed_in()
     context = context_of(pipeline)
     by = require(Action.PARKED, context).name
@@ -149,7 +155,7 @@ def take_out_parked(pipeline: str, what: str) -> Response:
 @acting.get("/requests/<request_id>")
 @operation(OutcomeShape, parameters=(_WAIT,))
 def show_request(pipeline: str, request_id: str) -> Response:
-    """What became of a request: at once, or within `wait` seconds."""
+    """Return the outcome of a request, at once or within `wait` seconds."""
     context = context_of(pipeline)
     if not REQUEST_ID.fullmatch(request_id):
         raise Problem(404, "a request is known by the `request` of the answer to it, such as 1700000000000-0")
@@ -157,11 +163,11 @@ def show_request(pipeline: str, request_id: str) -> Response:
 
 
 def _act(pipeline: str, kind: RequestKind[AnyAction, Asked]) -> Response:
-    """Keep what the request asks for and answer 202; with `wait`, what the turn has made of it by then.
+    """Store the request and answer 202; with `wait`, include the decision if it comes in time.
 
-    A dry run keeps nothing, and is answered with what the request would lead to.
+    A dry run stores nothing and is answered with the consequences.
     """
-    by = signed_in().name  # first of all: who is not signed in learns nothing about what there is
+    by = signed_in().name  # first, because others must not learn what exists
     context = context_of(pipeline)
     body, seconds = bodies.read(kind.body), _WAIT.value()
     if body.dry_run:
@@ -177,7 +183,7 @@ def _key() -> str | None:
     return key
 
 
-# -- API tokens: made, listed and revoked by whoever is an admin of every pipeline -------------------------------------
+# -- API tokens, for people who are admin of every pipeline ------------------------------------------------------------
 
 tokens = Blueprint("tokens", __name__, url_prefix="/api/v1/tokens")
 _DAY = 86_400.0
@@ -186,7 +192,7 @@ _DAY = 86_400.0
 @tokens.get("")
 @operation(TokensShape, actions=(Action.TOKENS,))
 def list_tokens() -> Response:
-    """Every token, without its text."""
+    """List the tokens, without their text."""
     require_everywhere(Action.TOKENS)
     store = Tokens(runtime().redis)
     return reply({"tokens": [store.shape(token) for token in store.all()]})
@@ -195,7 +201,7 @@ def list_tokens() -> Response:
 @tokens.post("")
 @operation(CreatedTokenShape, status=201, actions=(Action.TOKENS,), body=bodies.TokenBody)
 def create_token() -> Response:
-    """Make a token. The answer is the only place that ever has its text."""
+    """Make a token. Only this answer ever contains its text."""
     by = require_everywhere(Action.TOKENS).name
     body, now = bodies.read(bodies.TokenBody), time.time()
     store = Tokens(runtime().redis)
@@ -209,10 +215,10 @@ def create_token() -> Response:
     RevokedShape,
     actions=(Action.TOKENS,),
     body=bodies.RevokedBody,
-    problems={404: "There is no token of this id or name."},
+    problems={404: "No token has this id or name."},
 )
 def revoke_tokens() -> Response:
-    """Revoke the token of an id, or all of a name."""
+    """Revoke the token with an id, or all tokens of a name."""
     by = require_everywhere(Action.TOKENS).name
     which = bodies.read(bodies.RevokedBody).which
     store = Tokens(runtime().redis)

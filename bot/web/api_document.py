@@ -17,13 +17,13 @@ documentation = Blueprint("documentation", __name__)
 
 
 def install(app: Flask) -> None:
-    """Serve the description, and hold every request to it."""
+    """Serve the description, and refuse requests with parameters that it does not list."""
     app.register_blueprint(documentation)
     app.before_request(refuse_unknown_parameters)
 
 
 def document() -> openapi.Schema:
-    """The document of this application; made when it is first asked for."""
+    """Return the document of this application; it is made on the first request."""
     kept = current_app.extensions.get("interlock-openapi")
     if kept is None:
         web = runtime().configuration.web
@@ -36,7 +36,7 @@ def document() -> openapi.Schema:
 @documentation.get("/api/v1/openapi.json")
 @operation(DocumentShape, actions=())
 def show_document() -> Response:
-    """This description, as OpenAPI 3.1: for clients that are generated, and for tools that show it."""
+    """Return this description as OpenAPI 3.1, for generated clients and for tools that show it."""
     response = Response(json.dumps(document()), content_type=openapi.JSON)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-cache"
@@ -45,5 +45,5 @@ def show_document() -> Response:
 
 @documentation.get("/api")
 def show_page() -> AnyResponse:
-    """The same for people: a page of the documentation."""
+    """Redirect to the description for people, a page of the documentation."""
     return go_to("/docs/api")

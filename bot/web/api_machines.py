@@ -1,4 +1,4 @@
-"""What machines ask: probes whether we are well, the doctor who called, a job whether it is still waited for."""
+"""The API for machines: health probes, the last callbacks for the doctor, and whether an attempt is still current."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from bot.web.shared import context_of, runtime, wake_up
 
 machines = Blueprint("machines", __name__)
 
-#: How many deliveries of each pipeline are looked at, and for how long the answer counts, in seconds: anybody may ask.
+#: How many deliveries of each pipeline are examined, and for how many seconds the answer is kept, because the address
+#: is open to everybody.
 LOOKED_AT, KEPT = 1_000, 10.0
-#: The longest number that an attempt or a build may have, in digits.
+#: The most digits of the number of an attempt or a build.
 DIGITS = 9
 _NUMBER = {"type": "string", "pattern": f"^[0-9]{{1,{DIGITS}}}$"}
 
@@ -42,14 +43,14 @@ _NUMBER = {"type": "string", "pattern": f"^[0-9]{{1,{DIGITS}}}$"}
 @machines.get("/healthz")
 @operation(ProcessShape, actions=())
 def answer_alive() -> Response:
-    """The process answers. Asks nothing of anybody."""
+    """Answer that the process is alive. No other server is asked."""
     return reply({"status": "ok"})
 
 
 @machines.get("/readyz")
 @operation(HealthReportShape, actions=(), also={503: HealthReportShape})
 def report_health() -> Response:
-    """How Interlock is, with every finding; how much waits for a turn, how long; what had to be found by asking.
+    """Return the health of Interlock with every finding, the backlogs, and the repairs found by polling.
 
     503 when nothing can be decided or stored.
     """
@@ -59,7 +60,7 @@ def report_health() -> Response:
 
 
 def _backlogs(here: Runtime) -> Shape:
-    """What waits in each pipeline; nothing if the store cannot be reached, which the judgement says."""
+    """Return the backlog of each pipeline; empty if the store cannot be reached, which the health reports."""
     try:
         seconds, micros = here.redis.time()
         now = seconds + micros / 1e6
@@ -81,11 +82,11 @@ def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
     }
 
 
-# -- the doctor, where it has no Redis of its own to look into ---------------------------------------------------
+# -- callbacks, for a doctor without access to the store ---------------------------------------------------------------
 
 
 class CallbackMemory:
-    """The last answer of this process to who called."""
+    """A cache of the list of callbacks in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,7 +94,7 @@ class CallbackMemory:
         self._until = 0.0
 
     def shape(self, here: Runtime) -> Shape:
-        """The answer, made anew if it has become old. Raises RedisError."""
+        """Return the list of callbacks, read again if the cached one is too old. Raises RedisError."""
         with self._lock:
             if time.monotonic() >= self._until:
                 self._shape = _callbacks(here)
@@ -104,7 +105,7 @@ class CallbackMemory:
 @machines.get("/api/v1/callbacks")
 @operation(CallbacksShape, actions=())
 def list_callbacks() -> Response:
-    """When the last callback of each job came in, among the newest deliveries; `since` when those are known."""
+    """List when the last callback of each job came, among the newest deliveries since `since`."""
     memory: CallbackMemory = current_app.extensions["interlock-callbacks"]
     return reply(memory.shape(runtime()))
 
@@ -117,7 +118,7 @@ def _callbacks(here: Runtime) -> Shape:
     return {"since": found.since, "callbacks": rows}
 
 
-# -- a job that is about to roll out -----------------------------------------------------------------------------
+# -- jobs that are about to roll out -----------------------------------------------------------------------------------
 
 
 @machines.get("/api/v1/pipelines/<pipeline>/attempts/<run>/<stage>/<attempt>")
@@ -126,18 +127,19 @@ def _callbacks(here: Runtime) -> Shape:
     actions=(),
     parameters=(
         Parameter("version", "The version that the job was given; it tells the attempt from others of the same name."),
-        Parameter("build", "The number of the build in Jenkins, which tells the same.", _NUMBER),
+        Parameter("build", "The number of the build in Jenkins, for the same purpose.", _NUMBER),
     ),
     problems={
-        400: "`attempt` or `build` is no whole number.",
-        409: "Nobody waits for this build any more: it must not roll out.",
+        400: "`attempt` or `build` is not a whole number.",
+        409: "The build is no longer wanted: it must not roll out.",
         503: "Interlock does not know yet which build carries out this attempt, and asks Jenkins. Ask again.",
     },
 )
 def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response:
-    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more.
+    """Answer 200 if the attempt is the present one of its run; 409 with a sentence if it is no longer wanted.
 
-    503 while Interlock does not know which build carries it out: of two that Jenkins made, only one may go on.
+    503 while Interlock does not know which build carries out the attempt: if Jenkins made two builds, only one may
+    continue.
     """
     context = context_of(pipeline)
     number, given = _number("attempt", attempt), request.args.get("build", "")
@@ -155,7 +157,7 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
 
 
 def _look_at(context: PipelineContext, hint: BuildHinted, who: str) -> None:
-    """Have a worker ask Jenkins for a build; at most once a second for one attempt, for anybody may name a build."""
+    """Have a worker ask Jenkins for a build, at most once a second per attempt, because anybody may name a build."""
     if context.inbox.add(hint, f"{who}:{int(time.time())}") is Accepted.WAKE_UP:
         wake_up(context.pipeline.name)
 

@@ -1,8 +1,8 @@
-"""What the API says of each of its operations: parameters, body, answers, and who may ask. A view is decorated with it.
+"""The description of the API's operations: parameters, body, answers and actions. Each view is decorated with its own.
 
-The document at `/api/v1/openapi.json`, the page `/api` and `docs/api.md` are made of this, the view's docstring and its
-address (`bot/web/openapi.py`). What can be said once is read from here as well: a parameter is read by the object that
-describes it, and a query with a parameter that is not described is refused.
+The document at `/api/v1/openapi.json`, the page `/api` and `docs/api.md` are made from it, from the view's docstring
+and from its address (`bot/web/openapi.py`). The description is also used to read requests: the object that describes a
+parameter reads it, and a query with an undescribed parameter is refused.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from pydantic import BaseModel
 from bot.core.access import Action
 from bot.web.problems import Problem, unknown_parameter
 
-#: The longest text that a filter may have.
+#: The longest text of a filter.
 LONGEST = 200
 
 
 def text(doc: str) -> Any:
-    """A field of a filter that takes any text; `doc` says what is found by it."""
+    """Return a field of a filter that takes any text; `doc` describes it."""
     return field(default="", metadata={"doc": doc, "schema": {"type": "string", "maxLength": LONGEST}})
 
 
 def one_of(values: Iterable[str], doc: str) -> Any:
-    """A field of a filter that takes one of these."""
+    """Return a field of a filter that takes one of `values`."""
     return field(default="", metadata={"doc": doc, "schema": {"type": "string", "enum": list(values)}})
 
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Each field is a text; an empty one does not matter."""
+    """The base class of filters. Each field is a text; an empty one matches everything."""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
-        """The filter in the query of an address. Raises Problem (400)."""
+        """Return the filter in the query of an address. Raises Problem (400)."""
         given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
         if any(len(text) > LONGEST for text in given.values()):
             raise Problem(400, f"a filter has at most {LONGEST} characters")
@@ -46,11 +46,11 @@ class ListFilter:
         return found
 
     def check(self) -> None:
-        """Raise Problem (400) for a value that cannot be."""
+        """Raise Problem (400) if a value is invalid."""
 
     @property
     def query(self) -> dict[str, str]:
-        """What an address carries of it."""
+        """Return the non-empty fields, for the query of an address."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: text for name, text in found.items() if text}
 
@@ -61,7 +61,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query, or a header: its name, what it is for, and the JSON schema of its value."""
+    """A parameter of the query, or a header: its name, its description, and the JSON schema of its value."""
 
     name: str
     doc: str
@@ -83,12 +83,12 @@ class NumberParameter:
 
     @property
     def described(self) -> Parameter:
-        """The same as a parameter."""
+        """Return the description of this parameter."""
         bounds = {"type": "integer", "minimum": self.least, "maximum": self.most, "default": self.default}
         return Parameter(self.name, self.doc, bounds)
 
     def value(self) -> int:
-        """The number in the present request. Raises Problem (400)."""
+        """Return the number in the present request. Raises Problem (400)."""
         given = request.args.get(self.name)
         if given is None:
             return self.default
@@ -100,17 +100,17 @@ class NumberParameter:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method at one address, as far as its view does not say it by its docstring and its address."""
+    """The description of one method at one address, besides the docstring and the address of its view."""
 
-    #: The shape of the body for each status that is not a problem: a TypedDict, or a media type that is not JSON.
+    #: The shape of the body for each status that is not a problem: a TypedDict, or a media type other than JSON.
     answers: Mapping[int, Any]
-    #: The actions that it may be (`bot/core/access.py`); none: everybody may ask.
+    #: The actions that the request may be (`bot/core/access.py`); none: open to everybody.
     actions: tuple[Action, ...]
     parameters: tuple[Parameter, ...]
     body: type[BaseModel] | None
-    #: The problems that it may answer beside those that follow from the rest, each with when.
+    #: The problems that it may answer, in addition to the implied ones, each with its description.
     problems: Mapping[int, str]
-    #: The operation that tells what became of it, by the name of its view, if one does.
+    #: The name of the view that returns the outcome, if there is one.
     followed_by: str | None
 
 
@@ -128,7 +128,7 @@ def operation(
     problems: Mapping[int, str] | None = None,
     followed_by: str | None = None,
 ) -> Callable[[View], View]:
-    """Describe the operation of a view; goes below the decorator that gives it its address.
+    """Return a decorator that describes the operation of a view; it goes below the decorator with the address.
 
     `answer`: the shape of its JSON with `status`; `also`: those with other statuses.
     """
@@ -145,12 +145,15 @@ def operation(
 
 
 def operation_of(view: Callable[..., Any] | None) -> Operation | None:
-    """What is said of a view; None if nothing is."""
+    """Return the description of a view; None if it has none."""
     return _OPERATIONS.get(view) if view is not None else None
 
 
 def filter_parameters(kind: type[ListFilter]) -> tuple[Parameter, ...]:
-    """The fields of a filter as parameters; the metadata of a field has its `doc`, and its `schema` if it has one."""
+    """Return the fields of a filter as parameters.
+
+    The metadata of a field has its `doc`, and its `schema` if it has one.
+    """
     return tuple(_of_field(each) for each in fields(kind))
 
 
@@ -160,9 +163,9 @@ def _of_field(each: Field[Any]) -> Parameter:
 
 
 def refuse_unknown_parameters() -> None:
-    """Hold the present request to what its operation says: a misspelt filter would otherwise show everything.
+    """Refuse unknown parameters of the present request, because a misspelt filter would otherwise match everything.
 
-    Raises Problem (400) with the name that was probably meant.
+    Raises Problem (400) with the nearest valid name.
     """
     found = operation_of(current_app.view_functions.get(request.endpoint or ""))
     if found is None:

@@ -1,4 +1,4 @@
-"""The API for reading: pipelines, runs, why one waits, facts, history, what is where. Each list is paged or bounded."""
+"""The API for reading: pipelines, runs, reasons, facts, history, versions. Each list is paged or bounded."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ LONGEST_QUESTION = 200
 FACT_ID = {"type": "string", "pattern": f"^{_FACT_ID.pattern}$", "examples": ["1700000000000-0"]}
 #: The parameters that several lists have.
 BEFORE = Parameter("before", "The `next` of the page before this one.", FACT_ID)
-AFTER = Parameter("after", "The id of a fact: only what was decided later is told.", FACT_ID)
-LIMIT = NumberParameter("limit", "How many one page has at most.", 50, 1, FACTS_OF_A_PAGE)
-_OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, 10_000_000)
+AFTER = Parameter("after", "The id of a fact: only later facts are returned.", FACT_ID)
+LIMIT = NumberParameter("limit", "The most entries of one page.", 50, 1, FACTS_OF_A_PAGE)
+_OFFSET = NumberParameter("offset", "The number of entries to skip.", 0, 0, 10_000_000)
 _QUESTION = Parameter(
     "q",
     "A run, a service, the beginning of a commit's sha, or a pull request (#12).",
@@ -63,7 +63,7 @@ _QUESTION = Parameter(
 @reading.get("/pipelines")
 @operation(PipelinesShape)
 def list_pipelines() -> Response:
-    """The pipelines, each with how it is, the locked ones first."""
+    """List the pipelines with their states, the locked ones first."""
     health = judgement.shape(runtime().observer.health())
     return reply({"pipelines": overview(readable()), "at": time.time(), "health": health})
 
@@ -71,7 +71,7 @@ def list_pipelines() -> Response:
 @reading.get("/pipelines/<pipeline>")
 @operation(BoardShape)
 def show_board(pipeline: str) -> Response:
-    """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
+    """Return the whole pipeline: stages, queues, locks, lanes, and each run with the reason for its state."""
     context = context_of(pipeline)
     more = {
         "health": judgement.shape(runtime().observer.health().of(pipeline)),
@@ -88,7 +88,7 @@ def show_board(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/freezes")
 @operation(FreezesShape)
 def show_freezes(pipeline: str) -> Response:
-    """The freezes of the pipeline, each with the window in force and the next ones."""
+    """List the freezes of the pipeline, each with the window in force and the next ones."""
     context, now = context_of(pipeline), time.time()
     with context.look() as replica:
         return reply({"pipeline": pipeline, "at": now, "freezes": freezes(replica.board, now)})
@@ -97,14 +97,14 @@ def show_freezes(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/runs/<run>")
 @operation(RunRecordShape)
 def show_run(pipeline: str, run: str) -> Response:
-    """One run or verification, live or ended: its attempts, its decisions and their rules, what it waited for."""
+    """Return one run or verification, live or ended: attempts, decisions with their rules, waiting times."""
     return reply(describe_run(runtime(), context_of(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
 @operation(WaitReasonShape, parameters=(_QUESTION,))
 def explain_waiting(pipeline: str) -> Response:
-    """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
+    """List the runs that match `q` (key, service, commit, pull request), each with the reason why it waits."""
     context = context_of(pipeline)
     question = request.args.get("q", "").strip()
     if not question or len(question) > LONGEST_QUESTION:
@@ -130,14 +130,14 @@ def explain_waiting(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/facts")
 @operation(FactPageShape, parameters=(*filter_parameters(FactFilter), BEFORE, AFTER, LIMIT))
 def list_facts(pipeline: str) -> Response:
-    """A page of the log of decisions, newest first; filters are combined."""
+    """Return a page of the log of decisions, newest first; filters are combined."""
     context = context_of(pipeline)
     limit = LIMIT.value()
     return reply(fact_list.list_facts(context, FactFilter.of(request.args), before(), limit, _after()))
 
 
 def before() -> str | None:
-    """Where a page of the log begins. Raises Problem (400)."""
+    """Return the id before which the wanted page of the log begins, if given. Raises Problem (400)."""
     given = request.args.get("before")
     if given is not None and not is_fact_id(given):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
@@ -154,7 +154,7 @@ def _after() -> str:
 @reading.get("/pipelines/<pipeline>/history")
 @operation(EndedPageShape, parameters=(_OFFSET, LIMIT))
 def list_history(pipeline: str) -> Response:
-    """A page of finished runs, the last to end first."""
+    """Return a page of ended runs, the last to end first."""
     context = context_of(pipeline)
     offset, limit = _OFFSET.value(), LIMIT.value()
     rows, total = context.records.ended(offset, limit)
@@ -167,14 +167,14 @@ def list_history(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/dead-letters")
 @operation(DeadLettersShape)
 def list_dead_letters(pipeline: str) -> Response:
-    """What was to be done outside and was given up, newest first."""
+    """List the effects that were given up, newest first."""
     context = context_of(pipeline)
     letters = context.outbox.dead_letters()
     return reply({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
 
 
 def is_fact_id(text: str) -> bool:
-    """Whether Redis takes it as the end of a range that leaves it out: two numbers of 64 bits, and not the first."""
+    """Return whether Redis accepts the id as the exclusive end of a range: two numbers of 64 bits, not both 0."""
     if not _FACT_ID.fullmatch(text):
         return False
     numbers = [int(part) for part in text.split("-")]
@@ -184,20 +184,20 @@ def is_fact_id(text: str) -> bool:
 @reading.get("/pipelines/<pipeline>/parked")
 @operation(ParkedShape)
 def list_parked(pipeline: str) -> Response:
-    """The deliveries that could not be digested, newest first, without their bodies."""
+    """List the parked deliveries, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
 
 
-# -- finding: what is where, lists of runs, one service, and what a few words may mean ---------------------------------
+# -- finding: versions, lists of runs, one service, and a search -------------------------------------------------------
 
-#: The most runs that one page has.
+#: The most runs of one page.
 MOST = 200
-#: The most services, or runs, that are skipped.
+#: The largest offset of services or runs.
 FARTHEST = 1_000_000
-OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, FARTHEST)
-_SERVICES = NumberParameter("limit", "How many services one page has at most.", SERVICES, 1, SERVICES)
-_RUNS = NumberParameter("limit", "How many runs one page has at most.", PAGE, 1, MOST)
+OFFSET = NumberParameter("offset", "The number of entries to skip.", 0, 0, FARTHEST)
+_SERVICES = NumberParameter("limit", "The most services of one page.", SERVICES, 1, SERVICES)
+_RUNS = NumberParameter("limit", "The most runs of one page.", PAGE, 1, MOST)
 SERVICE = Parameter("service", "Of this service only.")
 _WORDS = Parameter(
     "q",
@@ -210,7 +210,7 @@ _WORDS = Parameter(
 @reading.get("/pipelines/<pipeline>/where")
 @operation(WhereShape, parameters=(SERVICE, OFFSET, _SERVICES))
 def show_where(pipeline: str) -> Response:
-    """What is where: by service and stage the commit that passed last, what is newer, what changed before locks."""
+    """Return by service and stage the version that passed last, the newer runs, and the changes before each lock."""
     context = context_of(pipeline)
     only = request.args.get("service")
     if only is not None:
@@ -224,7 +224,7 @@ def show_where(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/runs")
 @operation(RunListShape, parameters=(*filter_parameters(RunFilter), OFFSET, _RUNS))
 def list_all_runs(pipeline: str) -> Response:
-    """A page of the runs, live and ended, that fit all filters."""
+    """Return a page of the runs, live and ended, that match all filters."""
     context = context_of(pipeline)
     wanted = RunFilter.of(request.args)
     offset, limit = OFFSET.value(), _RUNS.value()
@@ -234,12 +234,12 @@ def list_all_runs(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/services/<service>")
 @operation(ServiceShape)
 def show_service(pipeline: str, service: str) -> Response:
-    """One service: what is where, its locks, its live runs, the last to end, and its lead time."""
+    """Return one service: its versions, its locks, its live runs, the last to end, and its lead time."""
     return shapes.reply(describe_service(context_of(pipeline), runtime().configuration, service))
 
 
 @reading.get("/find")
 @operation(FoundShape, parameters=(_WORDS,))
 def find_runs() -> Response:
-    """The services and runs of all pipelines that `q` may mean."""
+    """List the services and runs of all pipelines that match `q`."""
     return shapes.reply(find(readable(), request.args.get("q", "")))

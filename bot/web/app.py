@@ -1,7 +1,7 @@
-"""The web application, put together: the webhook ingress, the API, the live page. gunicorn calls `serve`.
+"""The web application: assembles the webhook ingress, the API and the live page. gunicorn calls `serve`.
 
-An application has one configuration for all its life; when another one is put in force, the process makes another
-application, and what is being answered ends with the one before.
+An application has one configuration for all its life. When another one is put in force, the process makes another
+application; requests in progress finish in the one before.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ def create_app(
     configuration: Configuration | None = None,
     wake_up: WakeUp | None = None,
 ) -> Flask:
-    """The application. What is not given is read: the environment, the pipeline file; and Celery is sent wake-ups.
+    """Return the application.
 
-    Raises SettingsError or ConfigurationError if something is wrong with either, NewerSchema if a newer version wrote
-    what is stored: before the first request.
+    What is not given is read from the environment and the pipeline file; Celery gets wake-ups.
+
+    Raises SettingsError or ConfigurationError if one of them is invalid, and NewerSchema if a newer version wrote the
+    stored state; all of them before the first request.
     """
     if settings is None:
         settings = environment.load()
@@ -78,12 +80,15 @@ def create_app(
 
 
 def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
-    """The application over a runtime. Raises SettingsError if the environment lacks what its configuration needs."""
+    """Return the application over a runtime.
+
+    Raises SettingsError if the environment lacks settings that the configuration needs.
+    """
     settings, configuration = shared.settings, shared.configuration
     _migrate(shared)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.wsgi_app = mounted(app.wsgi_app, configuration.web.root)  # type: ignore[assignment,method-assign]
-    app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
+    app.url_map.merge_slashes = False  # addresses are used as they are, without redirects
     web = configuration.web
     _need_to_sign_in(settings, configuration)
     sessions.install(app, settings, web)
@@ -115,10 +120,13 @@ _ADDED = (acting_pages, api_reading, fact_stream, rule_pages, finding_pages, loc
 
 
 class ServedApp:
-    """The application that answers: that of the configuration in force. It is replaced between two requests."""
+    """The WSGI application. It passes each request to the application of the present configuration."""
 
     def __init__(self) -> None:
-        """Raises SettingsError or ConfigurationError if something is wrong, NewerSchema as `create_app` does."""
+        """Build the first application.
+
+        Raises SettingsError or ConfigurationError if one is invalid, and NewerSchema as `create_app` does.
+        """
         settings = environment.load()
         set_up(settings.log_level, settings.log_format)
         begins = runtime.start(settings, "the web process", puts_in_force=False)
@@ -127,51 +135,57 @@ class ServedApp:
         self._app = make_app(shared, self._wake_up)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request, all of it by one application."""
+        """Answer one request by one application."""
         return self._app(environ, start_response)
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """Those of the application that answers now, for `bot.web.buffering_worker`."""
+        """Return the extensions of the present application, for `bot.web.buffering_worker`."""
         return self._app.extensions
 
     def runtime(self) -> Runtime:
-        """The runtime of the application that answers now."""
+        """Return the runtime of the present application."""
         return cast(Runtime, self._app.extensions["interlock"])
 
     def use(self, new: Runtime) -> None:
-        """Answer by this runtime from now on; live pages connect again. Raises SettingsError as `make_app` does."""
+        """Answer with this runtime from now on; live pages connect again. Raises SettingsError as `make_app` does."""
         before, self._app = self.runtime(), make_app(new, self._wake_up)
         before.successor.append(new)
 
     def start_watch(self) -> None:
-        """Say from now on that this process lives, watch how the rest is, and follow the configuration in force."""
+        """Start the heartbeats and the watch of this process, and follow the configuration in force."""
         self.runtime().start_watch(WEB, self.runtime)
         keep_up(WEB, ProcessRuntime(self.runtime, self.use))
 
 
 def serve() -> ServedApp:
-    """What gunicorn serves."""
+    """Return the application for gunicorn."""
     return ServedApp()
 
 
 def _migrate(shared: Runtime) -> None:
-    """Bring what an older version stored to our schema. Raises NewerSchema: then the process must not start."""
+    """Migrate state stored by an older version to our schema.
+
+    Raises NewerSchema, and then the process must not start.
+    """
     try:
         shared.migrate()
     except RedisError as error:
-        log.warning("state-unchecked", error=type(error).__name__)  # each request looks again
+        log.warning("state-unchecked", error=type(error).__name__)  # each request checks again
 
 
 def _need_to_sign_in(settings: Settings, configuration: Configuration) -> None:
-    """Raises SettingsError if there is a way to sign in and not what it takes: the page would be closed to all."""
+    """Raise SettingsError if a way to sign in lacks its settings, because the page would then be closed to all."""
     lacking = list(environment.missing_to_sign_in(configuration, settings))
     if lacking:
         raise SettingsError(lacking)
 
 
 def _body_limit(admission: Admission, root: str) -> BodyLimit:
-    """The limits for the worker that collects bodies: it reads a request before the root is taken off its path."""
+    """Return the body limits for the worker that collects bodies.
+
+    The worker reads a request before the root is removed from its path.
+    """
     return lambda method, path, headers: admission.body_limit(method, without_root(path, root), headers)
 
 

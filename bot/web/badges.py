@@ -1,7 +1,8 @@
-"""Status badges: how a pipeline, a stage or a service is, as a small picture for a README or a wall.
+"""Status badges: the state of a pipeline, a stage or a service as a small picture for a README or a wall screen.
 
-A badge says a state and repeats the name that it was asked for, nothing else: no run, no person, no title, and no name
-that its reader has not typed. So it may be shown to everybody (`web: badge: public`) where the rest takes a sign-in.
+A badge contains a state and the name that was asked for, and nothing else: no run, no person, no title, and no name
+that its reader has not typed. So it may be shown to everybody (`web: badge: public`) even if the rest requires a
+sign-in.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ from bot.web.shared import runtime
 
 badges = Blueprint("badges", __name__)
 
-#: For how many seconds a badge may be shown without asking again. GitHub's proxy of pictures obeys it.
+#: For how many seconds a badge may be cached. GitHub's image proxy obeys this.
 FRESH = 30
 _GREEN, _RED, _BLUE, _GREY = "#1a7f45", "#b3261e", "#2458b8", "#5b6470"
-#: The room of a letter and beside a text, in the units of the picture.
+#: The width of a letter and of the space beside a text, in the units of the picture.
 _LETTER, _BESIDE = 7, 8
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """What it is about, how that is, and the colour of the state."""
+    """A badge: its label, the state, and the colour of the state."""
 
     label: str
     state: str
     colour: str
 
     def svg(self) -> str:
-        """The picture. It refers to nothing, and runs nothing."""
+        """Return the picture. It refers to nothing outside and contains no script."""
         left, right = (len(text) * _LETTER + 2 * _BESIDE for text in (self.label, self.state))
         label, state = escape(self.label), escape(self.state)
         return (
@@ -59,12 +60,12 @@ class Badge:
     parameters=(Parameter("stage", "Of this stage."), Parameter("service", "Of this service.")),
 )
 def show_badge(pipeline: str) -> Response:
-    """How a pipeline is, or one stage or service of it, as a picture.
+    """Return the state of a pipeline, or of one of its stages or services, as a picture.
 
-    A pipeline and a stage are `open`, `locked`, `frozen`, `paused` or `observing`; of a pipeline it says how many of
-    its stages are locked, of a stage that only freezes close until when. A service is `failed` if a run of it has
-    failed and stays, `in progress`, or `up to date`; with a stage its runs in this stage count, and those that wait
-    for it.
+    A pipeline and a stage are `open`, `locked`, `frozen`, `paused` or `observing`. A pipeline's badge also shows how
+    many of its stages are locked, and a stage's badge until when only freezes close it. A service is `failed` if a
+    failed run of it is still on the board, `in progress`, or `up to date`; with a stage, its runs in this stage count,
+    and those that wait for it.
     """
     context = runtime().pipelines.get(pipeline)
     stage, service = request.args.get("stage"), request.args.get("service")
@@ -89,7 +90,7 @@ def show_badge(pipeline: str) -> Response:
 
 
 def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
-    """Of one stage, or of all."""
+    """Return the badge of one stage, or of all."""
     asked = [each.name for each in configured.stages] if stage is None else [stage]
     label = configured.name if stage is None else stage
     locks = [lock for name in asked for lock in board.locks_of(name)]
@@ -105,7 +106,7 @@ def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
 
 
 def _closed(locks: list[Lock], asked: int) -> str:
-    """How so many stages are that have these locks; until when, if only freezes close one."""
+    """Return the state of locked stages: their number, or for a single stage until when only freezes close it."""
     if asked == 1:
         return closed(locks)
     frozen = last_freeze(locks)
@@ -113,7 +114,7 @@ def _closed(locks: list[Lock], asked: int) -> str:
 
 
 def _of_service(board: Board, configured: Pipeline, service: str, stage: str | None) -> Badge:
-    """Raises Problem (404)."""
+    """Return the badge of a service. Raises Problem (404)."""
     if configured.service(service) is None:
         raise _unknown()
     states = {run.status for run in board.of_service(service) if stage in (None, run.step.stage)}
@@ -123,5 +124,5 @@ def _of_service(board: Board, configured: Pipeline, service: str, stage: str | N
 
 
 def _unknown() -> Problem:
-    """Without the names that there are: a badge may be seen by people who may not read."""
+    """Return a 404 that does not list the valid names, because people without read access may see badges."""
     return Problem(404, "there is no such pipeline, stage or service: look at its name in the pipeline file")

@@ -1,6 +1,7 @@
-"""The JSON of a pipeline, now or in the past, as the API answers it: board, stages, queues, locks, health. Types only.
+"""The API's JSON of a pipeline, present or past: board, stages, queues, locks, health. Types only.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
+documentation.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from bot.web.lock_shapes import StageFreezeShape
 
 
 class HealthDetailShape(TypedDict):
-    """One thing that a finding is about."""
+    """A subject of a finding."""
 
     what: str
     since: float | None
 
 
 class FindingShape(TypedDict):
-    """One cause why Interlock itself is not well."""
+    """A cause why Interlock itself is not healthy."""
 
     cause: str
-    """Its name for programs."""
+    """The name of the cause for programs."""
     status: HealthStatus
     what: str
-    """What is wrong, as a sentence without a full stop."""
+    """The problem, as a sentence without a full stop."""
     since: float | None
     good_at: float | None
     """When it was last good."""
@@ -39,20 +40,20 @@ class FindingShape(TypedDict):
     """What to do."""
     details: list[HealthDetailShape]
     pipeline: str
-    """The pipeline that it is about; empty: all."""
+    """The pipeline concerned; empty: all."""
     holds_up: bool
     """Whether runs wait because of it."""
 
 
 class HealthShape(TypedDict):
-    """How Interlock itself is."""
+    """The health of Interlock itself."""
 
     status: HealthStatus
     findings: list[FindingShape]
 
 
 class TimesShape(TypedDict):
-    """An estimated moment and its range."""
+    """An estimated time and its range."""
 
     at: float
     low: float
@@ -60,7 +61,10 @@ class TimesShape(TypedDict):
 
 
 class RunEstimateShape(TypedDict):
-    """When a run enters and passes its step. The texts are clauses, empty where there is nothing to say."""
+    """The estimated times at which a run enters and passes its step.
+
+    The texts are clauses, empty if they do not apply.
+    """
 
     enters: TimesShape | None
     passes: TimesShape | None
@@ -71,17 +75,17 @@ class RunEstimateShape(TypedDict):
 
 
 class LockEstimateShape(TypedDict):
-    """When a lock opens."""
+    """The estimated opening of a lock."""
 
     opens: TimesShape | None
     because: str
-    """What the estimate rests on."""
+    """The basis of the estimate."""
     unforeseen: str
     """Why there is no estimate."""
 
 
 class RunShape(TypedDict):
-    """What is known alike of a run that is live and of one that has ended."""
+    """The values that live and ended runs have in common."""
 
     run: str
     """Its key: the service and a number, such as `S1.1`."""
@@ -105,32 +109,32 @@ class RunShape(TypedDict):
 
 
 class MovedShape(TypedDict):
-    """A person has moved a run to the front of its queue."""
+    """The move of a run to the front of its queue by a person."""
 
     by: str
     reason: str
 
 
 class TileShape(RunShape):
-    """A live run: where it is, and why."""
+    """A live run: its place, and the reason for it."""
 
     status: Status
     attempt: int
     since: float
     version: str
-    """What its job is told to build or to roll out."""
+    """The version that its job gets as a parameter."""
     position: int | None
     """Its place in the queue, from 1; null if it does not wait."""
     moved: MovedShape | None
-    """Who has moved it to the front of its queue, if somebody has."""
+    """The person who moved it to the front of its queue, if anybody did."""
     why: Why
-    """Why it stands where it stands, for programs."""
+    """The reason for its state, for programs."""
     reason: str
-    """The same as a sentence."""
+    """The reason as a sentence."""
     rule: str
-    """The rule of the documentation behind it, such as L2; empty if none is meant."""
+    """The rule of the documentation behind it, such as L2; empty if none applies."""
     fix: str | None
-    """The run that is on its way to replace it, if it has failed and stays."""
+    """The run on its way to replace it, if it has failed and stays on the board."""
     stuck: bool
     """Whether its build does not end although it was aborted by force."""
     eta: NotRequired[RunEstimateShape]
@@ -149,14 +153,14 @@ class EndedShape(RunShape):
 
 
 class EndedWithNewerShape(EndedShape):
-    """A run that left the board, with what came after it."""
+    """A run that left the board, with the run after it."""
 
     newer: str | None
-    """The latest run of the service that was merged after it and lives or was delivered."""
+    """The latest run of the service that was merged after it and is live or was delivered."""
 
 
 class CostShape(TypedDict):
-    """What a lock has cost so far: runs that wait, times how long."""
+    """The cost of a lock so far: the runs that wait, times their waiting time."""
 
     run_seconds: float
     words: str
@@ -166,13 +170,13 @@ class StoredLockShape(TypedDict):
     """A lock of a stage, as it is stored."""
 
     key: str
-    """What it is called when one of several is to be opened."""
+    """The key that names it when one of several locks is to be opened."""
     stage: str
     reason: str
     by: str
     since: float
     until: float | None
-    """When it ends by itself; null: it does not."""
+    """The time at which it ends by itself; null: none."""
     run: str | None
     """The run that holds it; null for a manual lock."""
     service: str | None
@@ -185,7 +189,7 @@ class StoredLockShape(TypedDict):
 
 
 class LockShape(StoredLockShape):
-    """A lock of a stage, with when it opens and what it has cost so far."""
+    """A lock of a stage, with its estimated opening and its cost so far."""
 
     eta: LockEstimateShape
     cost: CostShape
@@ -204,9 +208,9 @@ class QueueShape(TypedDict):
 
     count: int
     runs: list[TileShape]
-    """The first of them."""
+    """The first runs."""
     tail: list[TileShape]
-    """The last of them, where the middle is left out."""
+    """The last runs, if the middle is left out."""
 
 
 class StepRunsShape(TypedDict):
@@ -217,14 +221,14 @@ class StepRunsShape(TypedDict):
 
 
 class UnmanagedShape(TypedDict):
-    """A build that somebody started in Jenkins by hand; it occupies a slot."""
+    """A build that was started by hand in Jenkins; it takes a slot."""
 
     number: int
     since: float
 
 
 class BackoffShape(TypedDict):
-    """Why Jenkins takes no builds of a job at the moment."""
+    """The reason why Jenkins takes no builds of a job at the moment."""
 
     why: str
     since: float
@@ -232,7 +236,7 @@ class BackoffShape(TypedDict):
 
 
 class SlotsShape(TypedDict):
-    """What occupies a job, and what is wrong with it."""
+    """The slots of a job, and its backoff."""
 
     capacity: int | None
     """How many runs it holds; null: any number."""
@@ -247,7 +251,7 @@ class StepShape(SlotsShape):
     queue: QueueShape
     inside: StepRunsShape
     failed: list[TileShape]
-    """The runs that failed here and stay."""
+    """The failed runs that stay on the board."""
 
 
 class StageShape(StepShape):
@@ -255,7 +259,7 @@ class StageShape(StepShape):
 
     name: str
     policy: Literal["lock", "report"]
-    """What a failure does: lock the stage, or only be reported."""
+    """The effect of a failure: the stage is locked, or the failure is only reported."""
     locks: list[LockShape]
     closes: StageFreezeShape | None
     """The freeze window that closes the stage next, if one begins within a week."""
@@ -263,7 +267,7 @@ class StageShape(StepShape):
 
 
 class RemovedStepShape(TypedDict):
-    """A step that is no longer configured and in which builds still run."""
+    """A step that is no longer configured and still has builds."""
 
     name: str
     count: int
@@ -284,7 +288,7 @@ class VerificationShape(TypedDict):
     reason: str
 
 
-#: A field below is called `list`.
+#: Needed because a field below is called `list`.
 Verifications = list[VerificationShape]
 
 
@@ -298,7 +302,7 @@ class VerificationsShape(SlotsShape):
 
 
 class StateLostShape(TypedDict):
-    """All that had been stored was lost, and people must look before they unlock."""
+    """The loss of the stored state; people must look before they unlock."""
 
     at: float
     locked: list[str]
@@ -306,16 +310,16 @@ class StateLostShape(TypedDict):
 
 
 class RevisionShape(TypedDict):
-    """Which configuration a pipeline decides with."""
+    """The configuration that a pipeline decides with."""
 
     digest: str
-    """SHA-256 of what the pipeline file means."""
+    """SHA-256 of the meaning of the pipeline file."""
     since: float
-    """Since when it is in force."""
+    """The time since which it is in force."""
 
 
 class DelayShape(TypedDict):
-    """Something that is to be done at Jenkins or GitHub, and is still tried."""
+    """An effect at Jenkins or GitHub that has failed so far and is tried again."""
 
     slot: str
     what: str
@@ -334,7 +338,7 @@ class RepairShape(TypedDict):
 
 
 class PipelineViewShape(TypedDict):
-    """What is said of a whole pipeline, now or at a moment of the past."""
+    """A whole pipeline, at present or in the past."""
 
     pipeline: str
     mode: Mode
@@ -359,7 +363,7 @@ class BoardShape(PipelineViewShape):
     repairs: list[RepairShape]
 
 
-# -- at a moment of the past -------------------------------------------------------------------------------------------
+# -- the past ----------------------------------------------------------------------------------------------------------
 
 
 class PastStageShape(StepShape):
@@ -380,19 +384,21 @@ class PastViewShape(PipelineViewShape):
 
 
 class PastBoardShape(TypedDict):
-    """The board at a moment, and when something was decided next to it."""
+    """The board at a moment, and the times of the decisions next to it."""
 
     pipeline: str
     at: float
     """The moment that is shown."""
     decided: float | None
-    """When the last decision before it was made; null: the log does not go back so far, as below."""
+    """The time of the last decision before it; null: the log does not go back that far. The same holds for the next
+    two."""
     previous: float | None
-    """When the decision before that was made."""
+    """The time of the decision before that."""
     next: float | None
-    """When the next decision was made."""
+    """The time of the next decision."""
     known_since: float | None
-    """The earliest moment of which the board is recorded."""
+    """The earliest moment whose board is recorded."""
     rules_changed: bool
-    """Whether this version of Interlock decides otherwise what led to this board: it may have been another one."""
+    """Whether this version of Interlock decides differently than was decided then, so that the board may have been
+    different."""
     board: PastViewShape

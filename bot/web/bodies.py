@@ -1,7 +1,8 @@
-"""Who may send what: how much of a body, judged by the head of a request alone; and the one place that reads bodies.
+"""The limits of request bodies, judged by the head of a request alone, and the only functions that read bodies.
 
-Who shows no secret sends nothing. The worker asks before it collects a body (buffering_worker.py), the views ask
-before they read one, whole and never beyond a limit. What a person may send stands here too, with every check.
+A sender without a secret may send no body. The worker asks for the limit before it collects a body
+(buffering_worker.py), and the views read a body whole and never beyond the limit. The models of the bodies are here
+too, with every check.
 """
 
 from __future__ import annotations
@@ -38,34 +39,36 @@ from config.settings import Settings
 
 #: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
 MOST_FROM_GITHUB = 26 << 20
-#: What a callback of Jenkins says takes a few KiB; with the lines of a log in it, it may be large.
+#: A callback of Jenkins takes a few KiB; with lines of a log it may be large.
 MOST_FROM_JENKINS = 1 << 20
-#: A request to the API is a few words.
+#: A request to the API is a few words long.
 MOST_FROM_PEOPLE = 64 << 10
 LONGEST_TOKEN = 1_000
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}\Z")
 _GITHUB, _JENKINS, _API, _PAGES = "/webhooks/github", "/webhooks/jenkins", "/api/", "/p/"
-#: The forms that anybody may send, and how much of one is read: a token, the token of the form, where to go on.
+#: The forms that anybody may send, and their largest size: an API token, the form's token, the next address.
 SIGNING, MOST_OF_A_SIGN_IN = ("/sign-in/token", "/sign-out"), 4 << 10
 
 
 class Admission:
-    """Knows the secrets, and compares them in a time that says nothing about them."""
+    """The check of secrets, in constant time."""
 
     def __init__(self, settings: Settings, proxy_header: str = "") -> None:
-        """`proxy_header`: the header in which the proxy names people, if there is one.
+        """Take the secrets from the settings.
 
-        Raises SettingsError if a secret is missing: without one, anybody could send deliveries."""
+        `proxy_header`: the header in which the proxy names people, if there is one. Raises SettingsError if a secret is
+        missing, because anybody could then send deliveries.
+        """
         self._settings = settings
         self._proxy_header = proxy_header.lower()
         self.github_secrets = tuple(s.get_secret_value().encode() for s in settings.need_github_webhook_secrets())
-        #: Whether a request comes with a cookie that we have signed, by its header; without sign-in none does.
+        #: Returns whether a request's Cookie header has a cookie that we have signed; always false without sign-in.
         self.is_signed_in: Callable[[str], bool] = lambda _: False
         self._jenkins_secrets = tuple(s.get_secret_value().encode() for s in settings.need_jenkins_webhook_secrets())
 
     def body_limit(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """The most bytes of a body that are read of this request; 0: none. Names of headers in lower case."""
+        """Return the most bytes of the body to read; 0: none. Names of headers are in lower case."""
         if method != "POST":
             return 0
         if path == _GITHUB:
@@ -81,12 +84,12 @@ class Admission:
         return 0
 
     def _may_act(self, authorization: str, headers: Mapping[str, str]) -> bool:
-        """Whether somebody may be known by this: a token, our cookie, or what the proxy says."""
+        """Return whether the request may identify a person: by a token, our cookie, or the proxy's header."""
         by_proxy = bool(self._proxy_header) and self._proxy_header in headers
         return by_proxy or self.may_have_token(authorization) or self.is_signed_in(headers.get("cookie", ""))
 
     def knows_jenkins(self, in_path: bytes, authorization: str) -> bool:
-        """Whether a callback brings one of the secrets: at the end of its path, or in its Authorization header."""
+        """Return whether a callback has one of the secrets, at the end of its path or in its Authorization header."""
         given = in_path or _given(authorization)
         known = False
         for secret in self._jenkins_secrets:
@@ -94,27 +97,28 @@ class Admission:
         return known
 
     def may_have_token(self, authorization: str) -> bool:
-        """Whether this Authorization header brings a token of the environment, or one of the form that we make.
+        """Return whether this Authorization header has a token of the environment, or one in the form of ours.
 
-        The store is not asked here, in the loop that collects requests: whether there is such a token, a view asks.
+        The store is not asked here, because this runs in the loop that collects requests; a view checks that the token
+        exists.
         """
         token = bearer(authorization)
         return 0 < len(token) <= LONGEST_TOKEN and (is_token(token) or self._settings.who(token) is not None)
 
 
 def is_signature(text: str) -> bool:
-    """Whether a text has the form of a signature (GitHub docs: validating webhook deliveries)."""
+    """Return whether a text has the form of a signature (GitHub docs: validating webhook deliveries)."""
     return _SIGNATURE.match(text) is not None
 
 
 def bearer(authorization: str) -> str:
-    """The token of an Authorization header, or nothing."""
+    """Return the token of an Authorization header, or an empty text."""
     kind, _, token = authorization.partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
 
 
 def _given(authorization: str) -> bytes:
-    """The secret in an Authorization header: a Bearer token, or the password of HTTP Basic (any user)."""
+    """Return the secret in an Authorization header: a Bearer token, or the password of HTTP Basic (any user)."""
     kind, _, value = authorization.partition(" ")
     given = value.strip().encode("latin-1", "replace")
     if kind.lower() == "basic":
@@ -125,7 +129,7 @@ def _given(authorization: str) -> bytes:
     return given if kind.lower() == "bearer" else b""
 
 
-#: How a browser sends a form, and the most fields that one of ours has; a person may change it to more.
+#: The media type of a browser's form, and the most fields of one; ours have fewer, but a person may add some.
 FORM, MOST_FIELDS = "application/x-www-form-urlencoded", 100
 
 AnyBody = TypeVar("AnyBody", bound="RequestBody")
@@ -133,12 +137,12 @@ AnyAction = TypeVar("AnyAction", bound="ActionBody")
 
 
 def _whole(value: object) -> object:
-    """`1.0` is a whole number, as JSON Schema has it."""
+    """Return `1.0` as a whole number, as JSON Schema defines it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _one_line(text: str) -> str:
-    """A sentence that may be shown anywhere: something printable, on one line."""
+    """Return a sentence that may be shown anywhere: not empty, printable, on one line."""
     text = text.strip()
     if not text:
         raise PydanticCustomError("empty", "say why: it is shown to everybody who waits")
@@ -148,7 +152,7 @@ def _one_line(text: str) -> str:
 
 
 def _until(value: object) -> float:
-    """The moment in the year to come that `read_end_time` finds; where it has no zone, in UTC."""
+    """Return the time within a year that `read_end_time` finds; without a zone it is in UTC."""
     moment = read_end_time(value, time.time()) if isinstance(value, str) and len(value) <= 40 else None
     if moment is None:
         words = "a time (16:00, 2026-12-01T18:00; UTC if it has no zone such as +01:00) or a duration (90m, 2h, 3d)"
@@ -175,7 +179,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class RequestBody(BaseModel):
-    """What every request has: a reason."""
+    """The body of every request: it has a reason."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -183,20 +187,23 @@ class RequestBody(BaseModel):
 
 
 class ActionBody(RequestBody):
-    """What a turn decides. With `dry_run` nothing is kept: the answer is what it would lead to."""
+    """The body of a request that a turn decides.
+
+    With `dry_run` nothing is stored, and the answer is the consequences.
+    """
 
     dry_run: bool = False
 
 
 class LockBody(ActionBody):
-    """Close a stage."""
+    """The request to close a stage."""
 
     let_fixes_in: bool = False
     until: Annotated[float, BeforeValidator(_until), WithJsonSchema(_UNTIL)] | None = None
 
 
 class UnlockBody(ActionBody):
-    """Open the lock of a stage; of several the one that is named, or all."""
+    """The request to open the lock of a stage; of several the named one, or all."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -218,37 +225,37 @@ class UnlockBody(ActionBody):
 
 
 class WatchBody(ActionBody):
-    """Be told when a stage opens."""
+    """The request for one notice when a stage opens."""
 
     reason: Words = "to be told when it opens"
 
 
 class FastLaneBody(ActionBody):
-    """Send the head of main on the fast lane, into `stage` even if it is locked."""
+    """The request to send the head of main on the fast lane, into `stage` even if it is locked."""
 
     stage: Name | None = None
 
 
 class ModeBody(ActionBody):
-    """Run, pause, or only observe."""
+    """The request to run, pause, or only observe."""
 
     mode: Annotated[Mode, BeforeValidator(lambda value: Mode(value) if value in list(Mode) else value)]
 
 
 class ParkedBody(RequestBody):
-    """Have another try made at a parked delivery, or drop it."""
+    """The request to give a parked delivery another try, or to drop it."""
 
     entry: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class DeadLetterBody(RequestBody):
-    """Give an effect that was given up another try, or drop it."""
+    """The request to give an effect that was given up another try, or to drop it."""
 
     slot: Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
 class TokenBody(RequestBody):
-    """Make an API token for `name`, which ends after so many days, if it ends."""
+    """The request to make an API token for `name`, which expires after `days`, if given."""
 
     reason: Words = "a token is needed"
     name: Annotated[str, Field(pattern=f"^{Tokens.NAME}$")]
@@ -257,17 +264,17 @@ class TokenBody(RequestBody):
 
 
 class RevokedBody(RequestBody):
-    """Revoke the token of an id, or all of a name."""
+    """The request to revoke the token with an id, or all tokens of a name."""
 
     reason: Words = "a token is not needed any more"
     which: Name
 
 
 def raw(most: int) -> bytes:
-    """The body of the present request, byte for byte.
+    """Return the body of the present request, byte for byte.
 
     Raises Problem: 413 if it is larger than `most` bytes, before reading if its length was announced; 400 if it ends
-    early or its chunks make no sense.
+    early or its chunks are malformed.
     """
     stream = request.environ["wsgi.input"]
     chunked = "HTTP_TRANSFER_ENCODING" in request.environ
@@ -275,7 +282,7 @@ def raw(most: int) -> bytes:
     if length > most and not chunked:
         raise _too_large(most)
     try:
-        body: bytes = stream.read(length)  # at once: werkzeug's bounded stream copies it several times
+        body: bytes = stream.read(length)  # at once: werkzeug's bounded stream would copy it several times
     except (ParseException, OSError) as error:  # gunicorn: a malformed chunk or trailer; the client is gone
         raise Problem(400, "the body is broken: its chunks make no sense, or it ends early") from error
     if len(body) > most:
@@ -291,7 +298,7 @@ def _too_large(most: int) -> Problem:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Raises Problem (400) with what is wrong."""
+    """Return the JSON object in a body. Raises Problem (400) with the mistake."""
     try:
         return read_object(body)
     except Unreadable as error:
@@ -299,9 +306,9 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def form() -> Mapping[str, str]:
-    """The fields of the form that the present request sends, of two with one name the first; empty if it sends none.
+    """Return the fields of the form in the present request; empty if it has none.
 
-    Raises Problem: 413 if it is too large, 400 if it is broken or no form.
+    Of two fields with one name the first counts. Raises Problem: 413 if the form is too large, 400 if it is malformed.
     """
     if "interlock_form" not in g:
         g.interlock_form = _fields() if request.mimetype == FORM else {}
@@ -312,14 +319,16 @@ def _fields() -> dict[str, str]:
     body = raw(MOST_OF_A_SIGN_IN if request.path in SIGNING else MOST_FROM_PEOPLE)
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
-    except ValueError as error:  # no UTF-8, or too many fields
+    except ValueError as error:  # not UTF-8, or too many fields
         raise Problem(400, "the body is not a form as a page of ours sends it") from error
     return dict(reversed(pairs))
 
 
 def read(kind: type[AnyBody]) -> AnyBody:
-    """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413, 415; 422 with
-    every mistake in it)."""
+    """Return the checked body of the present request.
+
+    Raises Problem: 400 if it is not a JSON object, 413, 415, and 422 with every mistake in it.
+    """
     body = raw(MOST_FROM_PEOPLE)
     if body and not request.is_json:
         raise Problem(415, "the body is JSON: send it with `Content-Type: application/json`")
@@ -327,7 +336,7 @@ def read(kind: type[AnyBody]) -> AnyBody:
 
 
 def checked(kind: type[AnyBody], data: dict[str, Any]) -> AnyBody:
-    """What a person asks for, from what they gave. Raises Problem (422) with every mistake in it."""
+    """Return the checked body made from `data`. Raises Problem (422) with every mistake in it."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -1,12 +1,12 @@
-"""gunicorn's threaded worker, with requests collected before they take a thread: a slow client costs no thread.
+"""gunicorn's threaded worker, changed to collect requests before they take a thread, so a slow client costs none.
 
 gunicorn's own gthread worker reads head and body in the thread that answers, without a deadline: as many half-sent
-requests as there are threads stop it. It also waits up to two seconds, in its only loop, for a client to close.
-Here the loop reads without blocking until a request is whole (request_buffer.py), and only then hands it to a thread.
-A thread never reads from a socket, and a client that does not take its answer is left after a while.
+requests as there are threads stop it. It also waits up to two seconds, in its only loop, for a client to close. Here
+the loop reads without blocking until a request is whole (request_buffer.py), and only then hands it to a thread. A
+thread never reads from a socket, and a client that does not take its answer is dropped after a while.
 
-Written for gunicorn 27: it overrides what `gunicorn.workers.gthread.ThreadWorker` does with connections, no more.
-TLS and HTTP/2 belong to a proxy in front.
+Written for gunicorn 27: it overrides only what `gunicorn.workers.gthread.ThreadWorker` does with connections. TLS and
+HTTP/2 belong to a proxy in front.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from bot.web.request_buffer import Progress, RequestBuffer
 
-#: Seconds in which a request must be here whole, from its first byte or from the connection. GitHub gives up after
-#: ten, too (GitHub docs: best practices for using webhooks).
+#: Seconds in which a request must be received completely, from its first byte or from the connection. GitHub gives up
+#: after ten, too (GitHub docs: best practices for using webhooks).
 REQUEST_SECONDS = 10.0
 #: Seconds in which a client must take an answer, or a live page one event.
 SEND_SECONDS = 10.0
-#: Seconds for a client to read a last answer, and how much it may go on sending meanwhile: without this the answer
-#: may be lost with the connection (RFC 9112, section 9.6).
+#: Seconds for a client to read a last answer, and the most bytes that it may go on sending meanwhile. Without this the
+#: answer may be lost with the connection (RFC 9112, section 9.6).
 LINGER_SECONDS, LINGER_BYTES = 2.0, 32 << 20
-#: Bytes that all unfinished requests of a process may hold; beyond that the largest goes.
+#: The most bytes that all unfinished requests of a process may hold; beyond that the largest request is refused.
 MOST_BUFFERED = 128 << 20
-#: Bytes of a body that are waited for when the application does not say.
+#: The most bytes of a body, if the application sets no limit.
 ANY_BODY = 32 << 20
-#: File descriptors that are kept for everything but clients.
+#: File descriptors reserved for everything but clients.
 RESERVED_FILES = 128
 #: Seconds between two lines in the log about requests that were given up.
 REPORT_EVERY = 60.0
@@ -55,35 +55,35 @@ _REFUSALS = {
 
 
 class CollectedBytes(Unreader):  # type: ignore[misc]
-    """What the parser reads from: the bytes that were collected, and nothing after them."""
+    """The source that the parser reads from: the collected bytes, and nothing after them."""
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Nothing more comes."""
+        """Return nothing, because all bytes were collected before."""
         del size_hint
         return b""
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """A client, and what it has sent of its next request."""
+    """A client, and the received part of its next request."""
 
     def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
         super().__init__(cfg, sock, client, server)
         self.buffer: RequestBuffer | None = None
-        #: When the present patience with it ends (monotonic); what it may still send while it is being closed.
+        #: The deadline of the present phase (monotonic), and the bytes that it may still send while it is being closed.
         self.deadline = 0.0
         self.drain_left = LINGER_BYTES
-        #: Whether all of the request that a thread works on was collected.
+        #: Whether the request that a thread works on was collected completely.
         self.whole = False
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
-    """Collects requests in the loop, answers them in threads."""
+    """A worker that collects requests in the loop and answers them in threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: How many connections it may have.
+        #: The most connections.
         self.worker_connections: int = self.cfg.worker_connections
-        #: Connections whose request is not whole, and those that are being closed: each in the order of deadlines.
+        #: Connections whose request is not complete, and those that are being closed, each in the order of deadlines.
         self._receiving: dict[Connection, None] = {}
         self._closing: dict[Connection, None] = {}
         self._buffered = 0
@@ -92,13 +92,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what this worker does not do. Raises ConfigError."""
+        """Refuse settings that this worker does not support. Raises ConfigError."""
         super().check_config(cfg, log)
         if cfg.is_ssl:
             raise ConfigError("Interlock's web process speaks no TLS itself: leave certfile and keyfile to a proxy")
 
     def init_process(self) -> None:
-        """Raise the limit on open files to what the system allows, before the first connection."""
+        """Raise the limit on open files to the system's maximum, before the first connection."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.cfg.worker_connections + RESERVED_FILES
         if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -108,14 +108,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def body_limit(self, method: str, path: str, headers: Mapping[str, str]) -> int:
-        """How many bytes of its body a request may send: what the application says, if it does."""
+        """Return how many bytes of its body a request may send: the application's limit, if it sets one."""
         known = getattr(self.wsgi, "extensions", {}).get("interlock-body-limit")
         return ANY_BODY if known is None else int(known(method, path, headers))
 
     # -- in the loop: connections come, send, and go ------------------------------------------------------------
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a new connection. When there are too many, the one that has kept its request longest goes."""
+        """Accept a new connection. When there are too many, drop the one whose request has been incomplete longest."""
         try:
             sock, client = listener.accept()
         except OSError as error:
@@ -147,7 +147,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         return False
 
     def _receive(self, conn: Connection, begun: bytes = b"") -> None:
-        """Collect a request from now on."""
+        """Start to collect a request."""
         conn.buffer = RequestBuffer(self.body_limit)
         conn.deadline = time.monotonic() + REQUEST_SECONDS
         self._receiving[conn] = None
@@ -158,14 +158,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._on_bytes(conn, conn.sock)
 
     def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        """A kept connection sends its next request."""
+        """Receive the next request of a kept connection."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
         self._receive(conn)
 
     def _on_bytes(self, conn: Connection, _: object) -> None:
         if conn not in self._receiving:
-            return  # it went in the same round
+            return  # it was dropped in the same round
         try:
             piece = conn.sock.recv(PIECE)
         except BlockingIOError:
@@ -179,7 +179,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _take(self, conn: Connection, piece: bytes) -> None:
         buffer = conn.buffer
-        if buffer is None:  # it was given up in the same round
+        if buffer is None:  # it was refused in the same round
             return
         self._buffered += len(piece)
         progress = buffer.feed(piece)
@@ -199,7 +199,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.enqueue_req(conn)
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
-        """A thread is done with a request: the next one of the connection, or its end."""
+        """Go on after a thread has finished a request: with the connection's next request, or its end."""
         keep = not fs.cancelled() and fs.exception() is None and bool(fs.result())
         if not keep:
             self._close(conn)
@@ -216,13 +216,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
 
     def murder_pending(self) -> None:
-        """Give up the connections whose time is over; gunicorn asks for it at least once a second."""
+        """Give up the connections whose deadline has passed; gunicorn calls this at least once a second."""
         now = time.monotonic()
         for conn in _over(self._receiving, now):
             self._refuse(conn, 408)
         for conn in _over(self._closing, now):
             self._drop(conn)
-        if not self.alive:  # the process ends: who has not begun to ask is not waited for
+        if not self.alive:  # the process ends: do not wait for clients that have sent nothing
             for conn in [conn for conn in self._receiving if not _held(conn)]:
                 self._drop(conn)
         if self._given_up and now >= self._reported_at + REPORT_EVERY:
@@ -231,7 +231,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._given_up, self._reported_at = 0, now
 
     def _refuse(self, conn: Connection, status: int, *, gone: bool = False) -> None:
-        """End a connection whose request never became whole; `gone`: without waiting until the answer is read."""
+        """End a connection whose request is incomplete; `gone`: without waiting until the answer is read."""
         self._given_up += 1
         reason, why = _REFUSALS[status]
         head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
@@ -245,7 +245,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._close(conn)
 
     def _close(self, conn: Connection) -> None:
-        """Say that nothing more comes, and let the client read what came before the connection goes."""
+        """Close our side of the connection, and let the client read the rest before it is dropped."""
         conn.deadline = time.monotonic() + LINGER_SECONDS
         try:
             conn.sock.setblocking(False)
@@ -270,7 +270,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
 
     def _forget(self, conn: Connection) -> None:
-        """Wait for nothing from this connection."""
+        """Stop waiting for anything from this connection."""
         if conn.buffer is not None:
             self._buffered -= _held(conn)
             conn.buffer = None
@@ -287,12 +287,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     # -- in a thread: a request is answered ---------------------------------------------------------------------
 
     def handle(self, conn: Connection) -> Any:
-        """Answer a collected request; whether the connection may be kept."""
+        """Answer a collected request; return whether the connection may be kept."""
         request = None
         try:
             conn.sock.settimeout(SEND_SECONDS)
             request = next(conn.parser)
-            # The loop has said `100 Continue` where a body was wanted; elsewhere the answer itself comes.
+            # The loop has sent `100 Continue` if a body was wanted; otherwise the answer itself comes.
             request._expected_100_continue = False
             if not conn.whole:
                 request.force_close()
@@ -317,7 +317,7 @@ def _held(conn: Connection) -> int:
 
 
 def _over(connections: dict[Connection, None], now: float) -> list[Connection]:
-    """Those whose deadline has passed; they stand in the order of their deadlines."""
+    """Return the connections whose deadline has passed; they are in the order of their deadlines."""
     found = []
     for conn in connections:
         if conn.deadline > now:
@@ -328,5 +328,5 @@ def _over(connections: dict[Connection, None], now: float) -> list[Connection]:
 
 def _send(sock: socket.socket, text: bytes) -> None:
     """Send a few bytes if the client takes them now."""
-    with suppress(OSError):  # it is gone, or takes nothing: it is about to be closed, or does without this
+    with suppress(OSError):  # it is gone or takes nothing, and is about to be closed or can do without
         sock.send(text, socket.MSG_DONTWAIT)

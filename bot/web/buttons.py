@@ -1,4 +1,4 @@
-"""Which actions the sender of the present request is offered. What they press is decided anew."""
+"""The actions that are offered to the sender of the present request. Pressing a button is authorized again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bot.web.forms import address
 from bot.web.identity import may
 from bot.web.shapes import Shape
 
-#: One action that takes each role: whoever may do it sees what the role takes on the board.
+#: One action for each role; a person who may do it sees what the role may press on the board.
 _ROLES = {Role.VIEWER: Action.WATCH, Role.DEVELOPER: Action.RETRY, Role.OPERATOR: Action.LOCK, Role.ADMIN: Action.MODE}
 
 
 @dataclass(frozen=True, slots=True)
 class ActionLink:
-    """A link to the form of an action; `role`: which one it takes, where the reader's role decides what is seen."""
+    """A link to the form of an action; `role`: the role it needs, if the reader's role decides whether it is shown."""
 
     href: str
     words: str
@@ -29,20 +29,20 @@ class ActionLink:
 
 
 def board_roles(context: PipelineContext) -> str:
-    """The roles of the person as classes of the element around the board, which is drawn once for everybody.
+    """Return the roles of the person as classes of the element around the board, which is drawn once for everybody.
 
-    A developer of one service counts as one: the form says if a run is not theirs.
+    A developer of one service counts as a developer; the form refuses runs of other services.
     """
     return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context))
 
 
 def run_roles(context: PipelineContext, service: str) -> str:
-    """The same for the page of a run of `service`, which is drawn once for everybody, too."""
+    """Return the roles as classes for the page of a run of `service`, which is drawn once for everybody, too."""
     return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context, service))
 
 
 def run_buttons(pipeline: str, run: Shape, board: Board) -> list[ActionLink]:
-    """What may be done to a live run, by its shape; the board says whether a freeze would let it through."""
+    """Return the actions possible on a live run; the board tells whether a freeze would let it through."""
     return [
         ActionLink(address(pipeline, name, run=run["run"]), words, str(NEEDED[action]))
         for name, words, action in (*_on_run(Status(run["status"])), *_on_frozen(board, run["run"]))
@@ -50,7 +50,7 @@ def run_buttons(pipeline: str, run: Shape, board: Board) -> list[ActionLink]:
 
 
 def service_buttons(context: PipelineContext, service: str) -> list[ActionLink]:
-    """What the person may do for a service."""
+    """Return the actions that the person may take on a service."""
     if not may(Action.FAST_LANE, context, service):
         return []
     return [ActionLink(address(context.pipeline.name, "fast-lane", service=service), "Fast lane…")]
@@ -66,6 +66,6 @@ def _on_run(status: Status) -> Iterator[tuple[str, str, Action]]:
 
 
 def _on_frozen(board: Board, run: str) -> Iterator[tuple[str, str, Action]]:
-    """In advance, too: a freeze may come before the run does."""
+    """Yield the button to let a run through freezes, also in advance: a freeze may begin before the run gets there."""
     if why_not_let_through(board, LetThroughAsked(run, "", "")) is None:
         yield "let-through", "Let through freezes…", Action.LET_THROUGH

@@ -1,8 +1,8 @@
-"""Answers are compressed where the client takes gzip, and have an ETag, so that who asks again is told "the same".
+"""Compresses answers for clients that take gzip, and adds an ETag, so that a repeated request is answered with 304.
 
-From the standard library: gzip is what every browser, proxy and program takes, and the largest answer is small. A live
-stream is made of fragments of deflate that refer to nothing before them, so each frame is compressed once for
-everybody who looks.
+It uses the standard library, because every browser, proxy and program takes gzip, and the largest answer is small. A
+live stream consists of deflate fragments that do not refer to earlier ones, so each frame is compressed once for all
+viewers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flask import Flask, Response, request
 
 from bot.web.sessions import unmasked
 
-#: Bytes: what is smaller fits one packet anyway.
+#: In bytes; a smaller answer fits one packet anyway.
 SMALLEST = 1_000
 #: 1 to 9. On a board of 1,000 runs, 6 makes 8 % less than 4 and costs a millisecond more.
 LEVEL = 6
@@ -34,17 +34,17 @@ _TYPES = frozenset(
     }
 )
 
-#: How a stream of gzip begins: deflate, no name, no time, an unknown system (RFC 1952, section 2.3).
+#: The beginning of a gzip stream: deflate, no name, no time, an unknown system (RFC 1952, section 2.3).
 STREAM_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 def install(app: Flask) -> None:
-    """Compress what `app` answers."""
+    """Compress the answers of `app`."""
     app.after_request(_compress)
 
 
 def takes_gzip() -> bool:
-    """Whether the client of the present request takes gzip."""
+    """Return whether the client of the present request takes gzip."""
     return request.accept_encodings["gzip"] > 0
 
 
@@ -68,7 +68,10 @@ def _compress(response: Response) -> Response:
 
 
 def stream(pieces: Generator[bytes, None, None]) -> Iterator[bytes]:
-    """A stream as gzip, piece by piece: nothing is held back. It ends without a trailer when its client goes."""
+    """Yield a stream as gzip, piece by piece; nothing is held back.
+
+    It has no trailer, because it ends with its client.
+    """
     with closing(pieces):
         yield STREAM_HEAD
         for piece in pieces:
@@ -77,6 +80,6 @@ def stream(pieces: Generator[bytes, None, None]) -> Iterator[bytes]:
 
 @lru_cache(maxsize=8)
 def fragment(data: bytes) -> bytes:
-    """A piece of a stream, which begins with `STREAM_HEAD`: whole bytes, and no reference to any other piece."""
+    """Return a piece of a stream that begins with `STREAM_HEAD`: whole bytes, without reference to any other piece."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)

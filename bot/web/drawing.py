@@ -1,4 +1,4 @@
-"""The board as the page draws it: columns from left to right, the fast lane below them, banners above."""
+"""The drawing of the board for the page: columns from left to right, the fast lane below them, banners above."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bot.web.estimating import add_estimates
 from bot.web.shapes import Shape
 from config.configuration import Configuration
 
-#: How many runs of each queue and of each stage are drawn; the counts lead to the others.
+#: The most runs of each queue and of each stage that are drawn; the counts link to the others.
 FOLDED = Shown(head=3, tail=1, inside=3)
-#: More stages than this, and those where nothing happens are drawn narrow; and much narrower from the second number on.
+#: With more stages than the first number, idle stages are drawn narrow; from the second number on, much narrower.
 MANY, VERY_MANY = 4, 9
-#: How many units of width a laptop has. A stage takes four, a queue four, an empty queue or a narrow stage less.
+#: The units of width of a laptop's screen. A stage takes four, a queue four, an empty queue or a narrow stage less.
 LAPTOP = 30
-#: How many free slots are drawn; beyond, the numbers say it.
+#: The most free slots that are drawn; the numbers show the rest.
 FREE_DRAWN = 3
-#: How many fixes on their way a banner names.
+#: The most fixes on their way that a banner names.
 FIXES = 4
 
 _STATES = {
@@ -42,9 +42,9 @@ _MODES = {
 def draw(
     board: Board, version: int, now: float, pipeline: Pipeline, links: Links, statistics: Statistics | None
 ) -> Shape:
-    """Everything that the board's template shows. `pipeline`: the configuration in force.
+    """Return everything that the board's template shows. `pipeline`: the configuration in force.
 
-    Without statistics there are no estimates: what they were in the past is not known.
+    Without `statistics` there are no estimates, because past ones are not recorded.
     """
     seen = view(board, version, now, FOLDED)
     if statistics is not None:
@@ -76,7 +76,7 @@ def draw(
 
 
 class _Drawer:
-    """One drawing: the board, the moment, and where the links lead."""
+    """One drawing: the board, the time, and the links."""
 
     def __init__(self, board: Board, now: float, pipeline: Pipeline, links: Links) -> None:
         self.board = board
@@ -85,7 +85,7 @@ class _Drawer:
         self.links = links
 
     def mode(self) -> Shape | None:
-        """The banner of a pipeline that does not act; None if it does."""
+        """Return the banner of a pipeline that does not act; None if it acts."""
         header = self.board.header
         if header.mode not in _MODES:
             return None
@@ -93,7 +93,7 @@ class _Drawer:
         return {"name": name, "meaning": meaning, "by": header.mode_by, "why": header.mode_why}
 
     def column(self, shape: Shape) -> Shape:
-        """One stage with the queue before it and the fast lane's job below it."""
+        """Return one stage with the queue before it and the fast lane's job below it."""
         stage = self.pipeline.stage(shape["name"]) or Stage(shape["name"], Job("", ""))
         real = self.step(shape, stage.job)
         fast = shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job)
@@ -112,7 +112,7 @@ class _Drawer:
         }
 
     def step(self, shape: Shape, job: Job) -> Shape:
-        """One job with who waits before it and who is inside; the longest wait stands first in the queue."""
+        """Return one job with the runs before it and inside; the run that waited longest is first in the queue."""
         inside, capacity = shape["inside"], shape["capacity"]
         taken = inside["count"] + len(shape["unmanaged"])
         free = 0 if capacity is None else max(0, capacity - taken)
@@ -133,17 +133,17 @@ class _Drawer:
         }
 
     def queue(self, shape: Shape) -> Shape:
-        """A queue folded to its head and its tail; `more` stand between them, or none."""
+        """Return a queue folded to its head and its tail; `more` is the number of runs between them."""
         runs = [self.decorated(each) for each in shape["runs"]]
         tail = [self.decorated(each) for each in shape["tail"]]
         return {"count": shape["count"], "runs": runs, "tail": tail, "more": shape["count"] - len(runs) - len(tail)}
 
     def removed(self, shape: Shape) -> Shape:
-        """A stage that is no longer configured, in which builds have not ended."""
+        """Return a stage that is no longer configured and still has builds."""
         return {**shape, "runs": [self.decorated(each) for each in shape["runs"]]}
 
     def decorated(self, shape: Shape) -> Shape:
-        """A tile with its links and the word for its state."""
+        """Return a tile with its links and the word for its state."""
         return {
             **shape,
             "state": _STATES[shape["status"]],
@@ -154,7 +154,7 @@ class _Drawer:
         }
 
     def verifying(self, shape: Shape) -> Shape:
-        """The pull requests that are verified, as short lines: they are beside the pipeline, not in it."""
+        """Return the live verifications as short lines, because they are beside the pipeline, not in it."""
         job = self.pipeline.verify.job if self.pipeline.verify is not None else None
         rows = [
             {
@@ -171,7 +171,7 @@ class _Drawer:
         return {**shape, "rows": rows, "all": all_of_them, "more": all_of_them - len(rows), "link": link}
 
     def banner(self, shape: Shape) -> Shape:
-        """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""
+        """Return the banner of a locked stage: each lock, and the fixes on their way."""
         services = list(dict.fromkeys(lock["service"] for lock in shape["locks"] if lock["service"]))
         locks = [self.lock(lock) for lock in shape["locks"]]
         coming = [run for service in services for run in fixes(self.board, service)]
@@ -185,7 +185,7 @@ class _Drawer:
         }
 
     def lock(self, shape: Shape) -> Shape:
-        """One lock, with in how many services its stage has changed since the service that holds it passed there."""
+        """Return one lock, with the number of services that have changed since the lock's service last passed."""
         changed = versions.changed_services(self.board, self.board.locks[shape["key"]])
         href = shape["run"] and self.links.run(shape["run"])
         log = self.links.log(self.board.job(Step(shape["stage"])), shape["build"])
@@ -193,7 +193,7 @@ class _Drawer:
 
 
 def _is_quiet(column: Shape) -> bool:
-    """Whether nothing happens in a stage: nobody waits, runs or has failed, nothing is wrong, on neither lane."""
+    """Return whether a stage is idle: no lock, and no waiting, running or failed run and no backoff on either lane."""
     steps = [column, column["fast"]] if column["fast"] else [column]
     return not column["locked"] and not any(_is_busy(step) for step in steps)
 
@@ -203,7 +203,7 @@ def _is_busy(step: Shape) -> bool:
 
 
 def _crowd(columns: list[Shape]) -> str:
-    """How the columns share the width: `many` and `very-many` narrow the quiet ones, `stacked` puts queues below."""
+    """Return how the columns share the width: `many` and `very-many` narrow idle ones, `stacked` puts queues below."""
     if len(columns) <= MANY:
         return ""
     narrow = 1 if len(columns) >= VERY_MANY else 2
@@ -213,14 +213,14 @@ def _crowd(columns: list[Shape]) -> str:
 
 
 def _free_words(locks: list[Shape]) -> str:
-    """What an empty slot of a real stage is there for."""
+    """Return the label of an empty slot of a real stage."""
     if not locks:
         return "free"
     return "free for the fix" if all(lock["automatic"] or lock["let_fixes_in"] for lock in locks) else "closed"
 
 
 def steps_of(pipeline: Pipeline, run: Shape) -> list[Shape]:
-    """The stages as a row of steps for one run: passed, where it is, or still ahead."""
+    """Return the stages as a row of steps for one run: passed, the present one, or ahead."""
     steps = [Step(stage.name, track) for stage in pipeline.stages for track in (Track.REAL, Track.FAST)]
     passed = [step for step in steps if str(step) in run["passed"]]
 
@@ -233,9 +233,9 @@ def steps_of(pipeline: Pipeline, run: Shape) -> list[Shape]:
 
 
 class Links:
-    """Where things are: runs on this page, commits and pull requests on GitHub, jobs and builds on Jenkins.
+    """Addresses: runs on this page, commits and pull requests on GitHub, jobs and builds on Jenkins.
 
-    Addresses, built from what is configured and from checked names only; never from a field of a payload.
+    They are built from the configuration and from checked names only, never from a field of a payload.
     """
 
     def __init__(self, configuration: Configuration, pipeline: Pipeline) -> None:
@@ -243,38 +243,38 @@ class Links:
         self._repositories = {s.name: s.repository for s in pipeline.services}
 
     def run(self, key: str) -> str:
-        """The run's own page."""
+        """Return the address of the run's page."""
         return f"/p/{self._pipeline.name}/runs/{key}"
 
     def commit(self, service: str, sha: str) -> str | None:
-        """The commit's page on GitHub; None for a service that is not configured any more."""
+        """Return the commit's page on GitHub; None for a service that is not configured any more."""
         return self._github(service, f"commit/{sha}")
 
     def pull(self, service: str, number: int | None) -> str | None:
-        """The pull request's page on GitHub, if there is one."""
+        """Return the pull request's page on GitHub, if there is one."""
         return None if number is None else self._github(service, f"pull/{number}")
 
     def compare(self, service: str, base: str, head: str) -> str | None:
-        """What `head` has that `base` has not, on GitHub (GitHub docs: comparing commits)."""
+        """Return GitHub's page of the commits in `head` that are not in `base` (GitHub docs: comparing commits)."""
         return self._github(service, f"compare/{base}...{head}")
 
     def job(self, job: Job) -> str | None:
-        """The job's page on Jenkins; None for a controller that is not configured."""
+        """Return the job's page on Jenkins; None for a controller that is not configured."""
         controller = self._configuration.controllers.get(job.controller)
         return None if controller is None else controller.job_url(job.name)
 
     def build(self, job: Job, number: int | None) -> str | None:
-        """The build's page on Jenkins, if it has begun."""
+        """Return the build's page on Jenkins, if it has begun."""
         controller = self._configuration.controllers.get(job.controller)
         return None if controller is None or number is None else controller.build_url(job.name, number)
 
     def log(self, job: Job | None, number: int | None) -> str | None:
-        """The log of the build on Jenkins, if it has begun."""
+        """Return the build's log on Jenkins, if it has begun."""
         controller = self._configuration.controllers.get(job.controller) if job is not None else None
         return controller.log_url(job.name, number) if controller and job and number is not None else None
 
     def build_of(self, run: Shape) -> str | None:
-        """The page of the build of a run (a tile, or an ended run); None without a build or its stage."""
+        """Return the page of the build of a run (a tile, or an ended run); None without a build or its stage."""
         stage = self._pipeline.stage(run["stage"])
         job = stage and (stage.job if run["track"] == Track.REAL else stage.fast_job)
         return self.build(job, run["build"]) if job else None

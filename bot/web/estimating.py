@@ -1,4 +1,4 @@
-"""Puts estimates, the cost of locks and flaky tests into what is shown of a board: for what is shown, and no more."""
+"""Adds estimates, the cost of locks and flaky tests to the view of a board, for the shown part only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Shape = dict[str, Any]
 
 
 def add_estimates(view: Shape, board: Board, statistics: Statistics, now: float) -> Shape:
-    """The view of a board (`bot.reporting.view`) with `eta` in each tile; in each lock also `cost` and `flaky`."""
+    """Return the view of a board with `eta` in each tile, and `eta`, `cost` and `flaky` in each lock.
+
+    The view is that of `bot.reporting.view`; it is changed in place.
+    """
     forecast = Forecast(board, statistics, now)
     for stage in view["stages"]:
         for step in filter(None, (stage, stage["fast"])):
@@ -31,13 +34,13 @@ def add_estimates(view: Shape, board: Board, statistics: Statistics, now: float)
 
 
 def add_to_tiles(tiles: list[Shape], board: Board, statistics: Statistics, now: float) -> list[Shape]:
-    """Tiles of live runs with their `eta`."""
+    """Return tiles of live runs with their `eta`."""
     _add_to_tiles(tiles, board, Forecast(board, statistics, now), statistics, now)
     return tiles
 
 
 def lock_shape(lock: Lock, board: Board, statistics: Statistics, forecast: Forecast, now: float) -> Shape:
-    """What is known of a standing lock: when it opens, what it has cost so far, which tests behind it are flaky."""
+    """Return the estimated opening of a standing lock, its cost so far, and the flaky tests behind it."""
     seconds, holder = cost_of(lock, statistics, now), board.runs.get(lock.run or "")
     return {
         "eta": lock_estimate(forecast.of_lock(lock)),

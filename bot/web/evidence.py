@@ -1,6 +1,6 @@
-"""One run as evidence: attempts with their logs, decisions with their rules, what it waited for, what it carries.
+"""One run as evidence: attempts with their logs, decisions with their rules, waiting times, and carried merges.
 
-The same values for the page and the API. For a verification (the build of a pull request) as far as it has them.
+The same values serve the page and the API. A verification has only some of them.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from bot.web.drawing import Links
 from bot.web.estimating import add_to_tiles
 from bot.web.shapes import Shape
 
-#: How many merges that a run carries are named, and how many runs that it superseded.
+#: The most merges carried by a run that are named, and the most runs superseded by it.
 CARRIED, SUPERSEDED = 50, 50
-#: How many verifications that are over are named for one question.
+#: The most ended verifications that are named for one question.
 VERIFICATIONS = 5
-#: How often a run is described anew because something was decided meanwhile, before it is shown as it is.
+#: How often a run is described again because something was decided meanwhile; after that it is shown as it is.
 TRIES = 3
 
 Facts = Sequence[tuple[str, RecordedFact]]
 
 
 def describe_run(here: Runtime, context: PipelineContext, key: str) -> Shape:
-    """Where a run or a verification is or what became of it, and the evidence for it. Raises Problem (404).
+    """Return the place or the ending of a run or verification, and its evidence. Raises Problem (404).
 
-    Board and facts are read one after the other, and again if something was decided in between: what is said of where
-    the run is does not contradict its attempts.
+    Board and facts are read one after the other, and again if something was decided in between, so that the place of
+    the run does not contradict its attempts.
     """
     found: Shape = {}
     for _ in range(TRIES):
@@ -90,12 +90,12 @@ def _describe_run(context: PipelineContext, configured: Pipeline, links: Links, 
 
 
 def position_of(board: Board, run: Run) -> int | None:
-    """Its place in the queue, from 1; None if it does not wait."""
+    """Return its place in the queue, from 1; None if it does not wait."""
     return board.ahead_of(run) + 1 if run.status is Status.WAITING else None
 
 
 def ended_shapes(context: PipelineContext, board: Board, rows: Sequence[Ended]) -> list[Shape]:
-    """Ended runs; `newer`: the latest run of the same service that was merged after it and lives or was delivered."""
+    """Return ended runs; `newer`: the latest run of the service merged after it that is live or was delivered."""
     services = {row.run.service for row in rows}
     newest: dict[str, tuple[float, str]] = {}
     for known in context.records.index.rows() if rows else ():
@@ -115,7 +115,7 @@ def ended_shapes(context: PipelineContext, board: Board, rows: Sequence[Ended]) 
 
 
 def fact_shapes(facts: Facts) -> list[Shape]:
-    """The facts of one run, oldest first, each with its rule."""
+    """Return the facts of one run, oldest first, each with its rule."""
     found = rules.rules_of([recorded.fact for _, recorded in facts])
     return [{**shapes.fact(*row), **shapes.rule(rule)} for row, rule in zip(facts, found, strict=True)]
 
@@ -126,7 +126,7 @@ def _attempts(facts: Facts, last: int, configured: Pipeline, links: Links) -> li
 
 
 def _attempt(number: int, each: PastAttempt, configured: Pipeline, links: Links) -> Shape:
-    """`build_link` and `log_link` lead to the job that is configured for the step now."""
+    """Return one attempt; `build_link` and `log_link` use the job that is configured for the step now."""
     job = configured.job(each.step.stage, each.step.track)
     return {
         "number": number,
@@ -152,7 +152,10 @@ def _attempt(number: int, each: PastAttempt, configured: Pipeline, links: Links)
 
 
 def waits(account: MeasuredRun | None, now: float) -> Shape | None:
-    """What a run has waited for and how long it was built, in seconds, up to now or its end; None if not known."""
+    """Return the waiting times by cause and the building time of a run in seconds; None if not known.
+
+    They run up to now, or to the end of the run.
+    """
     if account is None:
         return None
     causes = [{"cause": str(cause), "seconds": account.waits.get(cause, 0.0)} for cause in Cause]
@@ -165,11 +168,11 @@ def waits(account: MeasuredRun | None, now: float) -> Shape | None:
     }
 
 
-# -- what it carries and replaces ----------------------------------------------------------------------------------
+# -- carried and replaced runs -----------------------------------------------------------------------------------------
 
 
 def _superseded(board: Board, run: Run, rows: Sequence[EndedRow]) -> Iterator[Shape]:
-    """The runs that it replaced: those on their way out, then those that have ended, the last to end first."""
+    """Yield the runs that it replaced: first those still ending, then those that have ended, the last to end first."""
     leaving = [each for each in board.of_service(run.service) if each.ending is not None and each.ending.by == run.key]
     for each in leaving:
         yield {"run": each.key, "sha": each.sha, "short": short(each.sha), "title": each.merge.title}
@@ -178,11 +181,10 @@ def _superseded(board: Board, run: Run, rows: Sequence[EndedRow]) -> Iterator[Sh
 
 
 def _carried(board: Board, run: Run, rows: Sequence[EndedRow]) -> Shape:
-    """The merges of its service that it contains and that were not delivered before it, its own first.
+    """Return the merges of its service that the run contains and that were not delivered before it, its own first.
 
-    `rows`: the ended runs of the service.
-    `since`: the run that was delivered last before it. `unknown`: of how many nobody has asked yet whether it contains
-    them.
+    `rows`: the ended runs of the service. In the result, `since` is the run that was delivered last before it, and
+    `unknown` the number of merges for which containment is unknown.
     """
     earlier = [_of_live(each) for each in board.of_service(run.service) if each.created <= run.created]
     earlier += [_of_ended(row) for row in rows if row.created <= run.created]
@@ -223,7 +225,7 @@ def _merge(
 
 
 def _linked(carried: Shape, run: Run, links: Links) -> Shape:
-    """What a run carries, with the links to GitHub."""
+    """Return the carried merges with their links to GitHub."""
     for each in [*carried["merges"], *([carried["since"]] if carried["since"] else [])]:
         each["commit_link"] = links.commit(run.service, each["sha"])
         each["pull_links"] = [{"pull": pull, "link": links.pull(run.service, pull)} for pull in each["pulls"]]
@@ -261,10 +263,10 @@ def _describe_verification(context: PipelineContext, configured: Pipeline, links
 
 
 def verification_shape(board: Board, live: Verification, now: float) -> Shape:
-    """A verification on its way: whose it is, where it is, and in words why."""
+    """Return a live verification: its identity, its place, and the reason in words."""
     reason = why_of_verification(board, live, now)
     return {
-        **_named(live.key, live.service, live.pull, live.sha),
+        **_identity(live.key, live.service, live.pull, live.sha),
         "status": str(live.status),
         "build": live.attempt.build,
         "since": live.since,
@@ -275,7 +277,7 @@ def verification_shape(board: Board, live: Verification, now: float) -> Shape:
 
 
 def ended_verifications(context: PipelineContext, board: Board, question: str) -> list[Shape]:
-    """The verifications that are over and that `question` may mean: a key, or a pull request; the latest first."""
+    """Return the ended verifications that match `question`, a key or a pull request; the latest first."""
     pull = finding.pull_of(question)
     keys = [question] if pull is None else context.records.verified(None, pull)
     over = [key for key in keys if key not in board.verifications][:VERIFICATIONS]
@@ -284,13 +286,13 @@ def ended_verifications(context: PipelineContext, board: Board, question: str) -
 
 
 def _ended_verification(key: str, facts: Facts) -> Shape | None:
-    """A verification that is over, as far as its facts are kept; None without any."""
+    """Return an ended verification, as far as its facts are kept; None without any."""
     named, last = verified_pull(key), facts[-1][1] if facts else None
     if named is None or last is None:
         return None
     status = {"build-passed": "passed", "build-failed": "failed"}.get(str(last.fact.kind), "stopped")
     return {
-        **_named(key, *named, last.fact.sha or ""),
+        **_identity(key, *named, last.fact.sha or ""),
         "status": status,
         "build": last.fact.build,
         "since": last.at,
@@ -300,7 +302,7 @@ def _ended_verification(key: str, facts: Facts) -> Shape | None:
     }
 
 
-def _named(key: str, service: str, pull: int, sha: str) -> dict[str, Any]:
+def _identity(key: str, service: str, pull: int, sha: str) -> dict[str, Any]:
     return {
         "run": key,
         "service": service,

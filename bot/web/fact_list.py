@@ -1,4 +1,7 @@
-"""The log, filtered: who decided what, why, and from where. A request looks through a bounded part of it."""
+"""The log with filters: decisions, the people behind them, reasons and sources.
+
+A request scans a bounded part of it.
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,29 @@ from bot.web.api_operation import ListFilter, one_of, text
 from bot.web.problems import unknown_value
 from bot.web.shapes import Shape
 
-#: How many pages of the log one request looks through; what lies further back is asked for by `next`.
+#: The most pages of the log that one request scans; older ones are reached by `next`.
 LOOKED_THROUGH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class FactFilter(ListFilter):
-    """What is asked for; what is empty does not matter. `by`: a person, or `anybody` for all that people did."""
+    """A filter of the log; an empty field matches everything. `by`: a person, or `anybody` for all that people did."""
 
     kind: str = one_of([str(kind) for kind in FactKind], "Decisions of this kind.")
-    by: str = text("What this person did; `anybody`: all that people did.")
+    by: str = text("Decisions that this person asked for; `anybody`: any person.")
     service: str = text("Decisions about this service.")
     stage: str = text("Decisions about this stage.")
     run: str = text("Decisions about this run.")
-    via: str = text("Where the wish came from has this in it, such as `#12`.")
+    via: str = text("Decisions whose source contains this, such as `#12`.")
 
     def check(self) -> None:
-        """Raise Problem (400) for a kind of fact that there is not."""
+        """Raise Problem (400) if the fact kind is unknown."""
         kinds = [str(kind) for kind in FactKind]
         if self.kind and self.kind not in kinds:
             raise unknown_value("kind", self.kind, kinds)
 
     def fits(self, fact: Fact) -> bool:
-        """Whether a fact is one that is asked for."""
+        """Return whether a fact matches the filter."""
         by, via = (fact.by or "").casefold(), (fact.via or "").casefold()
         is_person = bool(by) and not _is_run(fact)
         return (
@@ -49,7 +52,7 @@ class FactFilter(ListFilter):
 
 
 def _is_run(fact: Fact) -> bool:
-    """Whether a run is named as what caused a fact: the holder of a lock, or what has replaced another run."""
+    """Return whether the cause of a fact is a run: the holder of a lock, or the run that replaced another one."""
     service, _, number = (fact.by or "").rpartition(".")
     return service == fact.service and number.isdigit()
 
@@ -57,7 +60,7 @@ def _is_run(fact: Fact) -> bool:
 def list_facts(
     context: PipelineContext, wanted: FactFilter, before: str | None, limit: int, after: str = "0-0"
 ) -> Shape:
-    """A page of the facts that are wanted, newest first, told after the one called `after`.
+    """Return a page of the matching facts, newest first, down to the one after the fact called `after`.
 
     `next` may follow a page that is not full, or empty.
     """

@@ -1,9 +1,9 @@
-"""The log as a stream of server-sent events for programs: who connects again goes on where they were.
+"""The log as a stream of server-sent events for programs; a client that connects again continues where it was.
 
 The id of an event is that of the fact (HTML standard: server-sent events); a client sends the last one as
-`Last-Event-ID`. Events are called `fact`; `beat`, a sign of life that says how far the log was read; and `gap`, when
-facts that come after the last id are not kept any more. A stream reads a page, sends it, and reads the next: a slow
-client holds up nobody and nothing is stored for it.
+`Last-Event-ID`. Events are called `fact`; `beat`, a sign of life with the position in the log; and `gap`, when facts
+after the last id are not kept any more. A stream reads a page, sends it, and reads the next: a slow client delays no
+other, and nothing is stored for it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from bot.web.problems import Problem
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime
 
-#: How many streams one process keeps open, and how many of one address; each also counts as a live page.
+#: The most streams of one process, and of one address; each also counts as a live page.
 MOST_STREAMS, MOST_FROM_ONE_ADDRESS = 16, 8
-#: The longest that a stream waits for the store before it looks whether its client is still there, in milliseconds.
+#: The longest wait for the store before a stream checks whether its client is still there, in milliseconds.
 BLOCK = 1_000
 
 _KINDS = Parameter(
@@ -40,7 +40,10 @@ _KINDS = Parameter(
     {"type": "array", "items": {"type": "string", "enum": [str(kind) for kind in FactKind]}},
 )
 _LAST = Parameter(
-    "Last-Event-ID", "The id of the last event that you have got; it counts more than `after`.", FACT_ID, place="header"
+    "Last-Event-ID",
+    "The id of the last event that you received; it takes precedence over `after`.",
+    FACT_ID,
+    place="header",
 )
 _FILTERS = tuple(each for each in filter_parameters(FactFilter) if each.name != "kind")
 _START = "0-0"
@@ -55,10 +58,10 @@ Wanted = Callable[[RecordedFact], bool]
     problems={429: "Too many streams are open, here or from your address; try again after `Retry-After` seconds."},
 )
 def stream_facts(pipeline: str) -> Response:
-    """The decisions as server-sent events, from now on or after the last one that you know.
+    """Send the decisions as server-sent events, from now on or after the last one that you have.
 
     `event: fact` has the id and, as JSON, the fact as `/facts` lists it. `event: beat` comes every 15 seconds: its id
-    says how far the log was read, its data is `{"at": ...}`. `event: gap` says that facts after the id `after` are not
+    is the position in the log, its data is `{"at": ...}`. `event: gap` means that facts after the id `after` are not
     kept any more, as `{"after": ..., "detail": ...}`. Ids grow. After `0-0` come all facts that are kept. The stream
     may end at any time: connect again with `Last-Event-ID`, and nothing is missed or sent twice.
     """
@@ -88,9 +91,9 @@ def events(
     known: bool = False,
     beat: float = BEAT,
 ) -> Generator[bytes, None, None]:
-    """The events after the fact called `after`, until the client goes away or the store cannot be reached.
+    """Yield the events after the fact called `after`, until the client goes away or the store cannot be reached.
 
-    `known`: whether the client has seen that fact, so that what is missing after it is a gap. `beat`: seconds.
+    `known`: whether the client has seen that fact, so that missing facts after it are a gap. `beat`: seconds.
     """
     yield f"retry: {RETRY}\n\n".encode() + _beat(after)
     last = time.monotonic()
@@ -103,7 +106,7 @@ def events(
             sent = b"".join(_fact(*row) for row in page if wanted(row[1]))
             if page:
                 after = page[-1][0]
-            known = len(page) == PAGE  # it is behind: what comes next may have gone meanwhile
+            known = len(page) == PAGE  # a full page: facts after it may have been deleted meanwhile
             if sent:
                 last = time.monotonic()
                 yield sent
@@ -113,11 +116,11 @@ def events(
             if not page:
                 context.records.await_fact(after, BLOCK)
     except RedisError:
-        return  # the client connects again, and goes on
+        return  # the client connects again, and continues
 
 
 def _gap(context: PipelineContext, after: str, page: list[tuple[str, RecordedFact]]) -> tuple[str, bytes] | None:
-    """Where to go on and the event that says so, if facts after `after` may be missing; None if none can be."""
+    """Return where to continue and the `gap` event, if facts after `after` may be missing; None if none can be."""
     if page:
         detail = "older facts are not kept any more: read the pipeline anew, then go on"
         return after, _event("gap", after, {"after": after, "detail": detail})
@@ -129,7 +132,7 @@ def _gap(context: PipelineContext, after: str, page: list[tuple[str, RecordedFac
 
 
 def order(identity: str) -> tuple[int, int]:
-    """Ids of facts in the order of the decisions."""
+    """Return a key that sorts ids of facts in the order of the decisions."""
     milliseconds, _, number = identity.partition("-")
     return int(milliseconds), int(number)
 
@@ -140,7 +143,7 @@ def _newest(context: PipelineContext) -> str:
 
 
 def _wanted() -> Wanted:
-    """Whether a fact is one that the present request asks for. Raises Problem (400)."""
+    """Return a check whether a fact matches the present request. Raises Problem (400)."""
     kinds = request.args.getlist("kind")
     for kind in kinds:
         FactFilter(kind=kind).check()
@@ -149,7 +152,7 @@ def _wanted() -> Wanted:
 
 
 def _after() -> str | None:
-    """After which fact the present request begins; None: with what is decided from now on. Raises Problem (400)."""
+    """Return the id after which the present request begins; None: with new decisions. Raises Problem (400)."""
     for name, given in (("Last-Event-ID", request.headers.get("Last-Event-ID")), ("after", request.args.get("after"))):
         if given:
             if given != _START and not is_fact_id(given):
@@ -159,7 +162,7 @@ def _after() -> str | None:
 
 
 def _open() -> Callable[[], None]:
-    """Count one more stream; returns what counts it off. Raises Problem (429)."""
+    """Count one more stream; return a function that ends the count. Raises Problem (429)."""
     address = client_address(
         request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), runtime().settings.trusted_proxies
     )

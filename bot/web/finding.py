@@ -1,4 +1,7 @@
-"""Finds runs by key, service, commit or pull request, and stages and services by name; a miss lists what there is."""
+"""Finds runs by key, service, commit or pull request, and stages and services by name.
+
+If nothing is found, the error lists the valid names.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.web.problems import Problem, unknown
 
-#: How many runs one question finds at most.
+#: The most runs that one question finds.
 MOST = 50
-#: How many of the latest finished runs are looked through.
+#: How many of the latest ended runs are searched.
 LOOKED_THROUGH = 200
 
 _SHA = re.compile(r"[0-9a-f]{4,40}")
@@ -23,18 +26,18 @@ _PULL = re.compile(r"#?([0-9]{1,9})")
 
 
 def runs(board: Board, question: str) -> tuple[list[Run], bool]:
-    """The live runs that `question` may mean, the longest there first, and whether there are more."""
+    """Return the live runs that match `question`, the oldest first, and whether there are more."""
     exact = board.runs.get(question)
     if exact is not None:
         return [exact], False
     heads = carriers(board, question)
-    found = list(islice((run for run in board.runs.values() if _means(run, question, heads)), MOST + 1))
+    found = list(islice((run for run in board.runs.values() if _matches(run, question, heads)), MOST + 1))
     found.sort(key=lambda run: (run.created, run.queue_number))
     return found[:MOST], len(found) > MOST
 
 
 def verifications(board: Board, question: str) -> list[Verification]:
-    """The verifications of pull requests on their way that `question` may mean: a key, a commit, a pull request."""
+    """Return the live verifications that match `question`: a key, a commit, a pull request."""
     folded, pull = question.casefold(), _PULL.fullmatch(question)
     found = (
         each
@@ -47,23 +50,26 @@ def verifications(board: Board, question: str) -> list[Verification]:
 
 
 def pull_of(question: str) -> int | None:
-    """The number of the pull request that `question` may mean: `#12` or `12`."""
+    """Return the number of the pull request in `question`, `#12` or `12`, or None."""
     found = _PULL.fullmatch(question)
     return None if found is None else int(found.group(1))
 
 
 def finished(context: PipelineContext, board: Board, question: str) -> list[Ended]:
-    """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
+    """Return the ended runs that match `question`, the last to end first: any by its key, else of the latest few."""
     exact = context.records.ended_run(question)
     if exact is not None:
         return [exact]
     rows, _ = context.records.ended(0, LOOKED_THROUGH)
     heads = carriers(board, question)
-    return [row for row in rows if _means(row.run, question, heads)][:MOST]
+    return [row for row in rows if _matches(row.run, question, heads)][:MOST]
 
 
 def carriers(board: Board, question: str) -> frozenset[str]:
-    """The heads whose runs carry a commit whose sha begins so: it came to main together with one of them."""
+    """Return the heads whose runs carry a commit with this beginning of a sha.
+
+    Such a commit came to main together with one of the heads.
+    """
     folded = question.casefold().strip()
     if _SHA.fullmatch(folded) is None:
         return frozenset()
@@ -71,8 +77,8 @@ def carriers(board: Board, question: str) -> frozenset[str]:
     return frozenset(each.head for each in pushed if any(sha.startswith(folded) for sha in each.commits))
 
 
-def _means(run: Run, question: str, heads: frozenset[str]) -> bool:
-    """Whether a run may be meant. `heads`: those whose runs carry the commit that may be meant."""
+def _matches(run: Run, question: str, heads: frozenset[str]) -> bool:
+    """Return whether a run matches. `heads`: the commits whose runs carry the commit in question."""
     folded = question.casefold()
     pull = _PULL.fullmatch(question)
     return (
@@ -85,7 +91,7 @@ def _means(run: Run, question: str, heads: frozenset[str]) -> bool:
 
 
 def run(context: PipelineContext, board: Board, key: str) -> Run:
-    """The live run called `key`. Raises Problem: 409 with what became of it if it has ended, else 404."""
+    """Return the live run called `key`. Raises Problem: 409 with its ending if it has ended, else 404."""
     found = board.runs.get(key)
     if found is not None:
         return found
@@ -96,14 +102,14 @@ def run(context: PipelineContext, board: Board, key: str) -> Run:
 
 
 def no_run(board: Board, key: str) -> Problem:
-    """404, with the names of the service's runs, or of some."""
+    """Return a 404 with the names of the service's runs, or of some runs."""
     service = key.rpartition(".")[0]
     names = [r.key for r in board.of_service(service)] or list(islice(board.runs, MOST))
     return unknown("run", key, names)
 
 
 def stage(pipeline: Pipeline, name: str) -> Stage:
-    """The stage called `name`. Raises Problem (404)."""
+    """Return the stage called `name`. Raises Problem (404)."""
     found = pipeline.stage(name)
     if found is None:
         raise unknown("stage", name, (s.name for s in pipeline.stages))
@@ -111,7 +117,7 @@ def stage(pipeline: Pipeline, name: str) -> Stage:
 
 
 def service(pipeline: Pipeline, name: str) -> str:
-    """The service called `name`. Raises Problem (404)."""
+    """Return the name of the service called `name`. Raises Problem (404)."""
     if pipeline.service(name) is None:
         raise unknown("service", name, (s.name for s in pipeline.services))
     return name

@@ -1,4 +1,4 @@
-"""The pages for finding: what is where, one service, lists of runs, the log, and what a few words may mean."""
+"""The pages for finding: versions, one service, lists of runs, the log, and the search."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bot.web.run_list import PAGE, STATES, RunFilter, find, list_runs, only_hit
 from bot.web.shared import context_of, go_to, runtime
 from bot.web.where import describe_service, where
 
-#: How many facts one page of the log has.
+#: The number of facts on one page of the log.
 FACTS = 100
 
 
 def head(context: PipelineContext, section: str) -> dict[str, Any]:
-    """What every page of a pipeline shows around its own content."""
+    """Return the values that every page of a pipeline shows around its own content."""
     here = runtime()
     name = context.pipeline.name
     return {
@@ -40,7 +40,7 @@ def head(context: PipelineContext, section: str) -> dict[str, Any]:
 
 @page.get("/p/<pipeline>/where")
 def show_where(pipeline: str) -> str:
-    """The table service by stage, and what changed before each lock."""
+    """Show the table of services and stages, and the changes before each lock."""
     context = context_of(pipeline)
     only = request.args.get("service") or None
     if only is not None:
@@ -52,7 +52,7 @@ def show_where(pipeline: str) -> str:
 
 @page.get("/p/<pipeline>/runs")
 def show_runs(pipeline: str) -> str:
-    """The runs, live and ended, by a filter."""
+    """Show the runs, live and ended, that match a filter."""
     context = context_of(pipeline)
     wanted = RunFilter.of(request.args)
     offset = OFFSET.value()
@@ -74,7 +74,7 @@ def show_runs(pipeline: str) -> str:
 
 @page.get("/p/<pipeline>/services/<service>")
 def show_service(pipeline: str, service: str) -> str:
-    """One service: what is where, its locks, its runs, its lead time."""
+    """Show one service: its versions, its locks, its runs, its lead time."""
     context, here = context_of(pipeline), runtime()
     found = describe_service(context, here.configuration, service)
     with context.look() as replica:
@@ -87,7 +87,7 @@ def show_service(pipeline: str, service: str) -> str:
 
 @page.get("/p/<pipeline>/log")
 def show_log(pipeline: str) -> str:
-    """What was decided, by a filter: who, what, why, and from where."""
+    """Show the decisions that match a filter, with the person, the reason and the source."""
     context = context_of(pipeline)
     wanted = FactFilter.of(request.args)
     found = list_facts(context, wanted, before(), FACTS)
@@ -107,7 +107,7 @@ def show_log(pipeline: str) -> str:
 
 @page.get("/find")
 def show_found() -> AnyResponse | str:
-    """What the words in the box may mean; straight to it if that can be one thing only."""
+    """Show the search results; redirect to the result if there is only one."""
     question = request.args.get("q", "").strip()
     if not question:
         return render_template("found.html", question="", found=None, health=_health())
@@ -126,12 +126,12 @@ def show_found() -> AnyResponse | str:
 
 
 def _health() -> dict[str, Any]:
-    """How Interlock is, on a page of no pipeline."""
+    """Return the health of Interlock, for a page that belongs to no pipeline."""
     return judgement.shape(runtime().observer.health())
 
 
 def _linked(found: dict[str, Any], links: Links) -> dict[str, Any]:
-    """Give each run of a list its links to GitHub."""
+    """Add to each run of a list its links to GitHub."""
     for run in found["runs"]:
         run["commit_link"] = links.commit(run["service"], run["sha"])
         run["pull_link"] = links.pull(run["service"], run["pull"])
@@ -139,5 +139,5 @@ def _linked(found: dict[str, Any], links: Links) -> dict[str, Any]:
 
 
 def _address(pipeline: str, wanted: RunFilter, offset: int | None) -> str | None:
-    """The page of the list that begins there."""
+    """Return the address of the page of the list that begins at `offset`."""
     return None if offset is None else f"/p/{pipeline}/runs?{urlencode({**wanted.query, 'offset': offset})}"

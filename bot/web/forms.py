@@ -1,4 +1,4 @@
-"""The forms of the page: what each action asks a person for, and the request that it makes of the answers."""
+"""The forms of the page: the fields of each action, and the request made from the answers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bot.web import actions, finding
 from bot.web.actions import RequestKind
 from bot.web.problems import unknown
 
-#: The choice that means every lock of a stage.
+#: The choice of all locks of a stage.
 EVERY = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several things to choose from."""
+    """One option of a choice."""
 
     value: str
     label: str
@@ -34,45 +34,45 @@ class Choice:
 
 @dataclass(frozen=True)
 class ActionForm:
-    """The form of one action. A person gives a reason in each; `fields` names what else it asks for."""
+    """The form of one action. Each form asks for a reason; `fields` names its other fields."""
 
-    #: What it is called in an address, such as `lock`.
+    #: Its name in an address, such as `lock`.
     name: str
-    #: Which role it takes, before it is known what a person gives.
+    #: The action that it needs at least, before the answers are known.
     action: Action
-    #: What page and button say.
+    #: The title of the page and the label of the button.
     title: str
-    #: What it is about, in a sentence.
+    #: A sentence that explains the action.
     about: str
-    #: What is said when it is done.
+    #: The message after the action is done.
     done: str
-    #: Where it leads to afterwards.
+    #: The page to return to.
     back: str
-    #: For which service the role is needed, if it is about one.
+    #: The service for which the role is needed, if the action is about one.
     service: str | None = None
-    #: What it is about, as its address says it: a stage, a run or a service.
+    #: The subject in its address: a stage, a run or a service.
     target: Mapping[str, str] = field(default_factory=dict)
-    #: The request that it makes of the answers, for the next turn to decide.
+    #: The request made from the answers, for the next turn to decide.
     request: RequestKind[Any, Any] | None = None
-    #: What it does at once, for whom and for what reason: no turn decides about it.
+    #: Does the action at once, given the person's name and the reason, without a turn.
     at_once: Callable[[str, str], None] | None = None
-    #: With neither of the two, the form only asks what another form is to be about.
+    #: A form with neither of the two only asks for the subject of another form.
     fields: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()
-    #: What it would do, where that does not depend on the board.
+    #: The preview, if it does not depend on the board.
     lines: tuple[str, ...] = ()
-    #: What a person gives beside the reason, from the fields as they were sent.
+    #: Returns the fields of the body besides the reason, from the fields as sent.
     details: Callable[[Mapping[str, str]], dict[str, Any]] = field(default=lambda _sent: {})
 
     def chosen(self, sent: Mapping[str, str]) -> Mapping[str, str]:
-        """The fields with the lock that is meant: the only one, or the one that is named if it is there still."""
+        """Return the fields with the chosen lock: the only one, or the named one if it still exists."""
         if "lock" not in self.fields:
             return sent
         keys = [choice.value for choice in self.choices]
         return {**sent, "lock": keys[0] if len(keys) == 1 else sent["lock"] if sent.get("lock") in keys else ""}
 
     def body(self, sent: Mapping[str, str], reason: str) -> dict[str, Any]:
-        """What a person gives, as a body of the API."""
+        """Return the answers as a body of the API."""
         return {"reason": reason, **self.details(sent)}
 
 
@@ -80,19 +80,19 @@ Make = Callable[[PipelineContext, Board, Mapping[str, str]], ActionForm]
 
 
 def address(pipeline: str, name: str, **target: str) -> str:
-    """The page of the form called `name`."""
+    """Return the address of the form called `name`."""
     query = urlencode({key: value for key, value in target.items() if value})
     return f"/p/{pipeline}/act/{name}{'?' if query else ''}{query}"
 
 
 def form_of(context: PipelineContext, name: str, asked: Mapping[str, str]) -> ActionForm:
-    """The form called `name` about what `asked` says. Raises Problem (404, 409) for what is not there."""
+    """Return the form called `name` about the subject in `asked`. Raises Problem (404, 409) if that does not exist."""
     with context.look() as replica:
         return _FORMS[name][1](context, replica.board, asked)
 
 
 def action_of(name: str) -> Action:
-    """Which action the form called `name` is, whatever it is about. Raises Problem (404)."""
+    """Return the action of the form called `name`, whatever its subject. Raises Problem (404)."""
     if name not in _FORMS:
         raise unknown("action", name, _FORMS)
     return _FORMS[name][0]
@@ -168,13 +168,13 @@ def _unlock_details(sent: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _stage(context: PipelineContext, board: Board, asked: Mapping[str, str]) -> str:
-    """The stage that is meant; empty: none is named yet."""
+    """Return the named stage; empty if none is named yet."""
     name = asked.get("stage", "")
     return finding.stage(context.pipeline_of(board), name).name if name else ""
 
 
 def _choose(context: PipelineContext, board: Board, name: str, title: str, action: Action, what: str) -> ActionForm:
-    """The form that only asks which `what` (stage or service) another form is to be about."""
+    """Return the form that only asks for the `what` (stage or service) of another form."""
     pipeline = context.pipeline_of(board)
     named = pipeline.stages if what == "stage" else pipeline.services
     base = f"/p/{context.pipeline.name}"

@@ -1,6 +1,7 @@
-"""Who sends the present request, and whether they may do what they ask for.
+"""The sender of the present request, and the check whether they may take an action.
 
-The views call two functions: `current_user`, which says who it is, and `require`, which refuses those who may not.
+The views call two functions: `current_user`, which returns the person, and `require`, which refuses people without the
+role.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from bot.web.shared import runtime
 
 log = structlog.get_logger()
 
-#: For how many seconds an answer of GitHub about a person is believed here. Commands at GitHub believe none.
+#: For how many seconds an answer of GitHub about a person is reused here. Commands at GitHub reuse none.
 REMEMBERED = 60
-#: For how many seconds a button is shown to whom GitHub has given the role, or not shown. Pressing it asks anew.
+#: For how many seconds GitHub's answer decides whether a button is shown. Pressing the button asks GitHub again.
 SHOWN = 300
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
@@ -40,9 +41,9 @@ _NOT_ASKED = "interlock_not_asked"
 
 
 def current_user() -> Person | None:
-    """Who sends the present request; None if they have not shown who they are. Raises Problem (401) for a wrong token.
+    """Return the person who sends the present request; None if it does not identify one.
 
-    Raises RedisError if the store has to be asked and cannot be reached.
+    Raises Problem (401) for a wrong token, and RedisError if the store must be asked and cannot be reached.
     """
     found = g.get("interlock_user", _NOT_ASKED)
     if found == _NOT_ASKED:
@@ -51,10 +52,10 @@ def current_user() -> Person | None:
 
 
 def require(action: Action, context: PipelineContext, service: str | None = None) -> Person:
-    """The person who sends the present request, if they may take `action`, on `service` where it is about one.
+    """Return the person who sends the present request, if they may take `action` (on `service`, if given).
 
-    Raises Problem: 401 if nobody is signed in; 403 with the role that it takes and who has it; 503 if GitHub must be
-    asked and does not answer.
+    Raises Problem: 401 if nobody is signed in; 403 with the needed role and its members; 503 if GitHub must be asked
+    and does not answer.
     """
     person = signed_in()
     allow(person, action, context, service)
@@ -62,7 +63,7 @@ def require(action: Action, context: PipelineContext, service: str | None = None
 
 
 def require_everywhere(action: Action) -> Person:
-    """The same for what is not about one pipeline: they must have the role in each. Raises Problem."""
+    """Return the person like `require`, for actions on all pipelines: the role is needed in each. Raises Problem."""
     person = signed_in()
     for context in runtime().pipelines.values():
         allow(person, action, context)
@@ -70,7 +71,7 @@ def require_everywhere(action: Action) -> Person:
 
 
 def signed_in() -> Person:
-    """The person who sends the present request. Raises Problem (401) if they have not shown who they are."""
+    """Return the person who sends the present request. Raises Problem (401) if it does not identify one."""
     person = current_user()
     if person is None:
         raise Problem(401, "this needs your token: Authorization: Bearer TOKEN")
@@ -95,9 +96,9 @@ def allow(person: Person, action: Action, context: PipelineContext, service: str
 
 
 def may(action: Action, context: PipelineContext, service: str | None = None) -> bool:
-    """Whether the sender of the present request may take `action`: for a button that is shown to those who may.
+    """Return whether the sender of the present request may take `action`, to decide whether to show a button.
 
-    False also if nobody is signed in, or GitHub does not say. What GitHub has said is believed for a while.
+    Also false if nobody is signed in, or if GitHub does not answer. GitHub's answers are reused for a while.
     """
     try:
         return believed(signed_in(), action, context, service, SHOWN, SHOWN)
@@ -106,10 +107,10 @@ def may(action: Action, context: PipelineContext, service: str | None = None) ->
 
 
 def believed(person: Person, action: Action, context: PipelineContext, service: str | None, yes: int, no: int) -> bool:
-    """Whether `person` may; where GitHub had to be asked, an answer is believed for `yes` or `no` seconds.
+    """Return whether `person` may take `action`; an answer of GitHub is reused for `yes` or `no` seconds.
 
-    A page asks for many things at once, and a permission may have to be looked for in every repository.
-    Raises Problem (503) if GitHub must be asked and does not answer.
+    A page makes many such requests, and a permission may have to be looked up in every repository. Raises Problem (503)
+    if GitHub must be asked and does not answer.
     """
     redis, role = runtime().redis, NEEDED[action]
     key = f"interlock:{{access}}:{person.login.casefold()}:{role}:{context.pipeline.name}:{service or ''}"
@@ -131,7 +132,7 @@ def believed(person: Person, action: Action, context: PipelineContext, service: 
 
 
 def access_request(action: Action, context: PipelineContext, service: str | None) -> AccessRequest:
-    """The action with the repositories in which a permission counts: that of the service, or those of all."""
+    """Return the action with the repositories in which a permission counts: that of the service, or those of all."""
     services = context.pipeline.services
     if service is None:
         return AccessRequest(action, None, tuple(dict.fromkeys(each.repository for each in services)))
@@ -139,7 +140,7 @@ def access_request(action: Action, context: PipelineContext, service: str | None
 
 
 def _of_token() -> Person | None:
-    """Whose API token the request carries: one of the environment, or one that was made by `interlock token`."""
+    """Return the owner of the request's API token: one of the environment, or one made by `interlock token`."""
     token = bearer(request.headers.get("Authorization", ""))
     if not token:
         return None
@@ -150,7 +151,10 @@ def _of_token() -> Person | None:
 
 
 def _of_proxy() -> Person | None:
-    """Whom the reverse proxy names, if the request comes from it. From anywhere else the header counts for nothing."""
+    """Return the person named by the reverse proxy, if the request comes from it.
+
+    In requests from elsewhere the header is ignored.
+    """
     proxy = runtime().configuration.web.sign_in.proxy
     name = request.headers.get(proxy.header, "") if proxy is not None else ""
     if proxy is None or not name or not _is_from(request.remote_addr or "", proxy.networks):
@@ -170,7 +174,10 @@ def _is_from(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> boo
 
 
 def _of_session() -> Person | None:
-    """Who signed in on the page. A token that has been revoked or has ended signs nobody in any more."""
+    """Return the person who signed in on the page.
+
+    A token that was revoked or has expired signs nobody in any more.
+    """
     signed = sessions.content()
     match signed.get("way"):
         case "github":
@@ -190,7 +197,7 @@ def _of_digest(digest: str) -> Person | None:
 
 
 def person_of(token: str) -> Person | None:
-    """Who has this API token."""
+    """Return the owner of this API token, or None."""
     if len(token) > LONGEST_TOKEN:
         return None
     named = runtime().settings.who(token)

@@ -1,11 +1,12 @@
-"""The webhook ingress: deliveries of GitHub and Jenkins are verified, kept in one round trip, and answered.
+"""The webhook ingress: verifies deliveries of GitHub and Jenkins, stores them in one round trip, and answers.
 
-Nothing is decided here. What does not concern a configured service or job is answered politely and not kept.
+It decides nothing. A delivery that does not concern a configured service or job is answered with success and not
+stored.
 
-GitHub signs (X-Hub-Signature-256). Jenkins' notification plugin cannot; it proves itself by a secret, as the last
-part of the address (/webhooks/jenkins/cdp/SECRET), as the password of HTTP Basic (https://any:SECRET@host/...), or
-as a Bearer token. Give the address to the plugin as a SECRET one: PUBLIC ones are printed in every build's log.
-The CloudEvents plugin, and what forwards its events, call the same address.
+GitHub signs (X-Hub-Signature-256). Jenkins' notification plugin cannot sign; it authenticates by a secret, as the last
+part of the address (/webhooks/jenkins/cdp/SECRET), as the password of HTTP Basic (https://any:SECRET@host/...), or as a
+Bearer token. Give the address to the plugin as a SECRET one: PUBLIC ones are printed in every build's log. The
+CloudEvents plugin, and services that forward its events, call the same address.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ from config.configuration import Configuration
 log = structlog.get_logger()
 webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
-#: The longest event name or delivery id that we take.
+#: The longest event name or delivery id that is accepted.
 LONGEST_NAME = 200
-#: A CloudEvent whose attributes stand in the body, beside its data.
+#: The media type of a CloudEvent with its attributes in the body, beside its data.
 STRUCTURED = "application/cloudevents+json"
-#: Why a delivery is ignored although its repository has a configured name: the id is another.
+#: The reason to ignore a delivery whose repository has a configured name but another id.
 TAKEN = "another repository has the name of a configured one by now"
-#: What a delivery is answered while the store takes none.
+#: The answer to a delivery while the store does not accept any.
 DELIVER_AGAIN = "the store cannot be reached at the moment: deliver it again"
 
 _ANSWERS = {
@@ -57,24 +58,25 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookIngress:
-    """What every delivery needs at hand, made once: who may send what, and what is configured."""
+    """The objects that every delivery needs: the runtime, the admission and the wake-ups."""
 
     runtime: Runtime
     admission: Admission
     wake_up: WakeUp
-    #: By the name of a configured repository, the id of another one that bears it now: as far as it was logged.
+    #: By the name of a configured repository, the id of another one that has this name now, if that was logged.
     taken: dict[str, int] = field(default_factory=dict)
 
 
 @webhooks.post("/github")
 def take_from_github() -> Response:
-    """Take one delivery of GitHub."""
+    """Accept one delivery of GitHub."""
     ingress: WebhookIngress = current_app.extensions["interlock-ingress"]
     signature = _signature()
     body = bodies.raw(MOST_FROM_GITHUB)
     _verify(ingress, signature, body)
     event, delivery = _name("X-GitHub-Event"), _name("X-GitHub-Delivery")
-    # What GitHub sends if nobody has set the webhook's content type to JSON; without the field, it is JSON unlabelled.
+    # GitHub sends a form if the webhook's content type was not set to JSON. A body of this type without the field is
+    # JSON with a wrong label.
     if request.mimetype == bodies.FORM and body.startswith(b"payload="):
         body = _form_payload(body)
     payload = bodies.json_object(body)
@@ -95,7 +97,7 @@ def take_from_github() -> Response:
 @webhooks.post("/jenkins/<controller>", defaults={"secret": ""})
 @webhooks.post("/jenkins/<controller>/<path:secret>")
 def take_from_jenkins(controller: str, secret: str) -> Response:
-    """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
+    """Accept one callback of Jenkins. Without a name in the address there must be only one controller."""
     ingress: WebhookIngress = current_app.extensions["interlock-ingress"]
     if not ingress.admission.knows_jenkins(
         secret.encode("utf-8", "surrogatepass"), request.headers.get("Authorization", "")
@@ -130,14 +132,14 @@ def take_from_jenkins(controller: str, secret: str) -> Response:
 def _place(
     ingress: WebhookIngress, event: str, payload: dict[str, Any], target: github_webhooks.TargetBranch
 ) -> tuple[str, str] | str:
-    """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
+    """Return the pipeline that stores a delivery about a branch, and its name there; or why it is ignored."""
     known, name = ingress.runtime.configuration.service_for(target.repository, target.branch), event
     taken = known is not None and _is_taken(ingress, payload, target.repository)
     if known is None or taken:
         known = _renamed(ingress, payload, target.branch)
         if known is None:
             return TAKEN if taken else "no configured service has this repository and branch"
-        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
+        name = f"{event} {known[1].repository}"  # for the turn, which knows only the names in the file
     pipeline, service = known
     heard = pipeline.hears_of_pulls(service.name) if target.open else pipeline.verifies(service.name)
     if target.verified and not heard:
@@ -146,7 +148,7 @@ def _place(
 
 
 def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:
-    """Keep a command, once however often it is delivered, in each pipeline that has a service in its repository."""
+    """Store a command once, however often it is delivered, in each pipeline that has a service in its repository."""
     taken = _is_taken(ingress, payload, said.repository)
     names = [*([] if taken else [said.repository]), *_former_names(ingress, payload)]
     found = ((name, ingress.runtime.configuration.pipelines_of(name)) for name in names)
@@ -162,15 +164,16 @@ def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said:
 
 
 def _renamed(ingress: WebhookIngress, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
-    """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
+    """Return the service of a repository that was renamed or transferred since the file was written, by its id."""
     found = (ingress.runtime.configuration.service_for(name, branch) for name in _former_names(ingress, payload))
     return next((known for known in found if known is not None), None)
 
 
 def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bool:
-    """Whether another repository than the configured one has its name now.
+    """Return whether the name of the configured repository now belongs to another one.
 
-    Ours was renamed, transferred or deleted; anybody could then make a repository of the name that was free.
+    This happens if ours was renamed, transferred or deleted, because anybody could then make a repository with the free
+    name.
     """
     identity = number(payload, "repository", "id")
     try:
@@ -189,7 +192,7 @@ def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bo
 
 
 def _former_names(ingress: WebhookIngress, payload: dict[str, Any]) -> list[str]:
-    """How the file calls, or called, the repository of a delivery, as far as its id is known."""
+    """Return the names that the file has, or had, for the repository of a delivery, if its id is known."""
     identity = number(payload, "repository", "id")
     try:
         return [] if identity is None else ingress.runtime.repositories.of_id(identity)
@@ -198,8 +201,10 @@ def _former_names(ingress: WebhookIngress, payload: dict[str, Any]) -> list[str]
 
 
 def _signature() -> bytes:
-    """The signature that came with the request. Raises Problem (401) before the body is read: without one, nothing
-    in it counts."""
+    """Return the signature of the request.
+
+    Raises Problem (401) before the body is read, because nothing in an unsigned body counts.
+    """
     given: str = request.environ.get("HTTP_X_HUB_SIGNATURE_256", "")
     if not given:
         raise Problem(401, "the signature is missing (X-Hub-Signature-256)")
@@ -209,7 +214,10 @@ def _signature() -> bytes:
 
 
 def _verify(ingress: WebhookIngress, signature: bytes, body: bytes) -> None:
-    """Compare with every secret, always all of them; the time taken says nothing (GitHub docs: validating webhooks)."""
+    """Compare the signature with every secret, in constant time (GitHub docs: validating webhooks).
+
+    Raises Problem (401) if none fits.
+    """
     right = False
     for secret in ingress.admission.github_secrets:
         wanted = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
@@ -227,7 +235,7 @@ def _name(header: str) -> str:
 
 
 def _form_payload(body: bytes) -> bytes:
-    """The JSON in the form that GitHub sends if a webhook's content type is not set to JSON."""
+    """Return the JSON in the form that GitHub sends if a webhook's content type is not set to JSON."""
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=4, errors="strict")
     except ValueError as error:
@@ -236,7 +244,7 @@ def _form_payload(body: bytes) -> bytes:
 
 
 def _event_headers() -> dict[str, str]:
-    """The headers in which a CloudEvent in binary mode has its attributes, by their lower-case names."""
+    """Return the headers with the attributes of a CloudEvent in binary mode, by their lower-case names."""
     return {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("ce-")}
 
 
@@ -253,7 +261,7 @@ def _controller(configuration: Configuration, name: str) -> str:
 
 
 def _note_refused(runtime: Runtime, controller: str) -> None:
-    """Count a callback that showed no right secret, if the address names one of our controllers: it may be ours."""
+    """Record a callback without a right secret if its address names one of our controllers, because it may be ours."""
     controllers = runtime.configuration.controllers
     name = controller or (next(iter(controllers)) if len(controllers) == 1 else "")
     if name in controllers:
@@ -261,12 +269,11 @@ def _note_refused(runtime: Runtime, controller: str) -> None:
 
 
 def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:
-    """What tells one callback from another: the plugin may repeat one, and gives them no id.
+    """Return an id that tells callbacks apart, because the plugin may repeat a callback, and gives it no id.
 
     Source: notification plugin, com.tikal.hudson.plugins.notification.Phase; each phase has a time of its own, which
-    also tells a build from one of the same number that Jenkins had before (a job that was made anew).
-
-    A call that names no phase, such as a plain `curl` from a Jenkinsfile, looks the same at start and end: each counts.
+    also tells a build from an earlier one of the same number (of a job that was made anew). A call without a phase,
+    such as a plain `curl` from a Jenkinsfile, looks the same at start and end, so each such call counts.
     """
     phase = text(kept, "build", "phase")
     if not phase:
@@ -275,10 +282,10 @@ def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:
 
 
 def _event_id(about: tuple[str, ...], event: callbacks.CloudEvent) -> str:
-    """Source and id name an event, and whoever sends it again leaves both (CloudEvents 1.0: id).
+    """Return the id of an event, from its source and id, which a repeated event keeps (CloudEvents 1.0: id).
 
-    The plugin's sources are display names, which jobs in two folders and on two controllers may share: so what the
-    event is about counts as well.
+    The plugin's sources are display names, which jobs in two folders and on two controllers may share, so the subject
+    of the event is part of the id as well.
     """
     return hashlib.sha256(_joined("cloudevent", *about, event.source, event.id)).hexdigest()
 

@@ -1,6 +1,7 @@
-"""The JSON of the log, of lists of runs, of what is where, and of the list of all pipelines. Types only.
+"""The API's JSON of the log, of lists of runs, of versions, and of the list of all pipelines. Types only.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
+documentation.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ from bot.web.lock_shapes import LockChangesShape, VersionShape
 
 
 class RuleShape(TypedDict):
-    """A rule of the documentation, such as F8, and where it can be read: below the address of the server, as `href` of
-    other answers. Two empty texts if none is meant."""
+    """A rule of the documentation, such as F8, and its address below that of the server, like `href` in other answers.
+
+    Two empty texts if no rule applies.
+    """
 
     rule: str
     rule_link: str
 
 
 class FactShape(RuleShape):
-    """One decision: what, about which run and stage, by whom, and why."""
+    """One decision: its kind, its run and stage, the person behind it, and the reason."""
 
     id: str
     """Facts with a higher id were decided later."""
@@ -50,7 +53,7 @@ class FactShape(RuleShape):
     by: str | None
     build: int | None
     via: str | None
-    """Where the wish came from, if not through the API: `shop/s1#12, comment 4711`."""
+    """The source of the request, if not the API: `shop/s1#12, comment 4711`."""
 
 
 class FactPageShape(TypedDict):
@@ -58,10 +61,10 @@ class FactPageShape(TypedDict):
 
     facts: list[FactShape]
     next: str | None
-    """What to ask for with `before` to go on; null at the end. It may follow a page that is not full, or empty."""
+    """The value of `before` for the next page; null at the end. It may follow a page that is not full, or empty."""
 
 
-#: How a verification ends.
+#: The endings of a verification.
 Verified = Literal["passed", "failed", "stopped"]
 
 
@@ -83,24 +86,24 @@ class FoundVerificationShape(RuleShape):
 
 
 class WaitReasonShape(TypedDict):
-    """The runs that were meant, each with the sentence why it waits."""
+    """The runs that match, each with the reason why it waits."""
 
     q: str
     runs: list[TileShape]
     more: bool
-    """Whether there are more than are listed."""
+    """Whether more match than are listed."""
     ended: list[EndedWithNewerShape]
     verifications: list[FoundVerificationShape]
     health: HealthShape
 
 
 class EndedPageShape(TypedDict):
-    """A page of the runs that have ended, the last first."""
+    """A page of ended runs, the last to end first."""
 
     runs: list[EndedShape]
     total: int
     next: int | None
-    """What to ask for with `offset` to go on; null at the end."""
+    """The value of `offset` for the next page; null at the end."""
 
 
 class FoundLiveShape(TileShape):
@@ -112,7 +115,7 @@ class FoundLiveShape(TileShape):
 
 
 class FoundEndedShape(EndedShape):
-    """A run that has ended, in a list."""
+    """An ended run in a list."""
 
     state: End
     live: Literal[False]
@@ -122,18 +125,18 @@ FoundRun = Annotated[FoundLiveShape | FoundEndedShape, Field(discriminator="live
 
 
 class RunListShape(TypedDict):
-    """A page of runs: first those that live, then those that have ended, each newest first."""
+    """A page of runs: first the live ones, then the ended ones, each newest first."""
 
     runs: list[FoundRun]
     live: int
     ended: int
     total: int
     next: int | None
-    """What to ask for with `offset` to go on; null at the end."""
+    """The value of `offset` for the next page; null at the end."""
 
 
 class FoundPullShape(TypedDict):
-    """A pull request that is being verified, or was."""
+    """A pull request whose verification is live or has ended."""
 
     run: str
     """Its verification."""
@@ -145,24 +148,24 @@ class FoundPullShape(TypedDict):
 
 
 class FoundInPipelineShape(TypedDict):
-    """What was found in one pipeline."""
+    """The results in one pipeline."""
 
     pipeline: str
     services: list[str]
     pulls: list[FoundPullShape]
     runs: list[FoundRun]
     total: int
-    """How many runs there are, more than those listed perhaps."""
+    """The number of matching runs, which may be more than those listed."""
 
 
 class FoundShape(TypedDict):
-    """What a few words may mean."""
+    """The results of a search."""
 
     q: str
     pipelines: list[FoundInPipelineShape]
 
 
-# -- what is where -----------------------------------------------------------------------------------------------------
+# -- versions ----------------------------------------------------------------------------------------------------------
 
 
 class NewerShape(TypedDict):
@@ -188,15 +191,15 @@ class ServiceStageShape(TypedDict):
     stage: str
     locked: bool
     passed: VersionShape | None
-    """What passed the stage last."""
+    """The version that passed the stage last."""
     broken: VersionShape | None
-    """What failed there after it."""
+    """The version that failed there after it."""
     fast: VersionShape | None
-    """What its fast job passed after it."""
+    """The version that its fast job passed after it."""
     newer: list[NewerShape]
     newer_count: int
     compare: str | None
-    """The difference at GitHub between what passed and the newest that is on its way."""
+    """The difference at GitHub between the version that passed and the newest run on its way."""
 
 
 class HeadShape(TypedDict):
@@ -221,11 +224,11 @@ class WhereStageShape(TypedDict):
     name: str
     locked: bool
     closed: str | None
-    """How: `locked`, or `frozen until Mon 2026-11-30 08:00 CET`; null: it is open."""
+    """How it is closed: `locked`, or `frozen until Mon 2026-11-30 08:00 CET`; null: it is open."""
 
 
 class WhereTableShape(TypedDict):
-    """What is where: the services by the stages, and what changed before each lock."""
+    """The versions by service and stage, and the changes before each lock."""
 
     pipeline: str
     version: int
@@ -233,18 +236,18 @@ class WhereTableShape(TypedDict):
     services: list[ServiceRowShape]
     total: int
     next: int | None
-    """What to ask for with `offset` to go on; null at the end."""
+    """The value of `offset` for the next page; null at the end."""
     locks: list[LockChangesShape]
 
 
 class WhereShape(WhereTableShape):
-    """The same, and when it was."""
+    """The versions by service and stage, with the time of the answer."""
 
     at: float
 
 
 class LeadTimeShape(TypedDict):
-    """From merge to delivery, over the last deliveries, in seconds."""
+    """The time from merge to delivery, over the last deliveries, in seconds."""
 
     deliveries: int
     median: float
@@ -253,7 +256,7 @@ class LeadTimeShape(TypedDict):
 
 
 class ServiceShape(TypedDict):
-    """One service: what is where, its live runs, the last to end, its lead time."""
+    """One service: its versions, its live runs, the last to end, its lead time."""
 
     service: str
     repository: str | None
@@ -277,7 +280,7 @@ class OverviewLockShape(TypedDict):
     run: str | None
     service: str | None
     freeze: str | None
-    """The freeze that closes the stage; null: a failure or a person does."""
+    """The freeze that closes the stage; null: a failure or a person closes it."""
     fix: str | None
     """The run on the fast lane that is to open it."""
 
@@ -294,7 +297,7 @@ class OverviewShape(TypedDict):
     locked: list[str]
     """The stages that have locks."""
     frozen: list[str]
-    """Those of them that only a freeze closes."""
+    """The locked stages that only a freeze closes."""
     locks: list[OverviewLockShape]
     """The oldest of its locks."""
     more_locks: int
@@ -303,7 +306,7 @@ class OverviewShape(TypedDict):
 
 
 class PipelinesShape(TypedDict):
-    """All pipelines that you may read, the locked ones first."""
+    """The pipelines that you may read, the locked ones first."""
 
     pipelines: list[OverviewShape]
     at: float

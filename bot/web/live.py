@@ -1,8 +1,8 @@
-"""The live page's only source of updates: server-sent events, rendered once per change for everybody who looks.
+"""The live page's updates: server-sent events, rendered once per change for all viewers.
 
-One thread per process and pipeline renders. Each listener is sent the latest frame only: one that is slow misses
-frames, and never holds anybody up. Beyond the limits a connection is sent the latest frame and closed: the browser
-comes back for the next one, so that a page that is one too many is late, costs no thread, and needs no other way.
+One thread per process and pipeline renders. Each listener is sent the latest frame only: a slow one misses frames, and
+never delays the others. Beyond the limits a connection is sent the latest frame and closed. The browser comes back for
+the next frame, so a page beyond the limit is updated late, costs no thread, and needs no other protocol.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from bot.web.shared import beyond
 
 log = structlog.get_logger()
 
-#: How many connections one process keeps open: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
+#: The most open connections of one process: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
 MOST_CONNECTIONS = 48
-#: How many of them one address may have: one that opens many leaves half for the others.
+#: The most of them for one address, so that one address leaves half for the others.
 MOST_FROM_ONE_ADDRESS = MOST_CONNECTIONS // 2
-#: Seconds: at most four frames a second, whatever happens.
+#: The shortest time between two frames, in seconds: at most four frames a second.
 PAUSE = 0.25
-#: Seconds: reasons change with time as well ("tried again at...").
+#: The longest time between two frames, in seconds, because reasons change with time as well ("tried again at...").
 REDRAW = 15.0
-#: Seconds between signs of life; the page gives up on a silent connection after three of them.
+#: Seconds between signs of life; the page gives up on a silent connection after three missing ones.
 BEAT = 15.0
-#: Milliseconds that a browser waits before it connects again; and before it does if it was one too many.
+#: Milliseconds that a browser waits before it connects again, normally and beyond the limit.
 RETRY, RETRY_BEYOND_LIMIT = 2_000, 10_000
 
 Network = IPv4Network | IPv6Network
@@ -45,14 +45,17 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One rendered board. `number` counts frames; `version` is the board's, or None: then `html` says what is wrong."""
+    """One rendered board.
+
+    `number` counts frames; `version` is the board's, or None: then `html` is an error message.
+    """
 
     number: int
     version: int | None
     html: str
 
     def event(self) -> bytes:
-        """As a server-sent event (HTML standard: server-sent events)."""
+        """Return the frame as a server-sent event (HTML standard: server-sent events)."""
         if self.version is None:
             return f"event: lost\ndata: {self.html}\n\n".encode()
         lines = "\n".join(f"data: {line}" for line in self.html.splitlines())
@@ -72,11 +75,11 @@ class Feed:
         redraw: float = REDRAW,
         pause: Callable[[], float] = lambda: PAUSE,
     ) -> None:
-        """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML.
+        """Take the source and the renderer of the frames.
 
-        `health`: how Interlock is, to be compared with how it was: who decides nothing any more changes no board.
-        `redraw`: after how long it is rendered again though nothing has changed, in seconds. `pause`: the seconds from
-        one frame to the next at least.
+        `changes`: the stream that gets an entry per version. `render`: returns the board's version and its HTML.
+        `health`: returns the health, which is compared with the last one, because an Interlock that decides nothing
+        changes no board. `redraw`: the longest time between two frames, in seconds. `pause`: returns the shortest one.
         """
         self._pause = pause
         self._redraw = redraw
@@ -92,7 +95,7 @@ class Feed:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Count as a listener for as long as the block lasts."""
+        """Count as a listener until the block ends."""
         with self._news:
             self._listeners += 1
             if self._thread is None:
@@ -108,17 +111,17 @@ class Feed:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody listens."""
+        """Return whether nobody listens."""
         return not self._listeners
 
     def after(self, number: int, timeout: float) -> Frame | None:
-        """The latest frame if it is not the one with this number; None if none came within `timeout` seconds."""
+        """Return the latest frame if its number differs from `number`; None if none came within `timeout` seconds."""
         with self._news:
             self._news.wait_for(lambda: self._frame is not None and self._frame.number != number, timeout)
             return self._frame if self._frame is not None and self._frame.number != number else None
 
     def latest(self) -> Frame:
-        """The frame that the listeners see; rendered for this caller if nobody listens."""
+        """Return the frame that the listeners have; if nobody listens, render one for this caller."""
         with self._news:
             if self._thread is not None and self._frame is not None:
                 return self._frame
@@ -138,11 +141,11 @@ class Feed:
                     return
 
     def _draw(self) -> int | None:
-        """Render and publish; None if that was not possible."""
+        """Render and publish a frame; return its version, or None if that failed."""
         try:
             self._drawn = self._health()
             version, html = self._render()
-        except Exception as error:  # the thread must live: the page says that it is not up to date, and why
+        except Exception as error:  # keep the thread alive: the page shows that it is not up to date, and why
             log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
             self._publish(None, _why_lost(error))
             return None
@@ -157,15 +160,15 @@ class Feed:
                 self._news.notify_all()
 
     def _is_rolled_back(self, version: int) -> bool:
-        """Whether the store has forgotten what is shown: after a fail-over it may go on from an older version."""
+        """Return whether the store has lost the shown version: after a fail-over it may continue from an older one."""
         last: Any = self._redis.xrevrange(self._changes, count=1)
         return bool(last) and int(last[0][0].partition(b"-")[0]) < version
 
     def _wait(self, version: int | None, began: float) -> None:
-        """Until there is something new to draw, and not before its time."""
+        """Wait until there is something new to draw, and at least for the pause."""
         redraw = began + self._redraw
         while version is not None and self._listeners and (left := redraw - time.monotonic()) > 0:
-            block = max(1, int(min(left, 1.0) * 1_000))  # 0 would be for ever; and listeners may leave meanwhile
+            block = max(1, int(min(left, 1.0) * 1_000))  # 0 would wait for ever; and listeners may leave meanwhile
             try:
                 if self._redis.xread({self._changes: beyond(version)}, count=1, block=block):
                     break
@@ -180,7 +183,7 @@ class Feed:
 
 
 class Connections:
-    """Counts the connections that this process keeps open, in all and by address."""
+    """A count of the open connections of this process, in total and by address."""
 
     def __init__(self, most: int = MOST_CONNECTIONS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
         self._most, self._most_from_one = most, most_from_one
@@ -188,7 +191,10 @@ class Connections:
         self._lock = threading.Lock()
 
     def open(self, address: str) -> Callable[[], None] | str:
-        """Count one more; returns what counts it off (once, however often it is called), or why it is one too many."""
+        """Count one more connection; return a function that ends the count, or why it is one too many.
+
+        The function may be called several times and counts once.
+        """
         with self._lock:
             if self._open.total() >= self._most:
                 return "too many live pages are open"
@@ -208,7 +214,7 @@ class Connections:
 
 
 def events(feed: Feed, connection: object, *, beat: float = BEAT) -> Generator[bytes, None, None]:
-    """The events for one listener, until it goes away. `connection`: its socket, if the server tells.
+    """Yield the events for one listener, until it goes away. `connection`: its socket, if the server provides it.
 
     `beat`: the seconds between signs of life.
     """
@@ -222,14 +228,15 @@ def events(feed: Feed, connection: object, *, beat: float = BEAT) -> Generator[b
                 continue
             last, shown = time.monotonic(), frame or shown
             if frame is None and (shown is None or shown.version is not None):
-                # An event and not a comment: the page must hear it to tell a quiet board from a dead connection.
+                # An event and not a comment, because the page must notice it to tell a quiet board from a dead
+                # connection.
                 yield b"event: beat\ndata: \n\n"
             elif shown is not None:
                 yield shown.event()
 
 
 def events_beyond_limit(feed: Feed, why: str) -> bytes:
-    """All that a connection is sent that is one too many: why it ends, and the board as it is now."""
+    """Return all that a connection beyond the limit is sent: why it ends, and the present board."""
     return f"retry: {RETRY_BEYOND_LIMIT}\n\nevent: full\ndata: {why}\n\n".encode() + feed.latest().event()
 
 
@@ -238,11 +245,11 @@ def _why_lost(error: Exception) -> str:
 
 
 def is_gone(connection: object) -> bool:
-    """Whether the listener has hung up; without this its connection counts until a write fails."""
+    """Return whether the listener has hung up; without this its connection counts until a write fails."""
     if type(connection) is not socket.socket:
         return False
     try:
-        # Asked first whether there is anything to read: the socket has a timeout, which recv would wait for.
+        # Poll first, because the socket has a timeout, which recv would wait for.
         ready = select.poll()
         ready.register(connection, select.POLLIN)
         return bool(ready.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
@@ -251,11 +258,10 @@ def is_gone(connection: object) -> bool:
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """Whose connection it is: the peer's, or that of whom a trusted proxy names.
+    """Return the address of the client: the peer's, or the one that a trusted proxy reports.
 
     `forwarded`: the header X-Forwarded-For, which anybody may write. It counts only if the peer is a trusted proxy, and
-    then from its end, where each proxy adds whom it talked to: the last address that is no trusted proxy is the
-    client's.
+    then from its end, where each proxy appends its peer: the last address that is not a trusted proxy is the client's.
     """
     found = peer
     for hop in reversed(forwarded.split(",")):
@@ -274,7 +280,7 @@ def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: plain, or with a port."""
+    """Return an address as proxies write it, plain or with a port."""
     for candidate in (text, text.rpartition(":")[0].strip("[]")):
         try:
             return ip_address(candidate)

@@ -1,4 +1,4 @@
-"""The reports of locks: as a page, as Markdown, and through the API."""
+"""The lock reports: as a page, as Markdown, and through the API."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from bot.web.page import page
 from bot.web.problems import Problem
 from bot.web.shared import context_of, runtime
 
-#: How many reports one answer lists.
+#: The most reports that one answer lists.
 LISTED = 50
-_LIMIT = NumberParameter("limit", "How many reports are listed at most.", LISTED, 1, LISTED)
+_LIMIT = NumberParameter("limit", "The most reports that are listed.", LISTED, 1, LISTED)
 
 
 @page.get("/p/<pipeline>/locks")
 def show_lock_reports(pipeline: str) -> str:
-    """The reports of the locks that opened last."""
+    """Show the reports of the locks that opened last."""
     context = context_of(pipeline)
     found = [_shape(each) for each in lock_reports.last(context, LISTED)]
     return render_template("locks.html", **head(context, "locks"), found=found)
@@ -36,21 +36,21 @@ def show_lock_reports(pipeline: str) -> str:
 
 @page.get("/p/<pipeline>/locks/<path:key>")
 def show_lock_report(pipeline: str, key: str) -> str | Response:
-    """The report of one lock, also of one that stands; with `?format=markdown` as it is written."""
+    """Show the report of one lock, standing or open; with `?format=markdown` return its Markdown."""
     context = context_of(pipeline)
     found = _found(context, key)
     written = lock_reports.text(runtime(), context, found)
     if request.args.get("format") == "markdown":
         return Response(written, mimetype="text/markdown")
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(written)
-    made = Markup(html)  # noqa: S704  made of our own text: what people wrote formats nothing, and HTML in it is text
+    made = Markup(html)  # noqa: S704  made from our text; in it people's words are escaped, and HTML is text
     return render_template("lock.html", **head(context, "locks"), found=found, html=made)
 
 
 @reading.get("/pipelines/<pipeline>/lock-reports")
 @operation(LockReportListShape, parameters=(_LIMIT,))
 def list_lock_reports(pipeline: str) -> Response:
-    """The reports of the locks that opened last, without their timelines."""
+    """List the reports of the locks that opened last, without their timelines."""
     context = context_of(pipeline)
     found = lock_reports.last(context, _LIMIT.value())
     return shapes.reply({"reports": [_shape(each) for each in found]})
@@ -59,7 +59,7 @@ def list_lock_reports(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/lock-reports/<path:key>")
 @operation(LockReportShape)
 def read_lock_report(pipeline: str, key: str) -> Response:
-    """The report of one lock, with its timeline and as Markdown."""
+    """Return the report of one lock, with its timeline and as Markdown."""
     context = context_of(pipeline)
     found = _found(context, key)
     timeline = [asdict(line) for line in found.timeline]
@@ -81,7 +81,7 @@ def _found(context: PipelineContext, key: str) -> LockReport:
 
 
 def _shape(found: LockReport) -> shapes.Shape:
-    """A report without its timeline, as plain values."""
+    """Return a report without its timeline, as plain values."""
     seconds = duration_of(found, time.time())
     return {
         "lock": found.key,

@@ -1,4 +1,4 @@
-"""The JSON of what closes stages: freezes, the reports of locks, and what changed before a lock.
+"""The API's JSON of locks and freezes: freezes, lock reports, and the changes before a lock.
 
 Types only; times in seconds since the epoch, durations in seconds.
 """
@@ -19,7 +19,7 @@ class FreezeWindowShape(TypedDict):
     begins: float
     ends: float
     words: str
-    """Both by the clocks of its time zone."""
+    """Begin and end by the clocks of its time zone."""
 
 
 class StageFreezeShape(FreezeWindowShape):
@@ -38,7 +38,7 @@ class LiftedShape(TypedDict):
 
 
 class FreezeShape(TypedDict):
-    """A freeze: what it closes when, and whom it excepts."""
+    """A freeze: its stages, its windows and its exceptions."""
 
     name: str
     stages: list[str]
@@ -69,7 +69,7 @@ class LockDurationShape(TypedDict):
 
 
 class LockCostShape(TypedDict):
-    """What a lock has cost: the runs that waited for its stage, times seconds."""
+    """The cost of a lock: the runs that waited for its stage, times seconds."""
 
     run_seconds: float
     words: str
@@ -81,18 +81,18 @@ class LockReportLineShape(TypedDict):
     at: float
     what: str
     run: str
-    """The run that it is about; empty if it is about none."""
+    """The run that the fact is about; empty if none."""
 
 
 class LockOutcomeShape(TypedDict):
-    """What became of a lock."""
+    """The outcome of a lock."""
 
     lock: str
     """The key of the lock."""
     stage: str
     since: float
     opened: float | None
-    """Null while it stands."""
+    """Null while the lock stands."""
     cause: str
     by: str
     """The failed run that held it, or the person."""
@@ -100,7 +100,7 @@ class LockOutcomeShape(TypedDict):
     service: str | None
     build: int | None
     end: str
-    """Why it was opened; empty while it stands."""
+    """The reason for opening it; empty while it stands."""
     opened_by: str | None
     fix: str | None
     """The run that mended the stage; null if a person or its end time opened it."""
@@ -121,9 +121,10 @@ class LockReportShape(LockOutcomeShape):
 
     timeline: list[LockReportLineShape]
     left_out: list[LeftOut]
-    """What is missing because it would be too much: other `runs` that waited, later `facts`, further `lines`."""
+    """The parts that are left out because they would be too much: other `runs` that waited, later `facts`, further
+    `lines`."""
     markdown: str
-    """The same for people."""
+    """The report as Markdown."""
 
 
 class VersionShape(TypedDict):
@@ -141,7 +142,7 @@ class VersionShape(TypedDict):
 
 
 class ChangeShape(TypedDict):
-    """What changed in a stage before its lock."""
+    """A change in a stage before its lock."""
 
     service: str
     passed: bool
@@ -151,7 +152,7 @@ class ChangeShape(TypedDict):
     short: str
     run: str
     lane: Lane | None
-    """The lane it came on; null where only the log knows of it."""
+    """The lane it came on; null if only the log has the change."""
     since: float
     title: str
     author: str
@@ -162,18 +163,18 @@ class ChangeShape(TypedDict):
 
 
 class LockChangesShape(TypedDict):
-    """A lock with what changed in its stage since the service that holds it passed there last, newest first."""
+    """A lock with the changes in its stage since its holder's service last passed there, newest first."""
 
     lock: str
     stage: str
     service: str | None
     baseline: VersionShape | None
-    """What that service had passed there last."""
+    """The version of that service that had passed there last."""
     changes: list[ChangeShape]
     count: int
-    """How many changes there are; the newest are listed."""
+    """The number of changes; the newest are listed."""
     known_since: float
-    """Since when no version is missing. Of what came before, only the latest version of each service is known."""
+    """The time since which no version is missing. From before it only the latest version of each service is known."""
     reason: str
     by: str
     locked_since: float

@@ -1,4 +1,7 @@
-"""`GET /metrics` for Prometheus, and the measuring of requests. Where reading takes a sign-in, this takes a token."""
+"""`GET /metrics` for Prometheus, and the measuring of requests.
+
+If reading requires a sign-in, this requires a token.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,17 @@ from bot.web.shared import runtime
 
 metrics = Blueprint("metrics", __name__)
 
-#: The views whose answers go on for as long as somebody looks.
+#: The views whose answers last as long as a viewer stays.
 _ENDLESS = frozenset({"page.stream_board", "reading.stream_facts"})
 
 
 @metrics.get("/metrics")
 def show_metrics() -> Response:
-    """What the store knows of the pipelines that the sender may read; to whom may read all of them also what is not
-    about one: health, contacts, GitHub's limits, and what the web processes of this machine measured."""
+    """Return the metrics of the pipelines that the sender may read.
+
+    A sender who may read all of them also gets those that are not about one pipeline: health, contacts, GitHub's
+    limits, and the measurements of the web processes of this machine.
+    """
     contexts = readable()
     reads_all = len(contexts) == len(runtime().pipelines)
     stored = CollectorRegistry()

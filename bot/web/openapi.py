@@ -1,9 +1,9 @@
-"""The OpenAPI document of the API: made of the addresses of the application, and of what its views say of themselves.
+"""The OpenAPI document of the API, made from the application's addresses and the descriptions of its views.
 
 A view below `/api/v1` without `@operation` is an error (`undescribed`), so no operation can be left out.
 
-Of our own: apiflask, flask-openapi3 and spectree read and check the body before the view runs. Here nobody's body is
-read before they have shown who they are, and no more of it than a limit (`bot/web/bodies.py`).
+It is our own code because apiflask, flask-openapi3 and spectree read and check the body before the view runs. Here no
+body is read before the sender has been identified, and no more of it than a limit (`bot/web/bodies.py`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ VERSION = "1"
 #: The version of OpenAPI whose rules the document follows.
 OPENAPI = "3.1.0"
 JSON, PROBLEM = "application/json", "application/problem+json"
-#: Where the operations are: what is below it must be described, and may be described elsewhere.
+#: The prefix of the operations: every view below it must be described; views elsewhere may be.
 BASE = "/api/v1"
 
 Schema = dict[str, Any]
 
 _SHAPES = re.compile(r"bot\.web\.\w+_shapes")
-#: A field's text becomes its description; what a shape does not have, an answer does not have either.
+#: A field's text becomes its description. An answer has no fields that its shape lacks.
 _CONFIG = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
 #: Each group of operations, with the blueprints whose views are in it.
@@ -57,23 +57,23 @@ _PATH = {
     "key": "The key of a lock, such as `pre-production/S1.1`.",
     "service": "The name of a service.",
     "request_id": "The `request` of the answer to an action.",
-    "attempt": "The number of the attempt, as the job was given it.",
+    "attempt": "The number of the attempt that the job was given.",
     "what": "What to do with it.",
 }
 
-#: What an address takes in a place, where that is less than any text.
+#: The schema of a part of an address that does not take any text.
 _PLACES: dict[str, Schema] = {"attempt": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
 
-#: What each refusal means where nothing more is said; 304 is none, and stands here because it has no body either.
+#: The general meaning of each refusal. 304 is not a refusal, but is listed because it has no body either.
 REFUSALS = {
-    304: "What you have under the `ETag` that `If-None-Match` names is still true.",
+    304: "Your copy with the `ETag` in `If-None-Match` is still current.",
     400: "A parameter, a header or the form of the body is wrong.",
-    401: "You have not shown who you are, or nobody has this token.",
+    401: "You are not signed in, or the token is unknown.",
     403: "Your role, or the scope of your token, is not enough; or the form's token is missing.",
-    404: "There is no such thing; `meant` is the nearest name.",
+    404: "It does not exist; `meant` is the nearest name.",
     413: "The body is too large.",
-    415: "The body is no JSON by its `Content-Type`.",
-    422: "The body says something that cannot be; `errors` has every mistake.",
+    415: "The `Content-Type` of the body is not JSON.",
+    422: "The body has invalid values; `errors` has every mistake.",
     503: "The store, or GitHub for a permission, cannot be reached; nothing was done.",
 }
 
@@ -89,22 +89,22 @@ class Described:
 
     @property
     def path(self) -> str:
-        """The address as OpenAPI writes it: `/api/v1/pipelines/{pipeline}`."""
+        """Return the address in OpenAPI's notation: `/api/v1/pipelines/{pipeline}`."""
         return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", self.rule.rule)
 
     @property
     def name(self) -> str:
-        """What programs call it."""
+        """Return the operation's id."""
         return str(self.view.__name__)
 
     @property
     def group(self) -> str:
-        """The group that it is in."""
+        """Return the operation's group."""
         return _GROUPS.get(self.rule.endpoint.partition(".")[0], "More")
 
 
 def described(app: Flask) -> Iterator[Described]:
-    """Every operation of an application that is described, in the order of its addresses."""
+    """Yield every described operation of an application, in the order of the addresses."""
     for rule, view in _views(app):
         found = operation_of(view)
         if found is not None:
@@ -113,7 +113,7 @@ def described(app: Flask) -> Iterator[Described]:
 
 
 def undescribed(app: Flask) -> list[str]:
-    """The views of the API that say nothing of themselves, each with what to do."""
+    """Return the API's views without a description, each with what to do."""
     return [
         f"{rule.rule}: put @operation(...) below the address of {view.__module__}.{view.__name__} "
         f"(bot/web/api_operation.py); its answer is a TypedDict, as in bot/web/list_shapes.py"
@@ -131,7 +131,10 @@ def _views(app: Flask) -> Iterator[tuple[Rule, Any]]:
 
 
 def document(app: Flask, *, private: bool, server: str = "") -> Schema:
-    """The document. `private`: whether reading takes a sign-in here; `server`: the address of this installation."""
+    """Return the document.
+
+    `private`: whether reading requires a sign-in here; `server`: the address of this installation.
+    """
     operations = list(described(app))
     schemas = _schemas(operations)
     paths: dict[str, Schema] = {}
@@ -165,32 +168,32 @@ _SECURITY = {
         "type": "apiKey",
         "in": "cookie",
         "name": "interlock",
-        "description": "The cookie of somebody who has signed in on the page (`__Host-interlock` behind https, "
+        "description": "The cookie of a person who has signed in on the page (`__Host-interlock` behind https, "
         "`__Secure-interlock` below a path of a host).",
     },
     "csrf": {
         "type": "apiKey",
         "in": "header",
         "name": "X-CSRF-Token",
-        "description": "With the cookie, what changes something carries the token of the page's forms.",
+        "description": "With the cookie, a request that changes something carries the token of the page's forms.",
     },
 }
 
 
 class _Schemas:
-    """The schemas of all shapes and bodies, and how each is referred to."""
+    """The schemas of all shapes and bodies, and the references to them."""
 
     def __init__(self, components: Schema, references: Mapping[Any, Schema]) -> None:
         self.components = components
         self._references = references
 
     def of(self, kind: Any) -> Schema:
-        """What stands for a shape or a body: a reference to its schema."""
+        """Return the reference to the schema of a shape or a body."""
         return dict(self._references[kind])
 
 
 class _Generated(GenerateJsonSchema):
-    """Pydantic's schemas without a title for each field, which says no more than the field's name."""
+    """Pydantic's schemas without titles for fields, because these only repeat the fields' names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema
@@ -199,7 +202,10 @@ class _Generated(GenerateJsonSchema):
 
 @lru_cache(maxsize=1)
 def _configure_shapes() -> None:
-    """Once: the texts below the fields of our TypedDicts are read. Those are in modules called `..._shapes`."""
+    """Have pydantic read the texts below the fields of our TypedDicts, once.
+
+    These are in modules called `..._shapes`.
+    """
     for name, module in list(sys.modules.items()):
         for each in vars(module).values() if _SHAPES.fullmatch(name) else ():
             if is_typeddict(each):
@@ -208,7 +214,7 @@ def _configure_shapes() -> None:
 
 @lru_cache(maxsize=256)
 def adapter(shape: Any) -> TypeAdapter[Any]:
-    """What checks whether an answer has a shape, with no field too many."""
+    """Return the adapter that validates answers against a shape, with no field too many."""
     _configure_shapes()
     return TypeAdapter(shape)
 
@@ -234,16 +240,16 @@ def _schemas(operations: list[Described]) -> _Schemas:
 
 
 def _opened(name: str, schema: Schema) -> Schema:
-    """An answer may get more members some day; a body has those that it has."""
+    """Allow further members in answers, because later versions may add some; bodies stay closed."""
     if name.endswith("Shape"):
         schema.pop("additionalProperties", None)
     return {key: value for key, value in schema.items() if key != "title"}
 
 
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """A schema with its references to the names that the document uses."""
+    """Return a schema with its references changed to the names in the document."""
     if isinstance(schema, dict):
-        # OpenAPI takes no discriminator that is not a text; `oneOf` beside it says the same.
+        # OpenAPI requires discriminators to be texts; `oneOf` beside it means the same.
         found = {key: _renamed(value, names) for key, value in schema.items() if key != "discriminator"}
         if isinstance(found.get("$ref"), str):
             path, _, name = found["$ref"].rpartition("/")
@@ -274,15 +280,15 @@ def _operation(each: Described, schemas: _Schemas, *, private: bool) -> Schema:
 
 
 def _needs(said: Operation) -> str:
-    """Which role it takes, for people."""
-    parts = [f"`{action}` takes the role `{NEEDED[action]}`" for action in said.actions]
+    """Return the role that the operation needs, for people."""
+    parts = [f"`{action}` needs the role `{NEEDED[action]}`" for action in said.actions]
     if not parts:
-        return "Everybody may ask."
+        return "Open to everybody."
     return "" if said.actions == (Action.READ,) else f"The action {' or '.join(parts)}."
 
 
 def least_scope(actions: tuple[Action, ...]) -> Scope:
-    """The scope that a token needs at least for one of these actions."""
+    """Return the smallest scope of a token that suffices for one of these actions."""
     roles = list(Role)
     needed = min(roles.index(NEEDED[action]) for action in actions)
     return next(scope for scope in Scope if roles.index(HIGHEST[scope]) >= needed)
@@ -326,7 +332,7 @@ def _responses(each: Described, schemas: _Schemas) -> Schema:
         found[status] = {"description": text, **content}
     for status, shape in said.answers.items():
         answer = _answer(each, status, shape, schemas)
-        if status in found:  # a problem, or what the view itself answers with the same status
+        if status in found:  # a problem, or an answer of the view itself with the same status
             answer["content"] |= found[status]["content"]
         found[status] = answer
     return {str(status): found[status] for status in sorted(found)}
@@ -345,12 +351,12 @@ def _answer(each: Described, status: int, shape: Any, schemas: _Schemas) -> Sche
 
 
 def answers(each: Described) -> set[int]:
-    """The statuses that an operation may answer with."""
+    """Return the statuses that an operation may answer with."""
     return {*_problems(each), *each.operation.answers}
 
 
 def _problems(each: Described) -> dict[int, str]:
-    """Every problem that an operation may answer, by status, with when."""
+    """Return every problem that an operation may answer, by status, with its description."""
     said = each.operation
     wanted = {503} | ({304} if each.method == "GET" else set())
     if said.actions:

@@ -1,4 +1,4 @@
-"""All pipelines at a glance: what is locked and since when, who waits, what has failed; the locked ones first."""
+"""All pipelines at a glance: their locks, waiting and failed runs; the locked ones first."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.web.shapes import Shape
 
-#: How many locks are named of one pipeline.
+#: The most locks that are named of one pipeline.
 LOCKS = 5
 
 
 def overview(contexts: Iterable[PipelineContext]) -> list[Shape]:
-    """The pipelines: first those that are locked, the longest first; then those that do not act; then by name."""
+    """Return the pipelines: first those locked longest, then those that do not act, then the others by name."""
     return sorted((summarize(context) for context in contexts), key=_order)
 
 
@@ -28,7 +28,7 @@ def _order(each: Shape) -> tuple[bool, float, bool, str]:
 
 
 def summarize(context: PipelineContext) -> Shape:
-    """One pipeline in a list; `locks`: the oldest ones first."""
+    """Return one pipeline in a list; `locks`: the oldest ones first."""
     with context.look() as replica:
         board = replica.board
         pipeline = context.pipeline_of(board)
@@ -51,7 +51,7 @@ def summarize(context: PipelineContext) -> Shape:
 
 
 def _lock(board: Board, lock: Lock) -> Shape:
-    """A lock in a list: since when, why, and whether a fix of its service is on the fast lane."""
+    """Return a lock in a list: its beginning, its reason, and whether a fix of its service is on the fast lane."""
     fixes = board.fast_runs(lock.service) if lock.service is not None else []
     coming = [run for run in fixes if run.status is not Status.FAILED and run.key != lock.run]
     return {

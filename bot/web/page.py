@@ -1,4 +1,4 @@
-"""The live page: the pipelines, one pipeline drawn from left to right, one run; kept up to date by live.py."""
+"""The live page: the list of pipelines, and one pipeline drawn from left to right; live.py updates it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from bot.web.shared import context_of, go_to, runtime
 
 page = Blueprint("page", __name__)
 
-#: How many facts and finished runs stand below the pipeline.
+#: The number of facts and ended runs below the pipeline.
 FACTS, ENDED = 40, 20
 
-#: Anybody can write a title or a branch name: should one ever get into the page as HTML, the browser runs nothing.
+#: Anybody can write a title or a branch name. If one ever got into the page as HTML, the browser would run nothing.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
@@ -42,7 +42,7 @@ POLICY = (
 
 
 def install(app: Flask) -> None:
-    """Give `app` the page: its filters, its feeds."""
+    """Add the page to `app`, with its filters and feeds."""
     here: Runtime = app.extensions["interlock"]
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["iso"] = iso
@@ -58,20 +58,20 @@ def install(app: Flask) -> None:
 
 
 def _stages_locked(pipeline: str) -> list[str]:
-    """The locked stages of a pipeline, for the title and the icon of each of its pages."""
+    """Return the locked stages of a pipeline, for the title and the icon of each of its pages."""
     context = context_of(pipeline)
     with context.look() as replica:
         return stages_locked(replica.board, context.pipeline_of(replica.board))
 
 
 def commands(text: str) -> Markup:
-    """A sentence in which what stands between backticks is something to type."""
+    """Return a sentence as HTML, with the parts between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 @page.get("/")
 def show_pipelines() -> AnyResponse | str:
-    """The pipelines; straight to it if there is one only."""
+    """Show the pipelines; redirect to the pipeline if there is only one."""
     here, shown = runtime(), readable()
     if len(here.pipelines) == 1 and shown:
         return go_to(f"/p/{shown[0].pipeline.name}")
@@ -81,7 +81,7 @@ def show_pipelines() -> AnyResponse | str:
 
 @page.get("/p/<pipeline>")
 def show_pipeline(pipeline: str) -> str:
-    """One pipeline, live."""
+    """Show one pipeline, live."""
     here = runtime()
     context = context_of(pipeline)
     more = {"many": len(here.pipelines) > 1, "roles": board_roles(context), **own_runs(context)}
@@ -90,28 +90,28 @@ def show_pipeline(pipeline: str) -> str:
 
 @page.get("/p/<pipeline>/mine")
 def show_own_runs(pipeline: str) -> str:
-    """The part of the board's page that differs from person to person: their own runs that wait."""
+    """Show the personal part of the board's page: the person's own waiting runs."""
     return render_template("mine.html", pipeline=pipeline, **own_runs(context_of(pipeline)))
 
 
 def own_runs(context: PipelineContext) -> dict[str, Any]:
-    """The runs of whoever is signed in that wait; nothing for anybody else."""
+    """Return the waiting runs of the signed-in person; empty if nobody is signed in."""
     try:
         person = current_user()
     except Problem:
-        person = None  # they have not shown who they are, as on every page
+        person = None  # not identified, as on every page
     return {} if person is None else {"mine": waiting_of(context, person.login or person.name)}
 
 
 @page.get("/p/<pipeline>/live")
 def stream_board(pipeline: str) -> Response:
-    """The part of the page that changes as server-sent events: whenever it does, or once if too many look already."""
+    """Send the changing part of the page as server-sent events at each change, or once beyond the limit of viewers."""
     context_of(pipeline)
     return stream(current_app.extensions["interlock-feeds"][pipeline])
 
 
 def stream(feed: Feed) -> Response:
-    """The frames of `feed` to whoever sent the present request, as long as there is room for one more connection."""
+    """Send the frames of `feed` to the sender of the present request, within the limits of connections."""
     connections: Connections = current_app.extensions["interlock-connections"]
     forwarded = request.headers.get("X-Forwarded-For", "")
     close = connections.open(client_address(request.remote_addr or "", forwarded, runtime().settings.trusted_proxies))
@@ -129,7 +129,7 @@ def stream(feed: Feed) -> Response:
 
 
 def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
-    """All that the board's template shows."""
+    """Return everything that the board's template shows."""
     statistics = context.statistics.current()
     with context.look() as replica:
         configured = context.pipeline_of(replica.board)
@@ -149,11 +149,11 @@ def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
 
 
 def _feed(app: Flask, here: Runtime, context: PipelineContext) -> Feed:
-    """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
+    """Return the feed of one pipeline. It renders outside of requests, so templates use plain addresses."""
 
     def render() -> tuple[int, str]:
         shown = picture(here, context)
-        # Looked up here (Jinja keeps it compiled): a process that nobody watches never compiles it.
+        # Loaded here (Jinja keeps it compiled), so that a process without viewers never compiles it.
         return shown["version"], app.jinja_env.get_template("board.html").render(shown)
 
     return Feed(here.redis, context.keys.changes, render, lambda: here.observer.health().of(context.pipeline.name))
@@ -182,7 +182,7 @@ def _redis(_: RedisError) -> tuple[str, int, dict[str, str]]:
 
 
 def as_page(blueprint: Blueprint) -> None:
-    """Make the answers of `blueprint` pages: with the headers of one, and refusals that people can read."""
+    """Make the answers of `blueprint` pages: with the headers of a page, and refusals as HTML."""
     blueprint.after_request(_guard)
     blueprint.register_error_handler(Problem, _problem)
     blueprint.register_error_handler(OtherSchema, _other_schema)
@@ -193,14 +193,14 @@ as_page(page)
 
 
 def clock(at: float) -> str:
-    """A moment for people without JavaScript: `07:12 UTC`, with the day if it is not today's."""
+    """Return a time for people without JavaScript: `07:12 UTC`, with the day if it is not today's."""
     moment = datetime.fromtimestamp(at, UTC)
     day = "" if moment.date() == datetime.now(UTC).date() else f"{moment.day} {moment:%b} "
     return f"{day}{moment:%H:%M} UTC"
 
 
 def lasting(seconds: float) -> str:
-    """How long something took: `40 s`, `12 min`, `2.5 h`, `3 d`."""
+    """Return a duration: `40 s`, `12 min`, `2.5 h`, `3 d`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:
@@ -209,5 +209,5 @@ def lasting(seconds: float) -> str:
 
 
 def iso(at: float) -> str:
-    """A moment for machines."""
+    """Return a time for machines."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,5 +1,7 @@
-"""What happened in the last day of a pipeline, for whoever moves through its past: locks, and the decisions around a
-moment. Moments are in milliseconds since the epoch; the id of a fact begins with the one at which it was committed."""
+"""The locks of a pipeline's last day, and the decisions around a moment, for the page of the past.
+
+Moments are in milliseconds since the epoch; the id of a fact begins with the moment of its commit.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,14 @@ from bot.core.model.stage_state import Lock
 from bot.store.codec import RecordedFact
 from bot.store.records import Records
 
-#: How many locks and unlocks one pipeline is marked with at most: the latest.
+#: The most locks and unlocks that are marked for one pipeline; the latest ones are kept.
 MOST = 400
 _KINDS = (FactKind.STAGE_LOCKED, FactKind.STAGE_UNLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
 class LockFact:
-    """A lock of a stage was put up or opened."""
+    """The locking or unlocking of a stage."""
 
     at: int
     stage: str
@@ -30,7 +32,7 @@ class LockFact:
 
 @dataclass(frozen=True, slots=True)
 class LockTime:
-    """How long a lock stood, within what is looked at."""
+    """The time that a lock stood, within the viewed period."""
 
     stage: str
     begin: int
@@ -38,7 +40,7 @@ class LockTime:
 
 
 class LockFacts:
-    """The locks of the last day, kept up with the log: what was read once is not read again. Safe between threads."""
+    """The locks of the last day, updated from the log; nothing is read twice. Safe between threads."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -47,7 +49,10 @@ class LockFacts:
         self._after = ""
 
     def since(self, begin: int) -> list[LockFact]:
-        """The marks from a moment on, oldest first. A moment before that of an earlier call has the marks of that."""
+        """Return the marks from a moment on, oldest first.
+
+        A moment before that of an earlier call gets the marks of that call.
+        """
         with self._lock:
             after = self._after or f"{max(begin - 1, 0)}-0"
             for last, facts in self._records.facts_forward(_KINDS, after):
@@ -65,7 +70,7 @@ def _mark(identity: str, recorded: RecordedFact) -> LockFact:
 
 
 def spans(marks: Iterable[LockFact], standing: Iterable[Lock], begin: int, end: int) -> list[LockTime]:
-    """How long each lock stood between two moments. `standing`: the locks that stand now."""
+    """Return how long each lock stood between two moments. `standing`: the locks that stand now."""
     found, stood = [], {lock.key: (lock.stage, begin) for lock in standing if lock.since * 1_000 < begin}
     for mark in marks:
         if mark.locked:
@@ -78,7 +83,7 @@ def spans(marks: Iterable[LockFact], standing: Iterable[Lock], begin: int, end: 
 
 @dataclass(frozen=True, slots=True)
 class FactTimes:
-    """The decisions of a moment and those next to it: when they were made; None: there are none."""
+    """The times of the decisions at and next to a moment; None: there is no such decision."""
 
     present: int | None
     previous: int | None
@@ -86,7 +91,7 @@ class FactTimes:
 
 
 def around(records: Records, moment: int) -> FactTimes:
-    """Of a moment: when the decision that led to its board was made, and the ones before and after it."""
+    """Return the times of the decision that led to the board of a moment, and of those before and after it."""
     present = _at(records.facts(f"{moment + 1}-0", 1).facts)
     previous = None if present is None else _at(records.facts(f"{present}-0", 1).facts)
     return FactTimes(present, previous, _at(records.facts_after(f"{moment}-{2**64 - 1}", 1)))
@@ -97,5 +102,5 @@ def _at(facts: list[tuple[str, RecordedFact]]) -> int | None:
 
 
 def moment_of(identity: str) -> int:
-    """When a fact was committed, by its id."""
+    """Return the time of a fact's commit, from its id."""
     return int(identity.partition("-")[0])

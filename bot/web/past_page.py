@@ -1,4 +1,4 @@
-"""The board as it was at a moment of the recording, as a page to move through the last day, and through the API."""
+"""The past board at a moment of the recording: as a page to move through the last day, and through the API."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from bot.web.problems import Problem
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime
 
-#: How far back the slider goes, and how far the long steps go: milliseconds; how many positions it has: one a minute.
+#: The slider's range and the long step, in milliseconds; and the number of positions: one a minute.
 REACH, HOUR, POSITIONS = 86_400_000, 3_600_000, 1_440
-#: How long it is believed how far the recording goes back, in seconds: looking reads up to all of it.
+#: How long the beginning of the recording is cached, in seconds, because finding it may read the whole recording.
 BELIEVED = 60.0
-#: The width of the marks, in the units of their viewBox; how many locks are listed; how many facts head the board.
+#: The width of the marks, in the units of their viewBox; the number of locks listed; and of facts above the board.
 WIDTH, LISTED, LATEST = 1_000, 20, 3
 _PASTS = "interlock-pasts"
 _SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
@@ -49,7 +49,7 @@ _AT = Parameter(
 
 @dataclass
 class _Past:
-    """What this process keeps of the past of one pipeline."""
+    """The cached past of one pipeline in this process."""
 
     boards: PastBoards
     marks: LockFacts
@@ -57,21 +57,21 @@ class _Past:
     _until: float = 0.0
 
     def first(self) -> int | None:
-        """The earliest moment whose board is recorded; None: there is none."""
+        """Return the earliest moment whose board is recorded; None: nothing is recorded."""
         if self._first is None or time.monotonic() > self._until:
             self._first, self._until = self.boards.first(), time.monotonic() + BELIEVED
         return self._first
 
 
 class Pasts:
-    """The pasts of all pipelines that somebody has looked at. Safe to share between threads."""
+    """The pasts of all pipelines that were viewed. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._pasts: dict[str, _Past] = {}
         self._lock = threading.Lock()
 
     def of(self, context: PipelineContext) -> _Past:
-        """The past of one pipeline."""
+        """Return the past of one pipeline."""
         with self._lock:
             found = self._pasts.get(context.pipeline.name)
             if found is None:
@@ -86,7 +86,7 @@ class Pasts:
 
 @page.get("/p/<pipeline>/past")
 def show_past(pipeline: str) -> str:
-    """The board at a moment, with steps to what was decided before and after it, and a slider over the last day."""
+    """Show the board at a moment, with links to the decisions before and after it, and a slider over the last day."""
     context = context_of(pipeline)
     past, now = _past(context), _now()
     moment = min(_asked(), now)
@@ -105,11 +105,11 @@ def show_past(pipeline: str) -> str:
 
 
 def _picture(here: Runtime, context: PipelineContext, found: PastBoard, moment: int) -> Shape:
-    """What the template of the board shows of a moment; without estimates and health, which are not recorded."""
+    """Return what the board's template shows of a moment, without estimates and health, which are not recorded."""
     at, configured = moment / 1_000, context.pipeline_of(found.board)
     drawn = draw(found.board, found.version, at, configured, Links(here.configuration, configured), None)
     ended, total = context.records.ended_by(at, found.board.runs, ENDED)
-    of_the_head = ("pipeline", "locked")  # which has the present ones
+    of_the_head = ("pipeline", "locked")  # the head of the page has the present ones
     return {
         **{name: value for name, value in drawn.items() if name not in of_the_head},
         "ended": [shapes.ended(row) for row in ended],
@@ -119,7 +119,7 @@ def _picture(here: Runtime, context: PipelineContext, found: PastBoard, moment: 
 
 
 def _controls(context: PipelineContext, past: _Past, moment: int, now: int, near: FactTimes) -> Shape:
-    """Where one may go from here, and what the slider shows."""
+    """Return the links to other moments, and what the slider shows."""
     known = past.first()
     begin = max(now - REACH, known if known is not None else now)
     marks = past.marks.since(now - REACH)
@@ -150,14 +150,14 @@ def _controls(context: PipelineContext, past: _Past, moment: int, now: int, near
 
 
 def _bands(marks: list[LockFact], standing: list[Any], begin: int, now: int) -> list[Shape]:
-    """The times in which a stage was locked, as pieces of the picture above the slider."""
+    """Return the times in which a stage was locked, as parts of the picture above the slider."""
     scale = _scale(begin, now)
     found = [each for each in spans(marks, standing, now - REACH, now) if each.end >= begin]
     return [{"x": scale(each.begin), "width": max(1, scale(each.end) - scale(each.begin))} for each in found]
 
 
 def _scale(begin: int, end: int) -> Callable[[int], int]:
-    """Where a moment is in the picture above the slider."""
+    """Return a function from a moment to its position in the picture above the slider."""
     return lambda at: round(min(1.0, max(0.0, (at - begin) / max(1, end - begin))) * WIDTH)
 
 
@@ -171,7 +171,7 @@ def _listed(mark: LockFact, to: Callable[[int | None], str | None]) -> Shape:
 @reading.get("/pipelines/<pipeline>/past")
 @operation(PastBoardShape, parameters=(_AT,))
 def show_past_board(pipeline: str) -> Response:
-    """The whole pipeline as it was at a moment of the recording, without estimates, and when it changed next to it."""
+    """Return the whole pipeline at a moment of the recording, without estimates, and the times of the next changes."""
     context = context_of(pipeline)
     past, moment = _past(context), min(_asked(), _now())
     near, known = around(context.records, moment), past.first()
@@ -203,19 +203,19 @@ def _seconds(moment: int | None) -> float | None:
 
 
 def install(app: Flask) -> None:
-    """Let the templates of `app` link moments of the past."""
+    """Add to the templates of `app` the filters for moments of the past."""
     app.extensions[_PASTS] = Pasts()
     app.jinja_env.filters["past"] = written
     app.jinja_env.filters["second"] = lambda at: f"{datetime.fromtimestamp(at, UTC):%-d %b %H:%M:%S} UTC"
 
 
 def address(pipeline: str, moment: int) -> str:
-    """The page of a moment (milliseconds since the epoch)."""
+    """Return the address of the page of a moment (milliseconds since the epoch)."""
     return f"/p/{pipeline}/past?at={quote(written(moment / 1_000), safe=':')}"
 
 
 def written(at: float) -> str:
-    """A moment in an address, from seconds since the epoch: `2026-12-01T18:00:05.250Z`."""
+    """Return a moment, given in seconds since the epoch, as written in addresses: `2026-12-01T18:00:05.250Z`."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -229,7 +229,7 @@ def _now() -> int:
 
 
 def _asked() -> int:
-    """The moment that the present request asks for, in milliseconds; 0 for all before 1970. Raises Problem (400)."""
+    """Return the requested moment in milliseconds; 0 for all before 1970. Raises Problem (400)."""
     given = request.args.get("at", "").strip()
     if not given:
         return _now()
@@ -243,7 +243,7 @@ def _asked() -> int:
 
 
 def _sentence(error: Exception, moment: int, known: int | None) -> str:
-    """Why the board of a moment cannot be shown, and what can be."""
+    """Return why the board of a moment cannot be shown, and which boards can."""
     match error:
         case ReplayTooLong():
             return (

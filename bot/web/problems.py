@@ -1,4 +1,4 @@
-"""Every refusal is a JSON problem (RFC 9457) with the reason, and a line in the log."""
+"""Refusals: each is a JSON problem (RFC 9457) with the reason, and a line in the log."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from config.errors import nearest
 
 log = structlog.get_logger()
 
-#: How many valid names an answer lists.
+#: The most valid names that an answer lists.
 NAMES = 30
-#: Seconds after which a request that found Redis out of reach may be repeated.
+#: Seconds after which a request that did not reach Redis may be repeated.
 RETRY_AFTER = 5
-#: The answers while Redis does not answer: to who reads, and to who sent a change, of which nobody knows if it arrived.
+#: The answers while Redis does not answer: to a reading request, and to a change, which may or may not have been
+#: stored.
 STORE_AWAY = "the store does not answer at the moment, so nothing can be shown; try again"
 STORE_AWAY_IN_A_CHANGE = (
     "the store does not answer at the moment, so nobody knows whether your request was kept; look before you try again"
@@ -29,10 +30,10 @@ STORE_AWAY_IN_A_CHANGE = (
 
 
 class Problem(Exception):
-    """A request is refused: raise it anywhere below a view."""
+    """Raised anywhere below a view to refuse the request."""
 
     def __init__(self, status: int, detail: str, **more: Any) -> None:
-        """`detail`: a sentence for people; `more`: members of the JSON body for programs."""
+        """Take `detail`, a sentence for people, and `more`, members of the JSON body for programs."""
         super().__init__(detail)
         self.status = status
         self.detail = detail
@@ -40,7 +41,7 @@ class Problem(Exception):
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> Problem:
-    """404: there is no such thing; which there are, and which was probably meant."""
+    """Return a 404 with the valid names and the nearest one."""
     names = sorted(valid)
     meant = nearest(name, names)
     hint = f"; did you mean {meant}?" if meant else ""
@@ -49,7 +50,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> Problem:
 
 
 def unknown_parameter(name: str, valid: Iterable[str]) -> Problem:
-    """400: the query has a parameter that means nothing here."""
+    """Return a 400 for an unknown parameter of the query."""
     names = sorted(valid)
     meant = nearest(name, names)
     hint = f"; did you mean `{meant}`?" if meant else f"; it takes {', '.join(names) or 'none'}"
@@ -57,7 +58,7 @@ def unknown_parameter(name: str, valid: Iterable[str]) -> Problem:
 
 
 def unknown_value(name: str, value: str, valid: Iterable[str]) -> Problem:
-    """400: a parameter has a value that means nothing."""
+    """Return a 400 for an invalid value of a parameter."""
     values = list(valid)
     meant = nearest(value, values)
     hint = f"did you mean `{meant}`?" if meant else f"such as `{values[0]}`"
@@ -66,13 +67,13 @@ def unknown_value(name: str, value: str, valid: Iterable[str]) -> Problem:
 
 
 def shown(text: str) -> str:
-    """Text from outside as part of a sentence of ours: short, on one line, in quotes."""
+    """Return text from outside as part of our sentence: short, on one line, in quotes."""
     plain = "".join(c if c.isprintable() else "�" for c in text[:60])
     return f"'{plain}…'" if len(text) > 60 else f"'{plain}'"
 
 
 def answer(status: int, detail: str, **more: Any) -> Response:
-    """The response with a problem body."""
+    """Return the response with a problem body."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     response = Response(json.dumps(body), status, mimetype="application/problem+json")
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -89,7 +90,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RedisError, _redis)
     app.register_error_handler(OtherSchema, _other_schema)
-    app.register_error_handler(Exception, _ours)
+    app.register_error_handler(Exception, _internal_error)
 
 
 def _problem(problem: Problem) -> Response:
@@ -100,7 +101,7 @@ def _problem(problem: Problem) -> Response:
 def _http(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
         return error  # a redirect, not a problem
-    detail = _says(error)
+    detail = _detail_of(error)
     _note(error.code, detail)
     response = answer(error.code, detail)
     for name, value in error.get_headers():
@@ -109,8 +110,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
     return response
 
 
-def _says(error: HTTPException) -> str:
-    """What is wrong with a request that reached no view, and what would be right."""
+def _detail_of(error: HTTPException) -> str:
+    """Return the mistake in a request that reached no view, and what would be right."""
     match error:
         case NotFound():
             return f"there is nothing at {shown(_path())}; {request.script_root}/api lists the addresses of the API"
@@ -122,7 +123,7 @@ def _says(error: HTTPException) -> str:
 
 
 def _redis(error: RedisError) -> Response:
-    # The text of the error may hold the address with its password; its kind says enough.
+    # The text of the error may hold the address with its password, so only its type is shown.
     _note(503, f"Redis: {type(error).__name__}")
     return answer(503, STORE_AWAY if request.method in ("GET", "HEAD") else STORE_AWAY_IN_A_CHANGE)
 
@@ -132,7 +133,7 @@ def _other_schema(error: OtherSchema) -> Response:
     return answer(503, str(error))
 
 
-def _ours(error: Exception) -> Response:
+def _internal_error(error: Exception) -> Response:
     log.error("request-failed", path=_path(), exc_info=error)
     return answer(500, "something of ours failed; it is in the log")
 
@@ -142,6 +143,6 @@ def _note(status: int, detail: str) -> None:
 
 
 def _path() -> str:
-    """The path without what may be a secret: that of Jenkins' callback carries one at its end."""
+    """Return the path without a secret: Jenkins' callback has one at its end."""
     path = request.path
     return "/webhooks/jenkins/…" if path.startswith("/webhooks/jenkins") else path[:200]

@@ -1,7 +1,8 @@
-"""One HTTP request as its bytes come in: is it whole, and is its body worth waiting for? Pure: no socket, no clock.
+"""One HTTP request while it is received: whether it is complete, and whether its body is worth waiting for.
 
-Only framing is looked at, and only as far as needed to know where the request ends (RFC 9112, sections 6 and 7).
-Whatever looks wrong ends the waiting: gunicorn's parser judges the same bytes afterwards, and answers.
+Pure: no socket, no clock. Only the framing is parsed, and only as far as necessary to find the end of the request (RFC
+9112, sections 6 and 7). Anything that looks wrong ends the waiting: gunicorn's parser then reads the same bytes, and
+answers.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from urllib.parse import unquote
 
-#: The longest head in bytes: a request line of 4 KiB and as many headers as a browser behind proxies sends.
+#: The longest head in bytes: a request line of 4 KiB and the headers of a browser behind proxies.
 LONGEST_HEAD = 32 << 10
 #: The longest line that gives the size of a chunk, and the longest trailer section, in bytes.
 LONGEST_CHUNK_LINE, LONGEST_TRAILER = 4 << 10, 8 << 10
 
-#: How many bytes of a body a request may send, by its method, path and headers (names in lower case).
+#: Returns how many bytes of a body a request may send, by its method, path and headers (names in lower case).
 BodyLimit = Callable[[str, str, Mapping[str, str]], int]
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -25,24 +26,24 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;|\Z)")
 
 
 class Progress(Enum):
-    """What is known of a request."""
+    """The state of a request that is being received."""
 
-    #: It goes on.
+    #: The request is incomplete.
     MORE = "more"
-    #: All of it is here.
+    #: The request is complete.
     WHOLE = "whole"
-    #: It goes on, and is not waited for: its body is too large, or not welcome, or its framing makes no sense.
+    #: The request is incomplete and not waited for: its body is too large or not allowed, or its framing is malformed.
     CUT = "cut"
-    #: Its head does not end.
+    #: The head of the request is too long.
     ENDLESS = "endless"
 
 
 class RequestBuffer:
-    """Collects the bytes of one request. What follows it (a pipelined request) stays in the buffer as well."""
+    """A buffer of the bytes of one request. Bytes of a following (pipelined) request stay in the buffer as well."""
 
     def __init__(self, body_limit: BodyLimit) -> None:
         self.data = bytearray()
-        #: The client wants to hear `100 Continue` before it sends the body, and has not heard it yet.
+        #: Whether the client waits for `100 Continue` before it sends the body, and has not got it yet.
         self.awaits_continue = False
         self._body_limit = body_limit
         self._searched = 0
@@ -51,7 +52,7 @@ class RequestBuffer:
         self._chunks: _Chunks | None = None
 
     def feed(self, piece: bytes) -> Progress:
-        """Take the next bytes."""
+        """Append the next bytes and return the progress."""
         self.data += piece
         if not self._body_at:
             progress = self._head()
@@ -62,7 +63,7 @@ class RequestBuffer:
         return Progress.WHOLE if len(self.data) >= self._end else Progress.MORE
 
     def _head(self) -> Progress | None:
-        """Look for the end of the head; None once it is found and a body is to be waited for."""
+        """Look for the end of the head; return None once it is found and a body must be waited for."""
         if not self._searched and self.data[:2] == b"\r\n":
             del self.data[:2]  # RFC 9112, section 2.2: an empty line before a request is ignored
         at = self.data.find(_END_OF_HEAD, self._searched)
@@ -92,15 +93,15 @@ class RequestBuffer:
 
 
 class _Chunks:
-    """Follows a chunked body to its end (RFC 9112, section 7.1)."""
+    """A chunked body, followed to its end (RFC 9112, section 7.1)."""
 
     def __init__(self, at: int, limit: int) -> None:
-        self._at = at  # where the next chunk, or the trailer section, begins
-        self._left = limit  # how many bytes of content may still come
+        self._at = at  # the beginning of the next chunk, or of the trailer section
+        self._left = limit  # the bytes of content that may still come
         self._in_trailer = False
 
     def look(self, data: bytearray) -> Progress:
-        """Whether the body has ended in `data`."""
+        """Return the progress of the body in `data`."""
         while not self._in_trailer:
             line_end = data.find(b"\r\n", self._at, self._at + LONGEST_CHUNK_LINE)
             if line_end < 0:
@@ -127,7 +128,7 @@ class _Chunks:
 
 
 def parse_head(head: bytes) -> tuple[str, str, Mapping[str, str]]:
-    """Method, path and headers, read leniently; the values of a header given twice are joined by commas."""
+    """Return method, path and headers, parsed leniently; the values of a repeated header are joined by commas."""
     first, *rest = head.decode("latin-1").split("\r\n")
     method, _, target = first.partition(" ")
     found = _TARGET.match(target.partition(" ")[0])

@@ -1,4 +1,4 @@
-"""The requests of people: checked against the board, kept as an event in the inbox, and what became of each."""
+"""Requests of people: checked against the board, stored as an event in the inbox, and asked for their outcome."""
 
 from __future__ import annotations
 
@@ -32,23 +32,25 @@ from bot.web.shared import beyond, wake_up
 
 log = structlog.get_logger()
 
-#: The longest that a request is waited for, in seconds.
+#: The longest wait for a decision, in seconds.
 LONGEST_WAIT = 5
-#: How many requests wait at once in this process: each holds a thread, and deliveries must not queue behind people.
+#: The most requests that wait at once in this process, because each holds a thread, and deliveries must not wait for
+#: people.
 MOST_WAITING = 6
-#: How many pages of the log are looked through for the facts that came of a request.
+#: The most pages of the log that are searched for the facts of a request.
 PAGES = 5
 
-#: What a request is known by.
+#: The form of the id of a request.
 REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
 
 
 def submit(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str, key: str | None) -> str:
-    """Keep what is asked for as an event, once for each `key`; returns the id to ask after it by.
+    """Store a request as an event, once for each `key`; return the id by which its outcome can be asked for.
 
-    Raises Problem: 403 for who may not; 404 for what does not exist; 409 with what the next turn would refuse. The last
-    two are not looked at if the request was kept before under its key: a reply may have been lost.
+    Raises Problem: 403 if the person may not; 404 if something named does not exist; 409 if the next turn would refuse
+    it. The last two are not checked if the request was stored before under its key, because its reply may have been
+    lost.
     """
     _require(context, kind, body)
     identity = _kept_before(context, by, key)
@@ -61,11 +63,14 @@ def submit(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: An
 
 
 def foresee(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str) -> Consequences:
-    """What the same request would lead to if it were decided now. Nothing is kept; raises Problem as `submit` does."""
+    """Return the consequences of a request if it were decided now.
+
+    Nothing is stored. Raises Problem as `submit` does.
+    """
     _require(context, kind, body)
     with context.look() as replica:
         asked = _checked(context, replica.board, kind, body, by)
-        board = replica.board.copy()  # other readers go on while the rules decide
+        board = replica.board.copy()  # other readers continue while the rules decide
     found = consequences.foresee(board, asked, time.time(), context.decision_limits)
     if found.refusal is not None:
         raise refused(found.refusal)
@@ -73,7 +78,7 @@ def foresee(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: A
 
 
 def refused(why: Message) -> Problem:
-    """409: the board as it is forbids it. Of several locks it lists each: one has to be named."""
+    """Return a 409 for a request that the present board forbids; if one of several locks must be named, list them."""
     if not isinstance(why, SeveralLocks):
         return Problem(409, words(why))
     how = 'give its key as "lock", or "all": true'
@@ -88,7 +93,10 @@ def _require(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: 
 def _checked(
     context: PipelineContext, board: Board, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str
 ) -> Asked:
-    """The event that it becomes. Raises Problem: 404 for what does not exist, 409 for what would be refused."""
+    """Return the event of a request.
+
+    Raises Problem: 404 if something named does not exist, 409 if it would be refused.
+    """
     asked = kind.event(context, board, by, body)
     no = kind.why_not(board, asked)
     if no is not None:
@@ -97,7 +105,7 @@ def _checked(
 
 
 def _kept_before(context: PipelineContext, by: str, key: str | None) -> str | None:
-    """The id of the request that was kept under the same key, if it was."""
+    """Return the id of the request that was stored under the same key, if any."""
     if key is None:
         return None
     identity = cast("bytes | None", context.redis.get(context.keys.seen(f"event:{_delivery(by, key)}")))
@@ -116,7 +124,7 @@ def _delivery(by: str, key: str) -> str:
 
 
 def outcome(context: PipelineContext, identity: str, seconds: float) -> Shape:
-    """What became of a request by now, or within `seconds`: `waiting`, `done`, or `refused` with its facts."""
+    """Return the outcome of a request now, or within `seconds`: `waiting`, `done` or `refused`, with its facts."""
     taken = _taken(context, identity)[0]
     if not taken and seconds > 0 and _waiting.acquire(blocking=False):
         try:
@@ -130,7 +138,7 @@ def outcome(context: PipelineContext, identity: str, seconds: float) -> Shape:
 
 
 def _wait(context: PipelineContext, identity: str, seconds: float) -> bool:
-    """Wait until a turn has taken the entry; each commit is a change, so waiting for changes misses none."""
+    """Wait until a turn has taken the entry. Each commit is a change, so waiting for changes misses none."""
     deadline = time.monotonic() + seconds
     while True:
         taken, version = _taken(context, identity)
@@ -141,7 +149,7 @@ def _wait(context: PipelineContext, identity: str, seconds: float) -> bool:
 
 
 def _taken(context: PipelineContext, identity: str) -> tuple[bool, int]:
-    """Whether the inbox's cursor has reached the entry, and the version of the board at that moment."""
+    """Return whether the inbox's cursor has reached the entry, and the version of the board at that moment."""
     version, cursor = cast("list[bytes | None]", context.redis.hmget(context.keys.meta, ["version", "cursor"]))
     return _order((cursor or b"0-0").decode()) >= _order(identity), int(version or 0)
 
@@ -152,7 +160,7 @@ def _order(identity: str) -> tuple[int, int]:
 
 
 def _facts_of(context: PipelineContext, identity: str) -> list[Shape]:
-    """The facts that carry the entry: they were stored after it came in, in one commit."""
+    """Return the facts of the entry. They were stored after it came in, in one commit."""
     found: list[dict[str, Any]] = []
     after = f"{_order(identity)[0] - 1}-0"
     for _ in range(PAGES):

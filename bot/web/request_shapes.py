@@ -1,6 +1,7 @@
-"""The JSON that requests are answered with, what only admins and machines ask for, and problems. Types only.
+"""The API's JSON of answers to requests, of addresses for admins and machines, and of problems. Types only.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
+documentation.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from bot.web.board_shapes import (
 )
 from bot.web.list_shapes import FactShape
 
-# -- actions, and what only admins see ---------------------------------------------------------------------------------
+# -- actions, and data for admins only ---------------------------------------------------------------------------------
 
 
 class OutcomeShape(TypedDict):
-    """What became of a request. `waiting`: no turn has taken it yet; ask for `requests/REQUEST`."""
+    """The outcome of a request. `waiting`: no turn has taken it yet; ask for `requests/REQUEST`."""
 
     request: str
     state: Literal["waiting", "done", "refused"]
     facts: list[FactShape]
-    """What was decided because of it."""
+    """The decisions that it led to."""
 
 
 class AffectedRunShape(TypedDict):
@@ -42,15 +43,15 @@ class AffectedRunShape(TypedDict):
     track: Track
     build: int | None
     end: End | None
-    """How it would end, if it would."""
+    """How it would end; null if it would not."""
     reason: str | None
 
 
 class ConsequencesShape(TypedDict):
-    """What a request would lead to at once."""
+    """The immediate consequences of a request."""
 
     mode: Mode | None
-    """The mode that the pipeline would be in, if it changes."""
+    """The new mode of the pipeline; null if it does not change."""
     opens: list[StoredLockShape]
     stays_locked: list[StoredLockShape]
     locks: list[StoredLockShape]
@@ -58,7 +59,7 @@ class ConsequencesShape(TypedDict):
     gains_lane: list[AffectedRunShape]
     loses_lane: list[AffectedRunShape]
     permits: list[AffectedRunShape]
-    """The runs that may enter the step though its stage is locked."""
+    """The runs that may enter the step even if its stage is locked."""
     let_through: list[AffectedRunShape]
     """The runs that freezes let through from then on."""
     moves: list[AffectedRunShape]
@@ -73,7 +74,7 @@ class ConsequencesShape(TypedDict):
 
 
 class ConsequenceReportShape(TypedDict):
-    """The answer to a dry run: nothing was kept."""
+    """The answer to a dry run. Nothing was stored."""
 
     state: Literal["foreseen"]
     sentence: str
@@ -82,7 +83,7 @@ class ConsequenceReportShape(TypedDict):
 
 
 class DeadLetterShape(TypedDict):
-    """Something that was to be done at Jenkins, at GitHub or for people, and was given up."""
+    """An effect at Jenkins, at GitHub or for people that was given up."""
 
     slot: str
     kind: str
@@ -93,7 +94,7 @@ class DeadLetterShape(TypedDict):
 
 
 class DeadLettersShape(TypedDict):
-    """What was given up, newest first."""
+    """The effects that were given up, newest first."""
 
     dead_letters: list[DeadLetterShape]
 
@@ -116,14 +117,14 @@ class ParkedShape(TypedDict):
 
 
 class DeadLetterTakenShape(TypedDict):
-    """It was given another try, or dropped."""
+    """The dead letter was given another try, or dropped."""
 
     state: Literal["done"]
     slot: str
 
 
 class ParkedTakenShape(TypedDict):
-    """It is decided once more, or was dropped."""
+    """The parked delivery is decided once more, or was dropped."""
 
     state: Literal["done"]
     entry: str
@@ -147,7 +148,7 @@ class TokensShape(TypedDict):
 
 
 class CreatedTokenShape(TypedDict):
-    """A new token: this answer alone has its text."""
+    """A new token. Only this answer has its text."""
 
     text: str
     token: TokenShape
@@ -170,40 +171,40 @@ class MistakeShape(TypedDict):
 
 
 class ProblemShape(TypedDict):
-    """Why a request is refused (RFC 9457)."""
+    """A refused request (RFC 9457)."""
 
     type: str
-    """`about:blank`: what it is, `status` says."""
+    """`about:blank`, because `status` has the meaning."""
     title: str
     status: int
     detail: str
-    """What is wrong and what would be right, as a sentence."""
+    """The mistake and what would be right, as a sentence."""
     valid: NotRequired[list[str]]
-    """Names that there are, at most thirty."""
+    """The valid names, at most thirty."""
     meant: NotRequired[str]
-    """The one that was probably meant."""
+    """The nearest valid name."""
     errors: NotRequired[list[MistakeShape]]
     action: NotRequired[str]
     """The action that was refused."""
     needs: NotRequired[str]
-    """The role that it takes."""
+    """The role that the action needs."""
     locks: NotRequired[list[StoredLockShape]]
-    """The locks of the stage, of which one has to be named."""
+    """The locks of the stage, one of which must be named."""
     current: NotRequired[Literal[False]]
     """The attempt is not the present one of its run."""
 
 
-# -- what machines ask -------------------------------------------------------------------------------------------------
+# -- answers to machines -----------------------------------------------------------------------------------------------
 
 
 class ProcessShape(TypedDict):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
 
 class BacklogShape(TypedDict):
-    """What waits in a pipeline."""
+    """The backlog of a pipeline."""
 
     waiting: int
     oldest_waiting_seconds: float
@@ -214,7 +215,7 @@ class BacklogShape(TypedDict):
 
 
 class HealthReportShape(HealthShape):
-    """How Interlock is, and what waits in each pipeline."""
+    """The health of Interlock, and the backlog of each pipeline."""
 
     pipelines: dict[str, BacklogShape]
 
@@ -231,7 +232,7 @@ class CallbacksShape(TypedDict):
     """The last callback of each job, among the newest deliveries."""
 
     since: float | None
-    """Since when the deliveries are known."""
+    """The time of the oldest delivery examined."""
     callbacks: list[CallbackShape]
 
 

@@ -1,6 +1,6 @@
-"""The documentation as pages, so that what a rule says is one click away, also offline and from an installed wheel.
+"""The documentation as pages, so that every rule is one click away, also offline and in an installed wheel.
 
-`docs` beside this file is a link to the documentation of the repository; in a wheel it is a copy.
+`docs` beside this file is a link to the repository's documentation; in a wheel it is a copy.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from bot.web.problems import Problem, unknown
 FOLDER = Path(__file__).with_name("docs")
 #: For how many seconds a browser keeps a picture.
 PICTURES_KEPT = 86_400
-#: How a rule begins on its page: `- **F8 Clean-up.** When a fast run ...`.
+#: The beginning of a rule on its page: `- **F8 Clean-up.** When a fast run ...`.
 _RULE = re.compile(r"\*\*([FLW]\d+) ")
-#: What may be wider than the page is reached by the keyboard. In the text itself each `<` is escaped.
+#: Elements that may be wider than the page can be reached by the keyboard. In the text itself each `<` is escaped.
 _SCROLLED = {
     "<pre>": '<pre tabindex="0" role="group" aria-label="Text as it is typed or drawn">',
     "<table>": '<div class="scrolls" tabindex="0" role="group" aria-label="Table"><table>',
     "</table>": "</table></div>",
 }
-#: What only GitHub shows of a page.
+#: Comments, which only GitHub hides.
 _COMMENT = re.compile(r"<!--.*?-->\n", re.DOTALL)
-#: A picture in the source of a page, which has a dark double; and as it is drawn here.
+#: A picture in the source of a page, which has a dark variant; and its form here.
 _PICTURE = re.compile(r'<picture>.*?src="(pictures/[\w-]+-light\.webp)" alt="([^"]*)">\s*</picture>', re.DOTALL)
 _SHOWN = re.compile(r"pictures/[\w-]+-light\.webp")
 _IMAGE = re.compile(r'<img src="(pictures/[\w-]+)-light\.webp" [^>]*>')
@@ -39,13 +39,13 @@ _PAGE = re.compile(r"([\w-]+)\.md(#.*)?\Z")
 
 @page.get("/docs")
 def list_docs() -> str:
-    """The pages there are."""
+    """List the pages."""
     return render_template("docs.html", title="Documentation", html=None, names=_names())
 
 
 @page.get("/docs/<topic>")
 def show_docs(topic: str) -> str:
-    """One page; each of its rules can be linked to, such as `/docs/fast-lane#F8`."""
+    """Show one page; each of its rules can be linked to, such as `/docs/fast-lane#F8`."""
     if topic not in _names():
         raise unknown("page", topic, _names())
     title, html = rendered(topic)
@@ -54,7 +54,7 @@ def show_docs(topic: str) -> str:
 
 @page.get("/docs/pictures/<picture>")
 def show_picture(picture: str) -> Response:
-    """A picture of a page."""
+    """Return a picture of a page."""
     found = next((path for path in (FOLDER / "pictures").glob("*.webp") if path.name == picture), None)
     if found is None:
         raise Problem(404, "there is no such picture")
@@ -70,7 +70,7 @@ def _names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def rendered(name: str) -> tuple[str, str]:
-    """Title and HTML of a page. HTML in its source is text: nothing on it can be more than a page."""
+    """Return title and HTML of a page. HTML in the source is shown as text, so a page cannot contain active content."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     source = _COMMENT.sub("", (FOLDER / f"{name}.md").read_text("utf-8"))
     tokens = markdown.parse(_PICTURE.sub(r"![\2](\1)", source))
@@ -85,7 +85,7 @@ def rendered(name: str) -> tuple[str, str]:
             if rule:
                 token.attrSet("id", rule[1])
         elif token.type in ("th_open", "td_open") and token.attrs.pop("style", ""):
-            token.attrSet("class", "number")  # a style in the page is what our own policy forbids
+            token.attrSet("class", "number")  # our own policy forbids styles in the page
         for child in token.children or ():
             _lead_here(child)
             if child.type == "image" and not _SHOWN.fullmatch(str(child.attrGet("src"))):
@@ -103,15 +103,15 @@ def _with_dark_double(image: re.Match[str]) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """The id of a heading, as GitHub makes it."""
+    """Return the id of a heading, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.casefold()).replace(" ", "-")
 
 
 def _lead_here(token: Token) -> None:
-    """Let a link to another page of the documentation lead to it here, and one to another file nowhere."""
+    """Point a link to another page of the documentation to that page here, and remove links to other files."""
     address = str(token.attrGet("href") or "")
     found = _PAGE.fullmatch(address.removeprefix("../docs/"))
     if found and found[1] in _names():
         token.attrSet("href", f"{found[1]}{found[2] or ''}")
     elif address and not address.startswith(("#", "https:", "http:")):
-        del token.attrs["href"]  # such as the example of a pipeline file: it is in the repository alone
+        del token.attrs["href"]  # for example of a pipeline file, which is only in the repository

@@ -1,4 +1,4 @@
-"""Lists of runs, live and ended, by what people know of them: filtered in memory, a page at a time; and a search."""
+"""Lists of live and ended runs with filters, in memory and in pages; and a search."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from bot.web.finding import carriers
 from bot.web.problems import Problem, unknown_value
 from bot.web.shapes import Shape
 
-#: How many runs one page has, unless it is asked for more or fewer.
+#: The default number of runs on one page.
 PAGE = 50
-#: How many of somebody's own runs that wait are shown above the board.
+#: The most of a person's own waiting runs that are shown above the board.
 OWN = 5
-#: What a run's state may be called in a filter: all that live, all that have ended, or one in particular.
+#: The values of a filter's state: all live runs, all ended ones, or one particular state.
 STATES = ("live", "ended", *map(str, Status), *(str(end) for end in End if end != "failed"))
 
 _SHA = re.compile(r"[0-9a-f]{4,40}")
@@ -34,7 +34,7 @@ _PULL = re.compile(r"#?([0-9]{1,9})")
 
 @dataclass(frozen=True, slots=True)
 class RunFilter(ListFilter):
-    """What is asked for; what is empty does not matter. Names are compared without regard to case."""
+    """A filter of runs; an empty field matches everything. Names are compared without regard to case."""
 
     q: str = text("A service, a run, the beginning of a sha, #12, an author, or words of a title.")
     service: str = text("Runs of this service.")
@@ -44,14 +44,14 @@ class RunFilter(ListFilter):
     author: str = text("Runs of this author.")
 
     def check(self) -> None:
-        """Raise Problem (400) for a state that no run can be in."""
+        """Raise Problem (400) if the state is unknown."""
         if self.state and self.state not in STATES:
             raise unknown_value("state", self.state, STATES)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a live run and an ended one are both found by."""
+    """The values by which live and ended runs are found."""
 
     run: str
     service: str
@@ -65,9 +65,9 @@ class _Known:
 
 
 def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limit: int = PAGE) -> Shape:
-    """A page of the runs that are wanted: first those that live, then those that have ended, each newest first.
+    """Return a page of the matching runs: first the live ones, then the ended ones, each newest first.
 
-    Those that wait for one stage stand in the order in which they will enter it.
+    Runs that wait for one stage are in the order in which they will enter it.
     """
     now, statistics = time.time(), context.statistics.current()
     with context.look() as replica:
@@ -75,7 +75,7 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
         fits = matcher(wanted, carriers(board, wanted.q))
         live = [run for run in board.runs.values() if not wanted.query or fits(_of_live(run))]
         in_line = wanted.state == Status.WAITING and bool(wanted.stage)
-        live.sort(key=_in_line(board) if in_line else lambda run: (-run.created, -run.queue_number))
+        live.sort(key=_queue_order(board) if in_line else lambda run: (-run.created, -run.queue_number))
         tiles = [_live_shape(board, run, now) for run in live[offset : offset + limit]]
         rows = add_to_tiles(tiles, board, statistics, now)
     ended = [row for row in context.records.index.rows() if fits(_of_ended(row))]
@@ -89,19 +89,19 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
 
 
 def waiting_of(context: PipelineContext, author: str, most: int = OWN) -> Shape:
-    """The runs of one author that wait, `total` in all; in `runs` the first `most` of them to enter."""
+    """Return the waiting runs of one author: `total`, and in `runs` the first `most` of them to enter."""
     folded, now, statistics = author.casefold(), time.time(), context.statistics.current()
     with context.look() as replica:
         board = replica.board
         runs = board.runs.values()
         own = [run for run in runs if run.status is Status.WAITING and run.merge.author.casefold() == folded]
-        own.sort(key=_in_line(board))
+        own.sort(key=_queue_order(board))
         tiles = [_live_shape(board, run, now) for run in own[:most]]
         return {"runs": add_to_tiles(tiles, board, statistics, now), "total": len(own)}
 
 
 def matcher(wanted: RunFilter, heads: frozenset[str] = frozenset()) -> Callable[[_Known], bool]:
-    """Whether a run is one that is wanted. `heads`: those whose runs carry the commit that may be meant."""
+    """Return a check whether a run matches. `heads`: the commits whose runs carry the commit in question."""
     tests: list[Callable[[_Known], bool]] = []
     if wanted.service:
         tests.append(_same("service", wanted.service))
@@ -119,8 +119,11 @@ def matcher(wanted: RunFilter, heads: frozenset[str] = frozenset()) -> Callable[
 
 
 def means(question: str, heads: frozenset[str] = frozenset()) -> Callable[[_Known], bool]:
-    """Whether a run may be meant: by its key, service, pull request or author, by its sha or that of a commit that it
-    carries (it is that of one of the `heads`), or by all words of its title."""
+    """Return a check whether a run matches a question.
+
+    It matches by its key, service, pull request or author, by its sha or that of a commit that it carries (then its own
+    is one of `heads`), or by all words of its title.
+    """
     folded = question.casefold().strip()
     pull, sha = _PULL.fullmatch(folded), _SHA.fullmatch(folded)
     words = folded.split()
@@ -143,7 +146,7 @@ def _same(name: str, wanted: str) -> Callable[[_Known], bool]:
     return lambda known: getattr(known, name).casefold() == folded
 
 
-def _in_line(board: Board) -> Callable[[Run], tuple[bool, int]]:
+def _queue_order(board: Board) -> Callable[[Run], tuple[bool, int]]:
     return lambda run: (run.step.track != "real", board.ahead_of(run))
 
 
@@ -171,21 +174,21 @@ def _ended_shape(shape: Shape) -> Shape:
 
 
 def services_like(names: Iterable[str], question: str) -> list[str]:
-    """The services whose name begins with what was typed, or has it in it; an exact one alone."""
+    """Return the services whose name begins with the question or contains it; only the exact one if there is one."""
     folded = question.casefold().strip()
     found = [name for name in names if folded in name.casefold()]
     exact = [name for name in found if name.casefold() == folded]
     return exact or sorted(found, key=lambda name: (not name.casefold().startswith(folded), name))
 
 
-# -- what a few words may mean, in all pipelines -----------------------------------------------------------------------
+# -- the search in all pipelines ---------------------------------------------------------------------------------------
 
-#: How many runs, services, and pull requests that are being verified, are shown of one pipeline.
+#: The most runs, services, and pull requests that are shown of one pipeline.
 RUNS_FOUND, SERVICES_FOUND, PULLS_FOUND = 20, 10, 10
 
 
 def find(contexts: Iterable[PipelineContext], question: str) -> Shape:
-    """What `question` may mean, by pipeline: services, pull requests that are being verified, runs.
+    """Return the services, verified pull requests and runs that match `question`, by pipeline.
 
     Raises Problem (400).
     """
@@ -200,7 +203,7 @@ def _in_pipeline(context: PipelineContext, question: str) -> Shape:
     with context.look() as replica:
         board = replica.board
         services = [service.name for service in context.pipeline_of(board).services]
-        pulls = [_pull(each) for each in board.verifications.values() if _is_meant(each, question)]
+        pulls = [_pull(each) for each in board.verifications.values() if _matches(each, question)]
         pulls += [{name: each[name] for name in _OF_A_PULL} for each in ended_verifications(context, board, question)]
     found = list_runs(context, RunFilter(q=question), 0, RUNS_FOUND)
     return {
@@ -215,8 +218,8 @@ def _in_pipeline(context: PipelineContext, question: str) -> Shape:
 _OF_A_PULL = ("run", "service", "pull", "sha", "short", "status")
 
 
-def _is_meant(verification: Verification, question: str) -> bool:
-    """Whether a pull request that is being verified may be meant: by its number, its head or its service."""
+def _matches(verification: Verification, question: str) -> bool:
+    """Return whether a live verification matches by its pull request, its head or its service."""
     folded = question.casefold()
     pull, sha = _PULL.fullmatch(folded), _SHA.fullmatch(folded)
     if sha is not None and verification.sha.startswith(folded):
@@ -236,7 +239,7 @@ def _pull(verification: Verification) -> Shape:
 
 
 def only_hit(found: Shape) -> str | None:
-    """The page of what was meant, where it can be one thing only: a service by its name, or a single run."""
+    """Return the page of the result if there is only one: a service by its name, or a single run."""
     if len(found["pipelines"]) != 1:
         return None
     (one,) = found["pipelines"]

@@ -1,4 +1,4 @@
-"""The page of one run, or of a verification: the evidence of what happened with it, kept up to date like the board."""
+"""The page of one run, or of a verification: its evidence, kept up to date like the board."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from bot.web.page import page, stream
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime
 
-#: How many feeds of single runs are kept though nobody listens: whoever comes back soon finds the thread at work.
+#: The most feeds of single runs that are kept without listeners, so that a viewer who returns soon gets the same feed.
 IDLE_FEEDS = 32
-#: Seconds between two frames of one run, for each run that somebody looks at: all of them together take a bounded part
-#: of the process, whatever happens, and up to twenty are live within a second.
+#: Seconds between two frames of one run, for each viewed run, so that all of them together take a bounded part of the
+#: process, and up to twenty are updated within a second.
 PAUSE_FOR_EACH = 0.04
 #: The width of the bar of waiting, in the units of its viewBox.
 WIDTH = 600
@@ -33,7 +33,7 @@ _FEEDS = "interlock-run-feeds"
 
 @page.get("/p/<pipeline>/runs/<run>")
 def show_run(pipeline: str, run: str) -> str:
-    """One run: where it is and why, every attempt, every decision, what it waited for, what it carries."""
+    """Show one run: its place and the reason, every attempt, every decision, its waiting times, its carried merges."""
     context = context_of(pipeline)
     shown = evidence(runtime(), context, run)
     return render_template("run.html", **shown, roles=run_roles(context, shown["shown"]["service"]))
@@ -41,14 +41,14 @@ def show_run(pipeline: str, run: str) -> str:
 
 @page.get("/p/<pipeline>/runs/<run>/live")
 def stream_run(pipeline: str, run: str) -> Response:
-    """The same as server-sent events, whenever something of it changes."""
+    """Send the run's page as server-sent events, at each change."""
     here, context = runtime(), context_of(pipeline)
-    describe_run(here, context, run)  # raises Problem (404): no thread begins for a run that nobody knows
+    describe_run(here, context, run)  # raises Problem (404), so that no thread starts for an unknown run
     return stream(_feed(here, context, run))
 
 
 def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
-    """All that the template of the page shows. Raises Problem (404)."""
+    """Return everything that the template of the page shows. Raises Problem (404)."""
     record = describe_run(here, context, run)
     shown = record["tile"] or record["ended"] or record["verification"]
     with context.look() as replica:
@@ -76,7 +76,7 @@ def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
 
 
 def bar(waits: Shape | None) -> list[dict[str, Any]]:
-    """The pieces of the bar of waiting, from left to right: each cause that took time, then its builds."""
+    """Return the pieces of the bar of waiting, from left to right: each cause that took time, then its builds."""
     if waits is None:
         return []
     pieces = [(each["cause"], each["seconds"]) for each in waits["causes"]] + [("built", waits["built"])]
@@ -96,7 +96,7 @@ KINDS = (*(str(cause) for cause in Cause), "built")
 
 
 class RunFeeds:
-    """The feeds of single runs that somebody looks at, or did a moment ago. Safe to share between threads."""
+    """The feeds of single runs with viewers, now or a moment ago. Safe to share between threads."""
 
     def __init__(self, idle: int = IDLE_FEEDS) -> None:
         self._idle = idle
@@ -104,12 +104,12 @@ class RunFeeds:
         self._lock = threading.Lock()
 
     def pause(self) -> float:
-        """The seconds from one frame of a feed to the next at least."""
+        """Return the shortest time from one frame of a feed to the next, in seconds."""
         watched = sum(not feed.idle for feed in list(self._feeds.values()))
         return max(PAUSE, PAUSE_FOR_EACH * watched)
 
     def get(self, key: tuple[str, str], make: Callable[[], Feed]) -> Feed:
-        """The feed of the run `key` (pipeline, run); made if there is none."""
+        """Return the feed of the run `key` (pipeline, run); make it if there is none."""
         with self._lock:
             feed = self._feeds.pop(key, None) or make()
             unused = [other for other, each in self._feeds.items() if each.idle]
@@ -120,7 +120,7 @@ class RunFeeds:
 
 
 def _feed(here: Runtime, context: PipelineContext, run: str) -> Feed:
-    """The feed of one run: everybody who looks at it listens to the same."""
+    """Return the feed of one run; all its viewers share it."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     feeds: RunFeeds = app.extensions.setdefault(_FEEDS, RunFeeds())
 

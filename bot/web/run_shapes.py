@@ -1,6 +1,7 @@
-"""The JSON of one run as evidence: attempts, decisions with their rules, waiting, what it carries. Types only.
+"""The API's JSON of one run as evidence: attempts, decisions with their rules, waiting times, carried merges.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+Types only. Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
+documentation.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from bot.web.list_shapes import FactShape, FoundVerificationShape
 
 
 class AttemptRecordShape(TypedDict):
-    """One attempt of a run in a step: its build, how it ended, and why."""
+    """One attempt of a run in a step: its build, its outcome, and the reason."""
 
     number: int
     stage: str
     track: Track
     outcome: str
-    """`starting`, `running`, what Jenkins says of the build, `lost`, `refused`, `called-back` or `stopped`."""
+    """`starting`, `running`, Jenkins' outcome of the build, `lost`, `refused`, `called-back` or `stopped`."""
     goes_on: bool
     failed: bool
     asked: float | None
@@ -43,14 +44,14 @@ class AttemptRecordShape(TypedDict):
 
 
 class WaitShape(TypedDict):
-    """How long it waited for one cause."""
+    """The waiting time of one cause."""
 
     cause: Cause
     seconds: float
 
 
 class WaitsShape(TypedDict):
-    """What a run has waited for and how long it was built, up to now or its end."""
+    """The waiting times and the building time of a run, up to now or its end."""
 
     began: float
     until: float
@@ -95,12 +96,12 @@ class CarriedShape(TypedDict):
     merges: list[CarriedMergeShape]
     count: int
     unknown: int
-    """Of how many it is not known whether it contains them."""
+    """The number of merges for which containment is unknown."""
     compare: str | None
 
 
 class VerificationRecordShape(FoundVerificationShape):
-    """The verification of a pull request, with what is known of others."""
+    """The verification of a pull request, with the keys of its other verifications."""
 
     others: list[str]
     """The other verifications of the same pull request."""

@@ -1,7 +1,7 @@
-"""The cookie of somebody who is signed in, and the token that every form carries.
+"""The session cookie of a signed-in person, and the token that every form carries.
 
-The cookie is Flask's own: signed, not encrypted, so it holds nothing secret. It says who signed in and how; what they
-may do is asked anew for each request. It ends a fixed time after the sign-in, however often it is used.
+The cookie is Flask's own: signed, not encrypted, so it holds nothing secret. It says who signed in and how; the
+person's rights are checked again for each request. It ends a fixed time after the sign-in, however often it is used.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from bot.web.problems import Problem
 from config.configuration import WebSettings
 from config.settings import Settings
 
-#: Where a request carries the token of the form: in this field, or, from a script, in this header.
+#: The field with the form's token, or, in a script's request, the header.
 FIELD, HEADER = "csrf_token", "X-CSRF-Token"
-#: The longest that the next page says, in characters: it travels in the cookie.
+#: The longest message for the next page, in characters, because it is stored in the cookie.
 LONGEST_TOLD = 600
 _CSRF, _ENDS = "csrf", "ends"
-#: How many bytes the token has, and under which name the present request keeps it masked.
+#: The size of the token in bytes, and the name under which the present request keeps it masked.
 _BYTES, _MASKED = 32, "interlock_csrf"
 
 
@@ -40,14 +40,17 @@ class SignedSession(SecureCookieSessionInterface):
     digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session of a request. One without a cookie, as every webhook, costs no signer: that takes 60 µs."""
+        """Return the session of a request.
+
+        A request without a cookie, such as every webhook, needs no signer, which would take 60 µs.
+        """
         if app.secret_key and app.config["SESSION_COOKIE_NAME"] not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
 
 
 def install(app: Flask, settings: Settings, web: WebSettings) -> None:
-    """Set up the cookies of `app`. Without a secret there are none, and nobody can sign in."""
+    """Set up the cookies of `app`. Without a secret there are no cookies, and nobody can sign in."""
     https = web.public_url.startswith("https://")
     secrets_given: list[str | None] = [secret.get_secret_value() for secret in settings.session_secrets]
     first, *others = secrets_given or [None]
@@ -66,10 +69,10 @@ def install(app: Flask, settings: Settings, web: WebSettings) -> None:
 
 
 def _cookie_name(web: WebSettings) -> str:
-    """Its prefix says to the browser from where to take it (RFC 6265bis): `__Host-` only from this host, over https.
+    """Return the cookie's name, whose prefix tells the browser its origin (RFC 6265bis).
 
-    That one is for a whole host. Below a path the cookie is of that path alone: what else is on the host is not sent
-    it, and another Interlock there has one of its own.
+    `__Host-` allows only this host, over https, and covers the whole host. Below a path the cookie is limited to that
+    path, so that other applications on the host do not get it, and another Interlock there has its own.
     """
     if not web.public_url.startswith("https://"):
         return "interlock"
@@ -77,7 +80,7 @@ def _cookie_name(web: WebSettings) -> str:
 
 
 def begin(content: dict[str, str]) -> None:
-    """Sign somebody in: what the cookie held before is forgotten, the token of the forms as well."""
+    """Sign a person in. All previous content of the cookie, including the forms' token, is forgotten."""
     session.clear()
     session.permanent = True
     session.update(content)
@@ -85,15 +88,15 @@ def begin(content: dict[str, str]) -> None:
 
 
 def content() -> Mapping[str, str]:
-    """What `begin` was given, while it lasts; else nothing.
+    """Return the content given to `begin` until the session ends; then an empty mapping.
 
-    Each change signs the cookie anew, so its signature alone would not say when somebody signed in.
+    Each change signs the cookie again, so the signature alone does not tell when the person signed in.
     """
     return session if session.get(_ENDS, 0.0) > time.time() else {}
 
 
 def tell(kind: str, text: str) -> None:
-    """Have the next page say something, once; `kind` is how it looks. Without cookies nothing is said."""
+    """Show a message on the next page, once; `kind` is its style. Without cookies it is dropped."""
     if current_app.secret_key:
         flash(text[:LONGEST_TOLD], kind)
 
@@ -104,11 +107,11 @@ def end() -> None:
 
 
 def csrf_token() -> str:
-    """The token that a form of the present page must carry: only a page of ours can know it.
+    """Return the token that a form of the present page must carry; only our pages can know it.
 
-    It is masked, differently for each answer: who sees how long compressed answers are, and puts guesses into an
-    address that the page repeats, learns nothing that holds for the next one (BREACH, CVE-2013-3587). Empty where there
-    are no cookies: who is known there sends an API token, and needs none.
+    It is masked, differently for each answer. So an attacker who sees the length of compressed answers, and puts
+    guesses into an address that the page repeats, learns nothing about the next one (BREACH, CVE-2013-3587). It is
+    empty without cookies, because senders are then identified by an API token and need no form token.
     """
     if not current_app.secret_key:
         return ""
@@ -121,13 +124,13 @@ def csrf_token() -> str:
 
 
 def unmasked(page: bytes) -> bytes:
-    """The page that is answered, with the token of its forms as it is: equal pages are equal again."""
+    """Return an answered page with the form token unmasked, so that equal pages compare equal."""
     masked = g.get(_MASKED)
     return page if masked is None else page.replace(masked.encode(), session.get(_CSRF, "").encode())
 
 
 def check_csrf() -> None:
-    """Return if the present request was sent by a page of ours. Raises Problem (403)."""
+    """Return if one of our pages sent the present request. Raises Problem (403)."""
     kept = session.get(_CSRF, "")
     given = unmask(request.headers.get(HEADER) or bodies.form().get(FIELD, ""))
     if not kept or not hmac.compare_digest(kept.encode(), given.encode()):
@@ -135,17 +138,17 @@ def check_csrf() -> None:
 
 
 def _mask(token: str) -> str:
-    """A random mask, and the token under it."""
+    """Return a random mask and the token under it."""
     mask = secrets.token_bytes(_BYTES)
     hidden = bytes(a ^ b for a, b in zip(mask, _decoded(token), strict=True))
     return urlsafe_b64encode(mask + hidden).decode()
 
 
 def unmask(text: str) -> str:
-    """The token that `text` hides; empty if it cannot be one."""
+    """Return the token that `text` hides; empty if `text` is malformed."""
     try:
         both = b64decode(text.encode(), altchars=b"-_", validate=True)
-    except ValueError:  # binascii.Error and UnicodeEncodeError are such
+    except ValueError:  # includes binascii.Error and UnicodeEncodeError
         return ""
     if len(both) != 2 * _BYTES:
         return ""
@@ -154,12 +157,12 @@ def unmask(text: str) -> str:
 
 
 def _decoded(token: str) -> bytes:
-    """The bytes of what `secrets.token_urlsafe` made."""
+    """Return the bytes of a token made by `secrets.token_urlsafe`."""
     return urlsafe_b64decode(token + "=" * (-len(token) % 4))
 
 
 def has_signed_cookie(app: Flask, cookies: str) -> bool:
-    """Whether the header Cookie of a request holds a cookie that we have signed and that has not ended."""
+    """Return whether a Cookie header holds a cookie that we have signed and that has not ended."""
     signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
     given = parse_cookie(cookies).get(app.config["SESSION_COOKIE_NAME"])
     if signer is None or not given:

@@ -1,4 +1,4 @@
-"""Facts, finished runs and dead letters as plain values, for the API and the page."""
+"""Facts, ended runs and dead letters as plain values, for the API and the page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from bot.store.outbox import DeadLetter
 
 Shape = dict[str, Any]
 
-#: How many runs of each kind a dry run lists; its sentence has the numbers.
+#: The most runs of each kind that a dry run lists; its sentence has the numbers.
 AFFECTED = 100
 
 
 def rule(name: str) -> Shape:
-    """A rule of the documentation and where it can be read, or two empty texts."""
+    """Return a rule of the documentation and its address, or two empty texts."""
     return {"rule": name, "rule_link": rules.address(name)}
 
 
 def fact(identity: str, recorded: RecordedFact) -> Shape:
-    """One fact of the log; `entry` is the inbox entry that led to it."""
+    """Return one fact of the log; `entry` is the inbox entry that led to it."""
     what = recorded.fact
     return {
         "id": identity,
@@ -50,7 +50,7 @@ def fact(identity: str, recorded: RecordedFact) -> Shape:
 
 
 def ended(row: Ended) -> Shape:
-    """One run that left the board, and what became of it."""
+    """Return one run that left the board, with its ending."""
     return {
         **run_shape(row.run),
         "end": str(row.ending.end),
@@ -61,7 +61,7 @@ def ended(row: Ended) -> Shape:
 
 
 def foreseen(found: Consequences) -> Shape:
-    """What a dry run answers: what would happen, by kind, and in words."""
+    """Return the answer to a dry run: the consequences by kind, and in words."""
     runs = (
         "starts",
         "gains_lane",
@@ -105,7 +105,7 @@ def _affected(run: AffectedRun) -> Shape:
 
 
 def dead_letter(letter: DeadLetter) -> Shape:
-    """One effect that was given up."""
+    """Return one effect that was given up."""
     effect = letter.effect
     return {
         "slot": letter.slot,
@@ -118,7 +118,7 @@ def dead_letter(letter: DeadLetter) -> Shape:
 
 
 def parked(found: ParkedDelivery) -> Shape:
-    """One delivery that could not be digested."""
+    """Return one parked delivery."""
     return {
         "entry": found.entry,
         "source": found.source,
@@ -130,7 +130,7 @@ def parked(found: ParkedDelivery) -> Shape:
 
 
 def reply(data: Shape, status: int = 200) -> Response:
-    """`data` as a JSON response that nobody keeps."""
+    """Return `data` as a JSON response that is not cached."""
     response = Response(json.dumps(data), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -26,21 +26,21 @@ signing = Blueprint("signing", __name__)
 as_page(signing)
 log = structlog.get_logger()
 
-#: Seconds: how long GitHub may take to answer while somebody waits to be signed in.
+#: In seconds: how long GitHub may take to answer while a person waits for the sign-in.
 TIMEOUT = 10.0
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _NEXT = "next"
 
 
 def install(app: Flask, settings: Settings, where: GitHubSettings) -> None:
-    """Give `app` the pages, and GitHub as an OAuth provider where the environment has a client for it."""
+    """Add the pages to `app`, and GitHub as an OAuth provider if the environment has a client for it."""
     oauth = OAuth(app)
     if settings.github_oauth_client_id is not None and settings.github_oauth_client_secret is not None:
         oauth.register(
             "github",
             client_id=settings.github_oauth_client_id,
             client_secret=settings.github_oauth_client_secret.get_secret_value(),
-            # GitHub docs: authorizing OAuth apps. Without a scope the token reads public information alone: the login.
+            # GitHub docs: authorizing OAuth apps. Without a scope the token reads only public information: the login.
             authorize_url=f"{where.web_url}/login/oauth/authorize",
             access_token_url=f"{where.web_url}/login/oauth/access_token",
             api_base_url=f"{where.api_url}/",
@@ -57,7 +57,7 @@ def install(app: Flask, settings: Settings, where: GitHubSettings) -> None:
 
 @signing.get("/sign-in")
 def show_sign_in() -> AnyResponse | str:
-    """The ways to sign in; straight on for who is signed in already."""
+    """Show the ways to sign in; redirect users who are signed in."""
     ways = runtime().configuration.web.sign_in
     if not ways.is_possible:
         raise Problem(404, "nobody signs in here: the pipeline file names no way to (web: sign_in)")
@@ -86,7 +86,7 @@ def sign_in_with_token() -> AnyResponse | tuple[str, int]:
 
 @signing.get("/sign-in/github")
 def go_to_github() -> AnyResponse:
-    """Send the browser to GitHub, which sends it back with a code for the state and the PKCE verifier in the cookie."""
+    """Send the browser to GitHub, which returns it with a code for the state and the PKCE verifier in the cookie."""
     client = _github()
     session[_NEXT] = safe_next(request.args.get(_NEXT, "/"))
     session.permanent = True
@@ -96,7 +96,7 @@ def go_to_github() -> AnyResponse:
 
 @signing.get("/sign-in/github/callback")
 def come_from_github() -> AnyResponse:
-    """Exchange the code for a token, ask whose it is, and forget the token."""
+    """Exchange the code for a token, ask GitHub for its owner, and forget the token."""
     client = _github()
     try:
         token = client.authorize_access_token()
@@ -117,15 +117,16 @@ def come_from_github() -> AnyResponse:
 
 @signing.post("/sign-out")
 def sign_out() -> AnyResponse:
-    """Sign out. Whom the proxy signs in is signed in again with the next request."""
+    """Sign out. A person whom the proxy signs in is signed in again by the next request."""
     sessions.end()
     return go_to("/", 303)
 
 
 def safe_next(wanted: str) -> str:
-    """`wanted` if it is a place of this site, else the first page: a link must not lead elsewhere through our sign-in.
+    """Return `wanted` if it is an address of this site, else the first page.
 
-    Browsers take `\\` for `/`, and drop tabs and line breaks (WHATWG URL Standard).
+    A link must not lead elsewhere through our sign-in. Browsers take `\\` for `/`, and drop tabs and line breaks
+    (WHATWG URL Standard).
     """
     parts = urlsplit(wanted) if wanted.isprintable() and "\\" not in wanted else None
     is_ours = parts is not None and not parts.scheme and not parts.netloc and re.match(r"/(?!/)", wanted) is not None

@@ -28,14 +28,14 @@ from bot.web.shared import context_of, runtime
 from bot.web.statistics_shapes import StatisticsShape, WeekReportShape
 from config.week_times import next_report
 
-#: The size of a chart, the room of one week, and the gap beside its bar, in the units of its viewBox.
+#: The height of a chart, the width of one week, and the gap beside its bar, in the units of its viewBox.
 HEIGHT, STEP, GAP = 60, 22, 4
 
 
 _NAMED = re.compile(r"[0-9]{4}-W[0-9]{2}")
 _WEEK = Parameter(
     "week",
-    "Which week, such as `2026-W48`; `last`, the default: the last one that is over.",
+    "The week, such as `2026-W48`; `last`, the default: the last complete one.",
     {"type": "string", "pattern": f"^(last|{_NAMED.pattern})$", "default": "last"},
 )
 
@@ -43,14 +43,14 @@ _WEEK = Parameter(
 @reading.get("/pipelines/<pipeline>/statistics")
 @operation(StatisticsShape, parameters=(SERVICE,))
 def show_statistics(pipeline: str) -> Response:
-    """The numbers of the last weeks, of all services or of one: docs/statistics.md says what each one is."""
+    """Return the numbers of the last weeks, of all services or of one; docs/statistics.md explains each."""
     return shapes.reply(_report(context_of(pipeline)))
 
 
 @reading.get("/pipelines/<pipeline>/statistics/week")
 @operation(WeekReportShape, parameters=(_WEEK,))
 def show_week_report(pipeline: str) -> Response:
-    """The report of a week as people get it (docs/notices.md), with its figures; and when the next one goes out."""
+    """Return the report of a week as people get it (docs/notices.md), its figures, and the time of the next one."""
     context, now = context_of(pipeline), time.time()
     asked, last = request.args.get("week") or "last", week_of(now - 7 * 86_400)
     if asked != "last" and not is_week(asked):
@@ -66,7 +66,7 @@ def show_week_report(pipeline: str) -> Response:
 
 @page.get("/p/<pipeline>/statistics")
 def show_statistics_page(pipeline: str) -> str:
-    """The same for people."""
+    """Show the statistics as a page."""
     context = context_of(pipeline)
     found = _report(context)
     return render_template(
@@ -90,7 +90,7 @@ def _report(context: PipelineContext) -> Shape:
 
 
 def charts(weeks: list[Shape]) -> list[Shape]:
-    """A bar for each week of each number, the present week last."""
+    """Return the charts, each with a bar for every week, the present week last."""
     return [
         _chart("Lead time", weeks, lambda week: week["lead"], "duration"),
         _stacked("Waiting", weeks),
@@ -112,7 +112,7 @@ def _stacked(name: str, weeks: list[Shape]) -> Shape:
 
 
 def _drawn(name: str, weeks: list[Shape], rows: list[list[tuple[str, float | None]]], unit: str) -> Shape:
-    """`rows`: for each week the pieces of its bar, from below; a week without any has no bar."""
+    """Return a chart. `rows`: for each week the pieces of its bar, from below; a week without any has no bar."""
     sums = [sum(value for _, value in row if value is not None) for row in rows]
     most = max(sums, default=0.0) or 1.0
     bars: list[dict[str, Any]] = []

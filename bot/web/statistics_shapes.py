@@ -1,6 +1,7 @@
-"""The JSON of the statistics. Types only.
+"""The API's JSON of the statistics. Types only.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
+documentation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from bot.statistics.periods import LeadTimeVerdict
 
 
 class NumbersShape(TypedDict):
-    """Several weeks, or services, added up (docs/statistics.md). Medians and rates are null where nothing is known."""
+    """The sums of several weeks, or services (docs/statistics.md). Medians and rates are null if nothing is known."""
 
     ended: dict[str, int]
     delivered: int
@@ -26,9 +27,9 @@ class NumbersShape(TypedDict):
     locked: float
     cost: float
     held: int
-    """How many runs waited for these locks, each counted once for each lock."""
+    """The number of runs that waited for these locks, each counted once for each lock."""
     aborted: int
-    """How many builds ran when their run was removed or cancelled, and were not finished."""
+    """The number of builds that ran when their run was removed or cancelled, and were not finished."""
 
 
 class WeekShape(NumbersShape):
@@ -38,7 +39,7 @@ class WeekShape(NumbersShape):
 
 
 class ServiceNumbersShape(NumbersShape):
-    """One service; an empty name stands for the locks of people."""
+    """One service; the empty name has the locks of people."""
 
     service: str
 
@@ -55,7 +56,7 @@ class StageNumbersShape(TypedDict):
 
 
 class StepTimeShape(TypedDict):
-    """Where the time of all runs went: the waits for one step, by cause, and the builds in it."""
+    """The time of all runs in one step: the waiting times by cause, and the builds."""
 
     step: str
     """A stage, or its job on the fast lane: `fast pre-production`."""
@@ -79,16 +80,17 @@ class FailingTestShape(TypedDict):
     test: str
     failed: int
     passed: int
-    """How often its build passed on a retry without a new commit."""
+    """The number of times that its build passed on a retry without a new commit."""
     locks: int
-    """How many locks have opened that its failure caused, alone or with other tests; `locked`: how long they stood."""
+    """The number of locks caused by its failure, alone or with other tests, that have opened; `locked`: how long they
+    stood."""
     locked: float
     cost: float
     flaky: bool
 
 
 class PeriodShape(TypedDict):
-    """The runs and locks that began and ended under one configuration. Averages are null where no run has ended."""
+    """The runs and locks that began and ended under one configuration. Averages are null if no run has ended."""
 
     since: float
     until: float
@@ -97,12 +99,12 @@ class PeriodShape(TypedDict):
     lead: float | None
     lead_p90: float | None
     waiting: float | None
-    """For each run; `waits`: the same by cause."""
+    """The average of each run; `waits`: the same by cause."""
     waits: dict[str, float | None]
     built: float | None
     locks: int
     locks_per_100: float | None
-    """For each 100 runs that ended."""
+    """The number for each 100 runs that ended."""
     locked: float
     cost: float
     aborted: int
@@ -117,7 +119,7 @@ class KeyChangeShape(TypedDict):
 
 
 class ConfigurationEffectShape(TypedDict):
-    """What was before and after a change of the configuration."""
+    """The numbers before and after a change of the configuration."""
 
     at: float
     by: str
@@ -125,13 +127,13 @@ class ConfigurationEffectShape(TypedDict):
     before: PeriodShape
     after: PeriodShape
     straddling: int
-    """How many runs had begun before the change and ended after it: they count on neither side."""
+    """The number of runs that had begun before the change and ended after it; they count on neither side."""
     verdict: LeadTimeVerdict
-    """Whether the lead times after it differ from those before by more than chance makes."""
+    """Whether the lead times before and after differ by more than chance explains."""
 
 
 class EstimateErrorShape(TypedDict):
-    """How far the last estimates of a kind were off, and how often the truth lay in their range."""
+    """The errors of the last estimates of a kind, and the share whose range held the truth."""
 
     kind: Foretold
     count: int
@@ -149,17 +151,17 @@ class StatisticsShape(TypedDict):
     services: list[ServiceNumbersShape]
     stages: list[StageNumbersShape]
     steps: list[StepTimeShape]
-    """The step that took most time first. Empty where one service is asked for."""
+    """The steps that took most time first. Empty if one service is asked for."""
     standing: list[StandingLockShape]
     tests: list[FailingTestShape]
     changes: list[ConfigurationEffectShape]
-    """The last changes of the configuration, the newest first. Empty where one service is asked for."""
+    """The last changes of the configuration, newest first. Empty if one service is asked for."""
     estimates: list[EstimateErrorShape]
     at: float
 
 
 class WeekFiguresShape(TypedDict):
-    """What the report of a week says: its numbers, those of the week before, and what stood out in it."""
+    """The content of the report of a week: its numbers, those of the week before, and what stood out in it."""
 
     week: str
     begins: float
@@ -167,9 +169,9 @@ class WeekFiguresShape(TypedDict):
     numbers: NumbersShape
     before: NumbersShape
     services: list[ServiceNumbersShape]
-    """Those whose locks cost most."""
+    """The services whose locks cost most."""
     tests: list[FailingTestShape]
-    """Those that failed in the week."""
+    """The tests that failed in the week."""
     steps: list[StepTimeShape]
     standing: list[StandingLockShape]
     """The locks that stand now."""
@@ -178,7 +180,7 @@ class WeekFiguresShape(TypedDict):
 
 
 class PlannedReportShape(TypedDict):
-    """The report of a week, and when it goes out."""
+    """A planned report: its week, and when it is sent."""
 
     week: str
     at: float
@@ -191,5 +193,5 @@ class WeekReportShape(TypedDict):
     text: str
     figures: WeekFiguresShape
     next: PlannedReportShape | None
-    """The next report that people get; null: the pipeline file has none sent."""
+    """The next report that people get; null: the pipeline file plans none."""
     at: float

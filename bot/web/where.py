@@ -1,4 +1,4 @@
-"""What is where, with titles from the history and links to GitHub; for the page, the API and the service's own page."""
+"""The versions by service and stage, with titles from the history and links to GitHub, for page and API."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from bot.web.run_list import RunFilter, list_runs
 from bot.web.shapes import Shape
 from config.configuration import Configuration
 
-#: How many services one page of the table has.
+#: The number of services on one page of the table.
 SERVICES = 100
-#: How many locks are shown with what changed before them.
+#: The most locks that are shown with the changes before them.
 LOCKS = 20
-#: How many pages of the log are read for what changed before them.
+#: The most pages of the log that are read for these changes.
 PAGES = 20
 
 
 def where(
     context: PipelineContext, configuration: Configuration, only: str | None, offset: int = 0, limit: int = SERVICES
 ) -> Shape:
-    """The table service by stage: of one service, or a page of all; and what changed before each lock that stands."""
+    """Return the table of services and stages, for one service or a page of all, and the changes before each lock."""
     with context.look() as replica:
         board = replica.board
         pipeline = context.pipeline_of(board)
@@ -63,9 +63,9 @@ def where(
 
 
 def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
-    """What changed before each lock by the board, of one service or of all, oldest first; at most `LOCKS` of them.
+    """Return the changes before each lock by the board, of one service or of all, oldest lock first; at most `LOCKS`.
 
-    Not before a freeze: nothing that changed has led to that.
+    Freezes are left out, because no change led to them.
     """
     locks = sorted((k for k in board.locks.values() if not k.freeze), key=lambda lock: (lock.since, lock.key))
     found = [lock for lock in locks if only is None or lock.service == only][:LOCKS]
@@ -83,7 +83,7 @@ def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
 
 
 def _with_log(context: PipelineContext, held: Sequence[Shape]) -> list[Shape]:
-    """Add to what changed before these locks the versions that only the log knows."""
+    """Add the versions that only the log has to the changes before these locks."""
     if not held:
         return []
     log, reached = _read_log(context, held)
@@ -91,10 +91,10 @@ def _with_log(context: PipelineContext, held: Sequence[Shape]) -> list[Shape]:
 
 
 def _read_log(context: PipelineContext, held: Sequence[Shape]) -> tuple[list[tuple[float, Fact]], float]:
-    """The builds that ended in the stages of these locks, newest first, and how far back the log was read.
+    """Return the builds that ended in the stages of these locks, newest first, and how far back the log was read.
 
-    Back to where the service of each lock last passed; where none did, until as many versions are known as are
-    listed; and at most `PAGES` pages.
+    It is read back to where the service of each lock last passed; if none did, until enough versions are known for the
+    list; and at most `PAGES` pages.
     """
     oldest = min((found["baseline"]["since"] for found in held if found["baseline"]), default=math.inf)
     unbounded = [found["stage"] for found in held if not found["baseline"]]
@@ -114,7 +114,7 @@ def _stage(board: Board, name: str) -> Shape:
 
 
 def _link(row: Shape, pipeline: Pipeline, links: Links) -> None:
-    """Give each cell the links to its commit, and to the difference between it and the newest that is on its way."""
+    """Add to each cell the links to its commit, and to the difference between it and the newest run on its way."""
     service = row["service"]
     for cell in row["stages"]:
         passed, newer = cell["passed"], cell["newer"]
@@ -132,7 +132,7 @@ def _runs(locks: Sequence[Shape]) -> list[str]:
 
 
 def _ended_titles(context: PipelineContext, locks: Sequence[Shape], known: dict[str, Shape]) -> dict[str, Shape]:
-    """The same of the runs that have ended: one request to the store, of at most `LOCKS` times `CHANGES` runs."""
+    """Return the titles of the ended runs: one request to the store, of at most `LOCKS` times `CHANGES` runs."""
     missing = [key for key in _runs(locks) if key not in known]
     return {key: _titles(ended.run.merge) for key, ended in context.records.ended_runs(missing).items()}
 
@@ -142,7 +142,7 @@ def _titles(merge: Any) -> Shape:
 
 
 def _add_titles(locks: Sequence[Shape], titles: dict[str, Shape], links: Links) -> None:
-    """Give each change before a lock its title, its author and its links."""
+    """Add to each change before a lock its title, its author and its links."""
     for lock in locks:
         if lock["baseline"] is not None and lock["service"] is not None:
             lock["baseline"]["link"] = links.commit(lock["service"], lock["baseline"]["sha"])
@@ -155,14 +155,14 @@ def _add_titles(locks: Sequence[Shape], titles: dict[str, Shape], links: Links) 
 
 # -- one service -------------------------------------------------------------------------------------------------------
 
-#: How many live runs, and how many that have ended, are shown.
+#: The most live runs, and the most ended runs, that are shown.
 LIVE, ENDED = 50, 20
-#: Over how many of the last deliveries the lead time is computed.
+#: The number of last deliveries from which the lead time is computed.
 DELIVERIES = 50
 
 
 def describe_service(context: PipelineContext, configuration: Configuration, service: str) -> Shape:
-    """All that the page of a service shows. Raises Problem (404)."""
+    """Return everything that the page of a service shows. Raises Problem (404)."""
     with context.look() as replica:
         pipeline = context.pipeline_of(replica.board)
         name = finding.service(pipeline, service)
@@ -181,7 +181,7 @@ def describe_service(context: PipelineContext, configuration: Configuration, ser
 
 
 def lead_time(delivered: Sequence[EndedRow]) -> Shape | None:
-    """From merge to delivery in seconds, over these runs, the last to end first: median, nine of ten, the last one."""
+    """Return the lead time over these runs, the last to end first, in seconds: median, nine of ten, the last one."""
     if not delivered:
         return None
     took = [row.at - row.created for row in delivered]

@@ -1,4 +1,4 @@
-// Keeps "What it does" true to what is chosen in the form of an action. Without it there is the button that asks for it.
+// Updates "What it does" when a choice in an action's form changes. Without JavaScript a button updates it.
 "use strict";
 
 (() => {

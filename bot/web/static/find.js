@@ -1,4 +1,4 @@
-// `/` puts the focus into the box that finds, unless the reader is typing somewhere; Escape leaves it.
+// `/` moves the focus to the search box, unless the reader is typing elsewhere; Escape leaves the box.
 "use strict";
 
 (() => {

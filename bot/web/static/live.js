@@ -1,5 +1,5 @@
-// Keeps the board up to date by server-sent events. The page always says how fresh it is, and the browser connects
-// again by itself. Where too many pages are open, each connection brings the board once and ends.
+// Keeps the board up to date by server-sent events. The page always shows how fresh it is, and the browser connects
+// again by itself. When too many pages are open, each connection brings the board once and ends.
 "use strict";
 
 (() => {
@@ -42,7 +42,7 @@
     document.getElementById("icon").setAttribute("href", next.dataset.icon);
   }
 
-  // The reader's own runs: the board is drawn once for everybody, so they are asked for, now and then.
+  // The reader's own runs are requested now and then, because the board is drawn once for everybody.
   function showMine() {
     if (!mine || asking) return;
     asking = true;

@@ -1,6 +1,6 @@
 // Turns one piece of the page into another by changing only what differs, so that focus, scrolling and a selection
-// of text survive. Written here rather than taken from htmx 4 (37 KB, and it wants its own words for the connection,
-// which the page must show and time out itself): sixty lines that anybody can read.
+// of text survive. It is our own code, sixty lines, because htmx 4 is 37 KB and manages the connection itself, which
+// the page must show and time out.
 "use strict";
 
 const morph = (() => {
@@ -14,7 +14,7 @@ const morph = (() => {
   }
 
   function place(parent, node, before) {
-    // moveBefore keeps the focus and the state of what it moves; where a browser lacks it, inserting has to do.
+    // moveBefore keeps the focus and the state of the moved element; browsers without it insert it instead.
     if (node.parentNode === parent && parent.moveBefore) parent.moveBefore(node, before);
     else parent.insertBefore(node, before);
   }

@@ -1,5 +1,5 @@
-// Moves through the past of a board without a new page: the slider, the steps, and playing on by itself. What was
-// loaded is kept for a while, only the last moment that was asked for is shown, and the address is that of the moment.
+// Moves through the past of a board without a new page: the slider, the steps, and automatic playing. Loaded boards
+// are kept for a while, only the moment requested last is shown, and the address is that of the moment.
 "use strict";
 
 (() => {
@@ -48,7 +48,7 @@
     slider.setAttribute("aria-valuetext", Times.second(at));
   }
 
-  // Shows the board of an address; whatever was asked for before is given up. True if it is shown.
+  // Shows the board of an address and drops earlier requests. Returns true if the board is shown.
   async function go(address, moved = false) {
     clearTimeout(resting);
     if (asking) asking.abort();

@@ -1,5 +1,5 @@
-// Keeps a page of lists up to date: asks every few seconds, and the server answers "the same" in a few bytes.
-// Not while nobody looks, nor while the reader types or has a menu open. The page always says how fresh it is.
+// Keeps a page of lists up to date: asks every few seconds; if nothing has changed, the answer is a few bytes.
+// It pauses while the page is hidden, or the reader types or has a menu open. The page always shows how fresh it is.
 "use strict";
 
 (() => {

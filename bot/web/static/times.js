@@ -1,4 +1,4 @@
-// Moments in the reader's own words: "4 min ago" and the local time, kept up to date.
+// Shows times as "4 min ago" and as the reader's local time, and keeps them up to date.
 "use strict";
 
 const Times = (() => {
@@ -16,7 +16,7 @@ const Times = (() => {
     return text.slice(0, text.length - clock.format(moment).length) + seconds.format(moment);
   }
 
-  // On a board of the past, how long before its own moment it was.
+  // On a past board, how long before the moment of the board it was.
   function ago(moment, past) {
     const s = Math.round(((past || Date.now()) - moment) / 1000);
     const size = Math.abs(s);
@@ -39,8 +39,8 @@ const Times = (() => {
     for (const element of root.querySelectorAll("time[datetime]")) {
       const moment = new Date(element.dateTime), past = element.closest("[data-now]");
       const text = (forms[element.dataset.form] || at)(moment, past && new Date(past.dataset.now));
-      // Only what differs is touched, so that a selection survives; and only the text of the node, not the node, so
-      // that a screen reader does not read a banner again each minute.
+      // Only texts that differ are changed, so that a selection survives; and the node itself stays, so that a
+      // screen reader does not read a banner again each minute.
       if (element.firstChild.data !== text) element.firstChild.data = text;
       if (!element.title) element.title = moment.toLocaleString();
     }

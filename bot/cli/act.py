@@ -53,7 +53,7 @@ SHOWN_FACTS = 12
 def lock(
     api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str | None, dry_run: bool, wait: int
 ) -> None:
-    """Lock STAGE: no run of the main lane enters it until the lock is opened. Other locks of it stay."""
+    """Lock STAGE: no run of the main lane enters it until the lock is opened. Its other locks stay."""
     _request(
         api,
         "stages",
@@ -78,8 +78,8 @@ def lock(
 def unlock(api: ApiClient, stage: str, reason: str, key: str | None, every: bool, dry_run: bool, wait: int) -> None:
     """Open the lock of STAGE. If a failed run held it, that run ends as a reported failure.
 
-    If the stage has several locks, the command lists them and, at a terminal, asks which one is meant. Else choose one
-    with --lock, or all with --all.
+    If the stage has several locks, the command lists them and, at a terminal, asks which one to open. Otherwise choose
+    one with --lock, or all with --all.
     """
 
     def send(key: str | None, every: bool) -> None:
@@ -93,7 +93,7 @@ def unlock(api: ApiClient, stage: str, reason: str, key: str | None, every: bool
         if not locks:
             raise
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise RequestRefused(_several(stage, locks)) from None
+            raise RequestRefused(_several_locks(stage, locks)) from None
         chosen = _choose(stage, locks)
         send(chosen, chosen is None)
 
@@ -142,13 +142,13 @@ def move(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> Non
     _request(api, "runs", find_run(api, run, MOVABLE, "move"), "move", wait=wait, dry_run=dry_run, reason=reason)
 
 
-@click.command(name="watch-lock", short_help="Be told, once, when a locked stage opens.")
+@click.command(name="watch-lock", short_help="Ask for one notice when a locked stage opens.")
 @click.argument("stage")
 @dry_run
 @wait
 @calls_api
 def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
-    """Be told, once, when the last lock of STAGE has opened.
+    """Ask for one notice when the last lock of STAGE has opened.
 
     You need a channel of your own: `notify: people` of the pipeline.
     """
@@ -233,23 +233,23 @@ def find_run(api: ApiClient, query: str, statuses: frozenset[str], verb: str) ->
     if len(matching) == 1 and not found["more"]:
         return str(matching[0]["run"])
     if matching:
-        raise WrongUsage(_listed(f"{query} matches several runs; give the key of the one to {verb}:", matching))
+        raise WrongUsage(_with_runs(f"{query} matches several runs; give the key of the one to {verb}:", matching))
     if live:
-        raise RequestRefused(_listed(f"{query} has no run to {verb}:", live))
+        raise RequestRefused(_with_runs(f"{query} has no run to {verb}:", live))
     if not found["ended"]:
         raise RequestRefused(f"{query} has no run yet: it is a pull request that is being verified")
     ended = [f"{row['run']} ({row['end']}: {row['reason']})" for row in found["ended"][:3]]
     raise RequestRefused(f"{query} has no run on the board; the last ones ended: {'; '.join(ended)}")
 
 
-def _listed(head: str, tiles: list[dict[str, object]]) -> str:
+def _with_runs(head: str, tiles: list[dict[str, object]]) -> str:
     return "\n".join([head, *(f"  {run_sentence(tile)}" for tile in tiles)])
 
 
 # -- choosing the lock -------------------------------------------------------------------------------------------------
 
 
-def _several(stage: str, locks: list[Answer]) -> str:
+def _several_locks(stage: str, locks: list[Answer]) -> str:
     """Return a message that lists the locks and asks for one of them to be named."""
     head = f"{stage} has {len(locks)} locks; open one of them with --lock KEY, or all with --all:"
     return "\n".join([head, *(f"  {row}" for row in _rows(locks))])

@@ -126,7 +126,7 @@ wait = click.option(
 )
 
 dry_run = click.option(
-    "--dry-run", "dry_run", is_flag=True, help="Say what it would lead to, and do nothing. It takes the same role."
+    "--dry-run", "dry_run", is_flag=True, help="Print the consequences and change nothing. It needs the same role."
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print what the API returns, for programs.")

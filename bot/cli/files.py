@@ -48,9 +48,9 @@ def example(scenario: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--strict", is_flag=True, help="Fail if the environment lacks something, too.")
 def check(file: Path | None, strict: bool) -> None:
-    """Check a pipeline file, and say what the environment lacks for it.
+    """Check a pipeline file, and print what the environment lacks for it.
 
-    FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
+    Without FILE it checks INTERLOCK_CONFIG, or interlock.yaml.
     """
     from bot.cli.sentences import freeze_lines
     from bot.reporting.notices import told_of_what
@@ -228,7 +228,7 @@ def reload(file: Path | None, dry_run: bool) -> None:
         if proposal.is_in_force:
             say(f"{path} is in force already: nothing differs.")
             return
-        _show(proposal, path)
+        _show_changes(proposal, path)
         if proposal.refusals:
             for sentence in proposal.refusals:
                 warn(f"refused: {sentence}")
@@ -237,13 +237,13 @@ def reload(file: Path | None, dry_run: bool) -> None:
             say("Nothing was changed.")
             return
         try:
-            revision = apply(redis, proposal, _who())
+            revision = apply(redis, proposal, _person_here())
         except ReloadOvertaken:
             raise CommandFailed("another configuration was put in force at this moment: look again") from None
-        _await(redis, proposal, revision)
+        _await_use(redis, proposal, revision)
 
 
-def _show(proposal: ReloadProposal, path: Path) -> None:
+def _show_changes(proposal: ReloadProposal, path: Path) -> None:
     """Print the differences and their consequences."""
     from bot.reporting.consequences import clauses
     from bot.reporting.stage_messages import DIGEST_SHOWN, changed
@@ -266,7 +266,7 @@ def _show(proposal: ReloadProposal, path: Path) -> None:
         say(f"  {pipeline}: {'; '.join(clauses(consequences))}")
 
 
-def _await(redis: Redis, proposal: ReloadProposal, revision: Revision) -> None:
+def _await_use(redis: Redis, proposal: ReloadProposal, revision: Revision) -> None:
     """Wait until all processes use the configuration.
 
     Raises CommandFailed if some do not in time; it is in force all the same.
@@ -288,7 +288,7 @@ def _await(redis: Redis, proposal: ReloadProposal, revision: Revision) -> None:
     say(f"{which}; {use if processes else 'whoever starts will use it'}")
 
 
-def _who() -> str:
+def _person_here() -> str:
     """Return the person at this machine, for the log."""
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()

@@ -42,7 +42,7 @@ _LEFT = re.compile(r"\d+ (s|min|h)\b|\d{1,2}:\d\d")
 @as_json
 @calls_api
 def where(api: ApiClient, service: str | None, as_json: bool) -> None:
-    """Show what is where: per service and stage the commit that passed last.
+    """Show the versions: per service and stage the commit that passed last.
 
     Below each lock: what changed in its stage since the service that holds it last passed there. SERVICE shows one
     service only.
@@ -152,8 +152,8 @@ def runs(
 ) -> None:
     """List runs, live and ended, the newest first.
 
-    WORDS are what you know of them: a service, a run, the beginning of a sha, a pull request (#12), an author, or words
-    of the title. Those that wait for one stage (--stage NAME --state waiting) stand in the order in which they enter.
+    WORDS describe the runs: a service, a run, the beginning of a sha, a pull request (#12), an author, or words
+    of the title. Those that wait for one stage (--stage NAME --state waiting) are in the order in which they enter.
     """
     given = {
         "q": " ".join(words), "service": service, "state": state, "stage": stage, "lane": lane or "", "author": author
@@ -199,10 +199,10 @@ def run_line(run: Answer, now: float) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print each change as one line of JSON, for programs.")
 @calls_api
 def watch(api: ApiClient, query: str, as_json: bool) -> None:
-    """Follow a run until it has ended, and say whenever something changes for it.
+    """Follow a run until it has ended, and print each change.
 
     QUERY is a run, the beginning of a sha, a pull request (#12), or a service with one run. If another run carries the
-    change on, that is followed. Ends with 0 if it was delivered, and with 1 if it was not.
+    change on, that run is followed. Ends with 0 if it was delivered, and with 1 if it was not.
     """
     key = one_run(api, query)
     told = ""

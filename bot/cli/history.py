@@ -163,7 +163,7 @@ def pipeline_in_store(redis: Redis, wanted: str | None) -> str:
 @click.option("--diff", is_flag=True, help="Print only what is decided otherwise now; exit with 1 if anything is.")
 @click.option("--run", metavar="RUN", help="Only what concerns this run, such as S1.5.")
 def replay(file: Path, at: float | None, diff: bool, run: str | None) -> None:
-    """Play the recording FILE through the rules of this version: each event, what was decided about it, by which rule.
+    """Play the recording FILE through the rules of this version: each event, the decision about it, and its rule.
 
     Nothing else is needed: no server, no store, no pipeline file.
     """

@@ -149,18 +149,18 @@ def _act(api: ApiClient, path: str, action: str, key: str, names: tuple[str, ...
 # -- notify ------------------------------------------------------------------------------------------------------
 
 
-@click.group(short_help="Try the channels and webhooks that are told.")
+@click.group(short_help="Test the channels and webhooks.")
 def notify() -> None:
-    """Try the channels and the outbound webhooks of the pipeline file."""
+    """Test the channels and the outbound webhooks of the pipeline file."""
 
 
 @notify.command(name="test", short_help="Send a test to channels and webhooks.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @config_option
 def send_test(names: tuple[str, ...], file: Path | None) -> None:
-    """Send a test to each channel or outbound webhook called NAME, and say what came of it.
+    """Send a test to each channel or outbound webhook called NAME, and print the results.
 
-    It says that it is a test. Run it where Interlock runs, with the same environment: it sends from here.
+    The message says that it is a test. Run it where Interlock runs, with the same environment: it sends from here.
     """
     from config import settings
     from config.errors import SettingsError
@@ -231,7 +231,7 @@ _NAMED, _LINES = 4, 10
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a list, for programs.")
 def doctor(file: Path | None, as_json: bool) -> None:
-    """Check whether Jenkins and GitHub are set up as Interlock needs them, and say how to mend what is not.
+    """Check whether Jenkins and GitHub are set up as Interlock needs them, and print how to mend each problem.
 
     It starts nothing and changes nothing. It calls Jenkins and GitHub itself, so run it where Interlock runs, with the
     same environment.

@@ -51,7 +51,7 @@ PAGE = 200
 def status(api: ApiClient, as_json: bool, watch: bool) -> None:
     """Show the pipeline: stages, queues, runs, locks and the fast lane.
 
-    Where there are several and none is named: all of them in short, the locked ones first.
+    If there are several and none is named: all of them in short, the locked ones first.
     """
     if as_json and watch:
         raise WrongUsage("--json and --watch do not go together")
@@ -114,8 +114,8 @@ def _watch(drawing: Callable[[], RenderableType], console: Console) -> None:
 def why(api: ApiClient, query: str | None, as_json: bool) -> None:
     """Say where a run is, why, and what to do next.
 
-    QUERY is a service, a run, the beginning of a sha or a pull request (#12). Without it every run is shown. Of a
-    single one also its attempts, with the logs of those that failed, and what it waited for.
+    QUERY is a service, a run, the beginning of a sha or a pull request (#12). Without it every run is shown. For a
+    single run it also prints its attempts, with the logs of those that failed, and its waiting times.
     """
     if query is None:
         view = api.get(has="stages")
@@ -237,8 +237,8 @@ def freezes(api: ApiClient, as_json: bool) -> None:
 def stats(api: ApiClient, service: str | None, week: str | None, as_json: bool) -> None:
     """Print the numbers of the last weeks: lead time, waiting by cause, failures, locks and their cost.
 
-    SERVICE shows one service only. `docs/statistics.md` says what each number is. With --week: the report of that week
-    as the channels get it that `notify: weekly` names, of the week that is over last or of another one.
+    SERVICE shows one service only. `docs/statistics.md` explains each number. With --week: the report of that week, the
+    last complete one or another, as the channels in `notify: weekly` get it.
     """
     if week is not None:
         if service is not None:

@@ -59,10 +59,10 @@ def tokens() -> None:
 @click.option("--expires", type=click.IntRange(1, 3650), metavar="DAYS", help="It ends after so many days.")
 @url_option
 def create(name: str, scope: str, expires: int | None, url: str | None) -> None:
-    """Make a token for NAME, who is on record for what is done with it, and print it: it cannot be shown again.
+    """Make a token for NAME and print it: it cannot be shown again.
 
-    What NAME may do, the roles in the pipeline file say. `read` is for reading alone, `act` for all but what takes an
-    admin, `admin` for everything.
+    The log records NAME for what is done with the token. The roles in the pipeline file say what NAME may do. The scope
+    `read` is for reading only, `act` for everything but the actions of an admin, `admin` for everything.
     """
     from bot.store.tokens import Tokens
 
@@ -97,7 +97,7 @@ def list_tokens(as_json: bool, url: str | None) -> None:
 @click.argument("which", metavar="ID|NAME")
 @url_option
 def revoke(which: str, url: str | None) -> None:
-    """Revoke the token ID, or all tokens of NAME. Whoever has signed in with one of them is signed out."""
+    """Revoke the token ID, or all tokens of NAME. People who signed in with one of them are signed out."""
     with _source(url) as source:
         gone = source.revoke(which)
     say(f"done: {count(len(gone), 'token')} of {gone[0]['name']} revoked")

@@ -69,7 +69,7 @@ def _since(_context: click.Context, _parameter: click.Parameter, value: str | No
 def what_if(
     file: Path, since: tuple[float, float], recording: Path | None, pipeline: str | None, repeat: int, as_json: bool
 ) -> None:
-    """Play what was recorded, the same merges, failures and durations, under another pipeline file, and compare.
+    """Play the recorded merges, failures and durations under another pipeline file, and compare.
 
     Run it where Interlock runs, or with an exported recording anywhere. It changes nothing.
     """

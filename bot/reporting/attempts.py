@@ -72,7 +72,7 @@ def _admitted(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> No
 
 
 def _started(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> None:
-    last = _present(found)
+    last = _live_attempt(found)
     if last is None or last.step != step or last.started is not None:
         found.append(PastAttempt(step, "running", started=at, build=fact.build))
     else:
@@ -80,7 +80,7 @@ def _started(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> Non
 
 
 def _ended(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> None:
-    last = _present(found)
+    last = _live_attempt(found)
     if last is None or last.step != step:
         last = PastAttempt(step, "starting")
         found.append(last)
@@ -122,19 +122,19 @@ def _leaving(found: list[PastAttempt], at: float, fact: Fact, step: Step) -> Non
     _change(found, "ending", words(fact.why))
 
 
-def _present(found: list[PastAttempt]) -> PastAttempt | None:
+def _live_attempt(found: list[PastAttempt]) -> PastAttempt | None:
     """Return the last attempt if it is live, else None."""
     return found[-1] if found and found[-1].goes_on else None
 
 
 def _close(found: list[PastAttempt], at: float, outcome: str, why: str = "") -> None:
-    last = _present(found)
+    last = _live_attempt(found)
     if last is not None:
         found[-1] = replace(last, outcome=outcome, ended=at, why=why or last.why)
 
 
 def _change(found: list[PastAttempt], outcome: str, why: str) -> None:
-    last = _present(found)
+    last = _live_attempt(found)
     if last is not None:
         found[-1] = replace(last, outcome=outcome, why=why)
 

@@ -24,12 +24,12 @@ from bot.reporting.messages import words
 NAMED = 5
 
 #: No line of the help begins like a command, so that a quoted help text is not obeyed.
-HELP = """what can be said, a command on a line of its own, three in a comment:
+HELP = """the commands, each on a line of its own, at most three in a comment:
 
 | command | does |
 |---|---|
-| `/interlock status` | says how the pipeline stands |
-| `/interlock why` | says where this pull request's run is, and why |
+| `/interlock status` | shows the state of the pipeline |
+| `/interlock why` | shows where this pull request's run is, and why |
 | `/interlock retry [reason]` | repeats its failed build, without a new commit |
 | `/interlock cancel [reason]` | takes its run out |
 | `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
@@ -39,9 +39,9 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 | `/interlock lock <stage> [--until <time>] [--let-fixes-in] <reason>` | closes a stage; `16:00` (UTC) or `2h` ends it |
 | `/interlock unlock <stage> [<lock> or --all] <reason>` | opens the lock of a stage; of several the one that is named |
 | `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
-| `/interlock help` | says this |
+| `/interlock help` | shows this list |
 
-The first two and the last are for everybody, the others take a role in the pipeline."""
+The first two and the last are for everybody, the others need a role in the pipeline."""
 
 _MODES = {
     Mode.RUN: "runs",
@@ -63,16 +63,16 @@ def answer(effect: Answer, board: Board, now: float) -> str:
 def _reply(reply: CommandReply, board: Board, now: float) -> str:
     match reply.outcome:
         case "said":
-            return _said(reply.text, board, now)
+            return _answer_question(reply.text, board, now)
         case "done":
             return f"{plain(words(reply.text))}."
         case "not-done" if isinstance(reply.text, SeveralLocks):
-            return "\n".join(_which_lock(reply.text))
+            return "\n".join(_lock_choices(reply.text))
         case "not-done":
-            return f"not done: {_refused(reply.text)}."
+            return f"not done: {_why_refused(reply.text)}."
 
 
-def _said(asked: Message, board: Board, now: float) -> str:
+def _answer_question(asked: Message, board: Board, now: float) -> str:
     match asked:
         case HelpAsked():
             return HELP
@@ -83,12 +83,12 @@ def _said(asked: Message, board: Board, now: float) -> str:
         case NotUnderstood():
             return _not_understood(asked)
         case Refusal():
-            return f"{_refused(asked)}."
+            return f"{_why_refused(asked)}."
         case _:
             return words(asked)
 
 
-def _refused(why_not: Message) -> str:
+def _why_refused(why_not: Message) -> str:
     """Return the reason for a refusal, in Markdown.
 
     A refusal quotes people in `told` only; the rest may contain code spans with commands to write.
@@ -100,12 +100,12 @@ def _refused(why_not: Message) -> str:
     return plain(words(why_not))
 
 
-def _which_lock(of: SeveralLocks) -> Iterator[str]:
+def _lock_choices(of: SeveralLocks) -> Iterator[str]:
     """Yield the lines that tell which command opens each of the locks, and all of them."""
     yield f"not done: {of.stage} has {len(of.locks)} locks. Say which one is to be opened:\n"
     for lock in of.locks[:NAMED]:
         yield f"- {code(f'/interlock unlock {of.stage} {lock.key} <reason>')}: {_cause(lock)}"
-    yield from _more(len(of.locks), "lock")
+    yield from _rest(len(of.locks), "lock")
     yield f"- {code(f'/interlock unlock {of.stage} --all <reason>')}: all of them"
 
 
@@ -125,7 +125,7 @@ def _stage(board: Board, stage: Stage) -> list[str]:
     step, locks = Step(stage.name), board.locks_of(stage.name)
     words = f"{len(board.inside(step))} inside, {board.queue_length(step)} waiting"
     rows = [f"- {stage.name}: {'**locked**, ' if locks else ''}{words}"]
-    return rows + [_lock(lock) for lock in locks[:NAMED]] + _more(len(locks), "lock")
+    return rows + [_lock(lock) for lock in locks[:NAMED]] + _rest(len(locks), "lock")
 
 
 def _lock(lock: Lock) -> str:
@@ -138,7 +138,7 @@ def _cause(lock: Lock) -> str:
 
 def _why_all(board: Board, keys: Sequence[str], now: float) -> str:
     """Return where the runs of a pull request are, each with its reason. A run may have ended since the question."""
-    return "\n".join([_why(board, key, now) for key in keys[-NAMED:]] + _more(len(keys), "run"))
+    return "\n".join([_why(board, key, now) for key in keys[-NAMED:]] + _rest(len(keys), "run"))
 
 
 def _why(board: Board, key: str, now: float) -> str:
@@ -148,6 +148,6 @@ def _why(board: Board, key: str, now: float) -> str:
     return f"{run.key} ({sentences.name(run)}): {plain(why(board, run, now).sentence)}."
 
 
-def _more(count: int, what: str) -> list[str]:
+def _rest(count: int, what: str) -> list[str]:
     more = count - NAMED
     return [f"  - and {more} more {what if more == 1 else what + 's'}"] if more > 0 else []

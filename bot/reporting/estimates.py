@@ -23,8 +23,8 @@ NAMED = 2
 _UNFORESEEN = {
     Unforeseen.PAUSED: "not before the pipeline runs again",
     Unforeseen.PERSON: "not before a person opens the lock",
-    Unforeseen.NO_FIX: "nobody can tell before a fix is merged",
-    Unforeseen.NO_BUILDS: "too little is known yet: no build has passed here",
+    Unforeseen.NO_FIX: "not known before a fix is merged",
+    Unforeseen.NO_BUILDS: "not known yet: no build has passed here",
     Unforeseen.LEAVING: "",
 }
 

@@ -59,7 +59,7 @@ def why_of_verification(board: Board, verification: Verification, now: float) ->
             closed = stage_blocked_by(board, verification.step, now)
             if closed is None:
                 return Reason(Why.NEXT, "next to be verified")
-            return Reason(closed.why, _closed(board, verification.step, closed))
+            return Reason(closed.why, _why_closed(board, verification.step, closed))
         case Status.STARTING:
             return _asked_for(verification)
         case Status.RUNNING:
@@ -80,11 +80,13 @@ def _recalled(built: Buildable) -> Reason:
 
 def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
     late = "; it has run too long and is being aborted" if built.attempt.timed_out else ""
-    text = f"build #{built.attempt.build} runs in {built.step}{_left(built, now)}{late}{leaving}{_pressed(built)}"
+    text = (
+        f"build #{built.attempt.build} runs in {built.step}{_time_left(built, now)}{late}{leaving}{_abort_state(built)}"
+    )
     return Reason(Why.RUNNING, text)
 
 
-def _left(run: Buildable, now: float) -> str:
+def _time_left(run: Buildable, now: float) -> str:
     """Return the remaining time of the build as Jenkins estimates it; empty if Jenkins gives no estimate."""
     if run.attempt.expected is None:
         return ""
@@ -95,7 +97,7 @@ def _left(run: Buildable, now: float) -> str:
 
 
 def _ending(built: Buildable, why: Message | None) -> Reason:
-    slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(built)}"
+    slot = f"its build keeps the slot until Jenkins reports that it has ended{_abort_state(built)}"
     return Reason(Why.ENDING, f"{words(why) if why is not None else 'it is on its way out'}; {slot}")
 
 
@@ -115,14 +117,14 @@ def _asked_for(run: Buildable) -> Reason:
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {attempt.queue_item})")
 
 
-def _pressed(run: Buildable) -> str:
+def _abort_state(run: Buildable) -> str:
     """Return how far the abort of a slow build has gone."""
     if run.attempt.abort is None or run.attempt.build is None:
         return ""
     if run.attempt.abort.stuck:
         return f"; build #{run.attempt.build} does not end: end it in Jenkins"
     if run.attempt.abort.only_stop:
-        return "; it knows nothing firmer than stop, and was asked that again"
+        return "; no more than a stop is allowed there, and it was asked to stop again"
     return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
         run.attempt.abort.level, ""
     )
@@ -145,17 +147,17 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
     says_more = closed is None or (closed.why is Why.FULL and away is not None and away.why is not Why.ONE_AT_A_TIME)
     if away is not None and says_more:
         position = f"; {ahead} before this run" if ahead and away.stops_queue else ""
-        return Reason(away.why, _kept_out(board, run, away) + position)
+        return Reason(away.why, _why_kept_out(board, run, away) + position)
     if closed is not None:
         position = f"; {ahead} before this run" if ahead else ""
-        return Reason(closed.why, _closed(board, run.step, closed) + position)
+        return Reason(closed.why, _why_closed(board, run.step, closed) + position)
     if ahead:
         first = next(iter(board.queue(run.step)))
         return Reason(Why.BEHIND, f"{ahead} before it in the queue for {run.step}, first {name(first)}")
     return Reason(Why.NEXT, f"next into {run.step}")
 
 
-def _closed(board: Board, step: Step, closed: Blocker) -> str:
+def _why_closed(board: Board, step: Step, closed: Blocker) -> str:
     """Return why no run may enter a step."""
     header = board.header
     match closed.why:
@@ -167,7 +169,7 @@ def _closed(board: Board, step: Step, closed: Blocker) -> str:
         case Why.BACKOFF:
             return f"Jenkins did not take the build for {step}: {refused(board.backoffs[str(step)])}; it is tried again"
         case _:
-            return _full(board, step)
+            return _why_full(board, step)
 
 
 def refused(backoff: StageBackoff) -> str:
@@ -175,37 +177,37 @@ def refused(backoff: StageBackoff) -> str:
     return backoff.why or CANCELLED_THERE
 
 
-def _full(board: Board, step: Step) -> str:
+def _why_full(board: Board, step: Step) -> str:
     inside, unmanaged = board.holding(step), len(board.unmanaged_builds(step))
     who = listed(name(run) for run in inside)
     if unmanaged:
         builds = f"{unmanaged} {'build' if unmanaged == 1 else 'builds'} started by hand"
         who = f"{who} and {builds}" if who else builds
     taken = f"{len(inside) + unmanaged} of {board.capacity(step)}"
-    return f"{step} is full ({taken}): {who}" if who else f"{step} takes nobody"
+    return f"{step} is full ({taken}): {who}" if who else f"{step} has no slots"
 
 
-def _kept_out(board: Board, run: Run, away: Blocker) -> str:
+def _why_kept_out(board: Board, run: Run, away: Blocker) -> str:
     """Return why this run may not enter a step that has room."""
     match away.why:
         case Why.CLEAN_UP:
             return f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
         case Why.LOCKED:
-            return _locked(board, run.step.stage, run)
+            return _why_locked(board, run.step.stage, run)
         case Why.FIX_AHEAD if away.who is not None:
             return f"waits behind the older fix {name_of(away.who)}, which is already on its way"
         case Why.PROOF if away.who is not None:
             return f"GitHub is being asked whether {short(away.who.sha)}, already further, contains it"
         case Why.PROOF:
             head = board.service(run.service).history.head
-            lacks = f"{short(head.sha) if head is not None else ''}, its head, lacks {short(run.sha)}"
-            return f"GitHub is being asked where main of {run.service} stands: {lacks}"
+            lacks = f"{short(head.sha) if head is not None else ''}, the last known one, lacks {short(run.sha)}"
+            return f"GitHub is being asked for the head of main of {run.service}: {lacks}"
         case _:
             other = name_of(away.who) if away.who is not None else run.service
             return f"{other} is in {run.step}: one run of {run.service} at a time"
 
 
-def _locked(board: Board, stage: str, run: Run) -> str:
+def _why_locked(board: Board, stage: str, run: Run) -> str:
     """Return why the locks of a stage keep this run out, and which fix is on its way to open them."""
     locks = board.locks_of(stage)
     causes = "; ".join(

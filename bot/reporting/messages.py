@@ -22,7 +22,7 @@ _PHRASES = {
         "and Jenkins are asked for it, and before a build is started Jenkins is looked at"
     ),
     Phrase.SAME_PUSH: "the same push was delivered before",
-    Phrase.PUSH_AND_PULL: "its push and its pull request tell of the same commit",
+    Phrase.PUSH_AND_PULL: "its push and its pull request are about the same commit",
     Phrase.HOLDS_LOCK: "its service holds a lock",
     Phrase.PAUSED: "the pipeline is paused",
     Phrase.OBSERVES: "the pipeline only observes from now on",
@@ -97,7 +97,7 @@ def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
 
 
 def _build_stuck(of: m.BuildStuck) -> str:
-    limit = ", and nothing firmer is done where it rolls out" if of.rolls_out else " though it was killed"
+    limit = ", and no more force is used where it rolls out" if of.rolls_out else " though it was killed"
     return (
         f"build #{of.build} of {_whose(of)} in {of.step} was asked to end and has not{limit}: end it in Jenkins. "
         f"It keeps its slot until then"
@@ -134,8 +134,8 @@ def _commit_known(of: g.CommitKnown) -> str:
 
 def _force_push_unplaced(of: g.ForcePushUnplaced) -> str:
     return (
-        f"a force-push from {short(of.before)} to {short(of.sha)} was told, but main stood at {short(of.head)}: "
-        "GitHub is asked where it stands now"
+        f"a force-push from {short(of.before)} to {short(of.sha)} was delivered, but main was at {short(of.head)}: "
+        "GitHub is asked for its head"
     )
 
 
@@ -234,9 +234,7 @@ words.register(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step}
 words.register(g.CommitOnMain, _commit_on_main)
 words.register(g.ContainmentQuestion, lambda of: f"asked GitHub whether {short(of.head)} contains {short(of.base)}")
 words.register(g.ContainmentAnswer, _containment_answer)
-words.register(
-    g.BaselineTaken, lambda of: f"{short(of.sha)} is where main of {of.service} stands; nothing is started for it"
-)
+words.register(g.BaselineTaken, lambda of: f"main of {of.service} is at {short(of.sha)}; nothing is started for it")
 words.register(g.CommitKnown, _commit_known)
 words.register(g.ForcePushUnplaced, _force_push_unplaced)
 words.register(g.DefaultBranchMoved, _default_branch_moved)

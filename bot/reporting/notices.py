@@ -176,8 +176,8 @@ def _locked(lock: Lock) -> str:
         )
     elif lock.freeze:
         then = (
-            f"Nobody enters {lock.stage} until then, a fix neither, but those whom the freeze excepts. What is in it "
-            f"finishes. `interlock unlock {lock.stage}` lifts the rest of the window."
+            f"No run enters {lock.stage} until then, not even a fix, unless the freeze excepts it. Runs in it "
+            f"finish. `interlock unlock {lock.stage}` lifts the rest of the window."
         )
     else:
         end = "" if lock.until is None else f", or until {moment(lock.until)}: then it opens by itself"
@@ -244,12 +244,12 @@ def _run_links(run: str, details: NoticeDetails) -> str:
 
 
 def _loss(of: m.LossNotice) -> Iterator[str]:
-    yield f"What Interlock had stored is gone: {of.why}."
+    yield f"The state that Interlock had stored is lost: {of.why}."
     if of.closed:
         yield f"Closed until a person has looked: {', '.join(of.closed)}."
     yield from (f"  {stage} was locked: {words(why)}" for stage, why in of.locked)
     if of.found:
-        yield "Locked again beside that, as it was known or read from banners; confirm each, or unlock it:"
+        yield "Also locked again, as remembered or read from banners; confirm each, or unlock it:"
         yield from (f"  {stage}: {words(why)}" for stage, why in of.found)
     if of.runs:
         yield "On their way were:"
@@ -257,16 +257,16 @@ def _loss(of: m.LossNotice) -> Iterator[str]:
     if of.live > len(of.runs):
         yield f"  and {of.live - len(of.runs)} more"
     if of.going:
-        yield "Builds of before that go on; if one is of a commit that starts again, its result counts:"
+        yield "Earlier builds that still run; the result of one counts if its commit starts again:"
         yield from (f"  {name(run.who)}, in {run.step}: {run.status}" for run in of.going)
     if of.again:
         yield f"Started again from the first stage: {', '.join(name(who) for who in of.again)}."
     else:
         yield "Nothing has started again so far. A head of main that was never built starts when GitHub names it."
     if of.surveyed:
-        yield f"Of {of.surveyed} services neither memory nor Jenkins tells anything: GitHub is asked."
+        yield f"For {of.surveyed} services neither memory nor Jenkins shows anything: GitHub is asked."
     if of.silent:
-        yield f"Jenkins did not answer about {', '.join(of.silent)}: what these jobs would show is not known."
+        yield f"Jenkins did not answer about {', '.join(of.silent)}: the state of these jobs is not known."
     yield (
         "Lost for good: the order of the queues, what people had asked (cancel, move, let through, watch), the builds "
         "of pull requests, the log, the statistics, and messages that were not sent yet."

@@ -43,11 +43,11 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.NOTHING_LOCKED: lambda of: f"{of.told or 'no stage'} is {'not ' if of.told else ''}locked",
     No.SEVERAL_LOCKED: lambda of: f"several stages are locked: {of.told}. Name the one that is meant",
     No.NO_CHANNEL: lambda of: (
-        f"nobody knows where to tell {of.told}: give them a channel (`notify: people` of the pipeline), or ask by "
+        f"there is no channel for {of.told}: give them one (`notify: people` of the pipeline), or ask by "
         "`/interlock watch` on a pull request"
     ),
-    No.WATCHES_ALREADY: lambda of: f"{of.told} is told when the stage opens already",
-    No.TOO_MANY_WATCH: lambda of: f"{of.number} people are told when the stage opens: that is enough",
+    No.WATCHES_ALREADY: lambda of: f"{of.told} is already told when the stage opens",
+    No.TOO_MANY_WATCH: lambda of: f"{of.number} people are already told when the stage opens, which is the limit",
     # freezes
     No.NOBODY_LET_THROUGH: lambda of: (
         f"no freeze lets single runs through (`except: let_through`): a freeze of {of.step} ends early by `unlock`"
@@ -73,11 +73,11 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.VERIFIED_NOW: lambda of: f"{_name(of)} is being verified already",
     # commands at GitHub
     No.TOO_LATE: lambda _: "it came too late: it was written more than an hour ago",
-    No.TOO_MANY: lambda of: f"{of.number} commands in an hour are enough: the next is heard when they are older",
+    No.TOO_MANY: lambda of: f"the limit is {of.number} commands in an hour: try again when they are older",
     No.USAGE: lambda of: f"say which stage and why: `{of.verb} <stage> <reason>`. The reason is shown to all who wait",
     No.NO_SUCH_OPTION: lambda of: f"there is no option {of.told}; `lock` has `--until <time>` and `--let-fixes-in`",
     No.NO_END_TIME: lambda of: (
-        f"{of.told} is no time in the year to come: give `16:00` (UTC), `2h` or `2026-12-01T18:00+01:00`"
+        f"{of.told} is not a time within a year: give `16:00` (UTC), `2h` or `2026-12-01T18:00+01:00`"
     ),
     No.PULL_NOT_OPEN: lambda of: f"#{of.pull} is not open: there is nothing to verify",
     No.OTHER_HEAD: lambda of: f"the head of #{of.pull} is {of.head} by now: look at it, then ask again",

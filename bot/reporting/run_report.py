@@ -64,8 +64,8 @@ def summary(board: Board, run: Run, now: float, expected: str = "", log: str = "
     gone = run.ending if run.key not in board.runs else None
     parts = [_headline(board, run, now, gone)]
     if _has_failed(run, gone):
-        parts.append("\n".join(_broken(run, log)))
-    parts += [plain(_next(board, run, gone)), plain(expected)]
+        parts.append("\n".join(_failure_details(run, log)))
+    parts += [plain(_what_to_do(board, run, gone)), plain(expected)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -117,7 +117,7 @@ def _has_failed(run: Run, gone: Ending | None) -> bool:
     return run.status is Status.FAILED or (gone is not None and gone.end is End.FAILED)
 
 
-def _broken(run: Run, log: str) -> Iterator[str]:
+def _failure_details(run: Run, log: str) -> Iterator[str]:
     """Yield the details of the failed build: its log, the step, and the tests."""
     if log:
         yield f"- [log of build {run.attempt.build}]({log})"
@@ -128,10 +128,10 @@ def _broken(run: Run, log: str) -> Iterator[str]:
         yield f"- and {len(run.attempt.failed_tests) - TESTS} more"
 
 
-def _next(board: Board, run: Run, gone: Ending | None) -> str:
+def _what_to_do(board: Board, run: Run, gone: Ending | None) -> str:
     """Return what people have to do, if anything."""
     if gone is not None:
-        return "" if gone.end is End.DELIVERED else _afterwards(gone)
+        return "" if gone.end is End.DELIVERED else _after_ending(gone)
     if run.status is not Status.FAILED:
         return ""
     stages = [lock.stage for lock in board.locks_held_by(run.service) if lock.run == run.key]
@@ -139,7 +139,7 @@ def _next(board: Board, run: Run, gone: Ending | None) -> str:
     return _fix_wanted(stages, by_itself=by_itself) if stages else FIX_AGAIN
 
 
-def _afterwards(ending: Ending) -> str:
+def _after_ending(ending: Ending) -> str:
     """Return what to do after a run has ended without being delivered."""
     match ending.end:
         case End.FAILED:

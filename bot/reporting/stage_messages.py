@@ -75,7 +75,7 @@ def _banner_put_back(of: m.BannerPutBack) -> str:
 def _late_build_ended(of: m.LateBuildEnded) -> str:
     stopped = of.outcome is Outcome.ABORTED
     how = "was stopped" if stopped else f"was not stopped in time: it ended as {of.outcome}"
-    return f"build #{of.build} in {of.step}, one of {of.run} that nobody waited for, {how}"
+    return f"build #{of.build} in {of.step}, a late build of {of.run}, {how}"
 
 
 def _unmanaged_build_seen(of: m.UnmanagedBuildSeen) -> str:
@@ -146,7 +146,7 @@ words.register(
 )
 words.register(
     m.LateBuild,
-    lambda of: f"build #{of.build} in {of.step} is one of {of.run} that nobody waits for any more: it is asked to stop",
+    lambda of: f"build #{of.build} in {of.step} is a late build of {of.run}: it is asked to stop",
 )
 words.register(m.LateBuildEnded, _late_build_ended)
 words.register(m.UnmanagedBuildSeen, _unmanaged_build_seen)

@@ -31,7 +31,7 @@ def effect(change: Shape) -> str:
 
 def changed_by(change: Shape) -> str:
     """Return who changed the configuration."""
-    return str(change["by"] or "somebody unknown")
+    return str(change["by"] or "an unknown person")
 
 
 def times(number: int, thing: str) -> str:

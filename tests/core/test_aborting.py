@@ -69,7 +69,7 @@ def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() 
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, STOP))
     town.tick(60)
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, TERM, only_stop=True))
-    assert town.says("S1a").endswith("it knows nothing firmer than stop, and was asked that again")
+    assert town.says("S1a").endswith("no more than a stop is allowed there, and it was asked to stop again")
 
 
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
@@ -103,7 +103,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
         town.tick(60)
     assert forced_heads(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
-    assert "nothing firmer is done where it rolls out: end it in Jenkins" in text_of(town.facts[-1].why)
+    assert "no more force is used where it rolls out: end it in Jenkins" in text_of(town.facts[-1].why)
 
 
 def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:

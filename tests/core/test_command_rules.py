@@ -173,8 +173,8 @@ def test_a_lock_with_an_end_that_lets_fixes_in(town: Town, dana: Talk) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock acceptance --until soon because", "soon is no time in the year to come: give `16:00` (UTC)"),
-        ("lock acceptance --until", "is no time in the year to come"),
+        ("lock acceptance --until soon because", "soon is not a time within a year: give `16:00` (UTC)"),
+        ("lock acceptance --until", "is not a time within a year"),
         ("lock acceptance --until 2h", "say which stage and why"),
         ("lock acceptance --let-fixes-in", "say which stage and why"),
         ("lock acceptance --force because", "there is no option --force"),

@@ -321,7 +321,7 @@ def test_a_force_push_that_is_told_long_after_main_went_on_from_it_moves_nothing
     town.send(Merged("S1", "S1c", before=b, forced=True, push_id="late"))
     assert head(town) == "S1d"
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FORCE_PUSH_UNPLACED]
-    assert text_of(fact.why).startswith("a force-push from S1b to S1c was told, but main stood at S1d")
+    assert text_of(fact.why).startswith("a force-push from S1b to S1c was delivered, but main was at S1d")
     while town.answer_questions():
         pass
     town.look_at_main("S1")
@@ -373,7 +373,7 @@ def test_what_the_head_lacks_waits_until_github_says_where_main_stands(town: Tow
         town.pass_build("S1c")
     town.pass_build("S1a", "S1a")
     town.answer_questions()
-    assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1c, its head, lacks S1a"
+    assert town.says("S1a") == "GitHub is being asked for the head of main of S1: S1c, the last known one, lacks S1a"
     reason = run_blocked_by(town.board, town.run("S1a"))
     assert reason is not None
     assert (reason.why, reason.stops_queue) == (Why.PROOF, False)

@@ -61,7 +61,7 @@ def test_a_notice_says_when_the_lock_is_expected_to_open_once_a_fix_is_on_its_wa
         forecast = Forecast(town.board, town.statistics, town.now).of_lock(lock)
         return list(lock_clauses(town.board, lock, town.statistics, forecast, town.now))
 
-    assert not any("expected" in clause for clause in clauses()), "nobody can tell before a fix is merged"
+    assert not any("expected" in clause for clause in clauses()), "not known before a fix is merged"
     town.merge("S1", "b")
     (said,) = (clause for clause in clauses() if "expected" in clause)
     assert re.fullmatch(r"It is expected to open about \S+ UTC \(\S+ to \S+\): its fix is (in|before) build", said)

@@ -422,7 +422,7 @@ def test_of_services_that_nothing_tells_of_github_is_asked(jenkins: Jenkins) -> 
     assert {(ask.service, ask.last_stage) for ask in town.did(Survey)} == {("S2", "production"), ("S3", "production")}
     assert {ask.environments for ask in town.did(Survey)} == {()}, "no stage of these has one"
     notice = told(town)
-    assert "Of 2 services neither memory nor Jenkins tells anything: GitHub is asked." in body_of(notice)
+    assert "For 2 services neither memory nor Jenkins shows anything: GitHub is asked." in body_of(notice)
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_people_are_told_what_was_put_back_what_goes_on_and_what_is_not_known(je
     town = lost(jenkins, mark(failed), silent=("shop/production",))
     notice = told(town)
     for part in (
-        "Locked again beside that, as it was known or read from banners; confirm each, or unlock it:",
+        "Also locked again, as remembered or read from banners; confirm each, or unlock it:",
         f"  {PRE}: it failed (read from the banner of shop/{PRE} after state was lost)",
         "  S1 S1b, in acceptance: build #1 runs",
         "Jenkins did not answer about shop/production",

@@ -35,7 +35,7 @@ def locked(story: Story) -> Story:
 def test_a_waiting_run_says_when_it_will_enter_and_behind_what(api: Api, locked: Story) -> None:
     (found,) = api.get("/why?q=S2.2").json["runs"]
     assert (found["eta"]["enters"], found["eta"]["behind"]) == (None, "behind the lock of S3, which has no fix yet")
-    assert found["eta"]["unforeseen"] == "nobody can tell before a fix is merged"  # too few locks have opened
+    assert found["eta"]["unforeseen"] == "not known before a fix is merged"  # too few locks have opened
     locked.build(locked.merge("S3", "d"), None)
     (found,) = api.get("/why?q=S2.2").json["runs"]
     assert found["eta"]["behind"] == "behind the lock of S3, whose fix is in build"
@@ -61,7 +61,7 @@ def test_page_and_run_page_say_when(client: FlaskClient, locked: Story) -> None:
     assert re.search(r"Passes build about \d\d:\d\d UTC ± 1 min", words)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", client.get(f"/p/{locked.shape.name}").text))
     assert re.search(r"Passes about \d\d:\d\d UTC ± 1 min", words)
-    assert "nobody can tell before a fix is merged" in words
+    assert "not known before a fix is merged" in words
 
 
 def test_lists_of_runs_say_when(client: FlaskClient, api: Api, locked: Story) -> None:

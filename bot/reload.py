@@ -65,7 +65,7 @@ def propose(redis: Redis, configuration: Configuration, path: Path) -> ReloadPro
     changes = configuration.changes_from(old)
     if not changes:
         return ReloadProposal(configuration, before, (), is_in_force=True)
-    refusals = (*_left_alone(redis, configuration, old), *_not_equipped(redis, configuration, old))
+    refusals = (*_refuse_abandoned(redis, configuration, old), *_refuse_unequipped(redis, configuration, old))
     consequences = dict(_consequences(redis, configuration))
     return ReloadProposal(configuration, before, changes, refusals=refusals, consequences=consequences)
 
@@ -110,11 +110,11 @@ def _consequences(redis: Redis, configuration: Configuration) -> Iterator[tuple[
         with pipeline_context(redis, pipeline, configuration).look() as replica:
             board = replica.board
             if board.header.born:
-                configured, freezes = _events(board, configuration, pipeline, now)
+                configured, freezes = _reload_events(board, configuration, pipeline, now)
                 yield pipeline.name, foresee(board, configured, now, following=[freezes])
 
 
-def _events(
+def _reload_events(
     board: Board, configuration: Configuration, pipeline: Pipeline, now: float
 ) -> tuple[Configured, FreezesPlanned]:
     mode, revision = configuration.mode(pipeline.name), Revision(configuration.digest, now)
@@ -122,7 +122,7 @@ def _events(
     return configured, FreezesPlanned(configuration.planned_freezes(pipeline.name, now), revision)
 
 
-def _left_alone(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
+def _refuse_abandoned(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
     """Yield a refusal for each removed pipeline that has live runs or locks: nothing would manage them any more."""
     for pipeline in old.pipelines:
         if new.pipeline(pipeline.name) is not None:
@@ -137,11 +137,11 @@ def _left_alone(redis: Redis, new: Configuration, old: Configuration) -> Iterato
             )
 
 
-def _not_equipped(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
+def _refuse_unequipped(redis: Redis, new: Configuration, old: Configuration) -> Iterator[str]:
     """Yield a refusal for each setting that the new configuration needs and that running processes lack."""
     lacking: defaultdict[str, list[str]] = defaultdict(list)
     for process, uses in running(redis).items():
-        environment = _equipped(uses.has)
+        environment = _settings_with(uses.has)
         known = set(missing(old, environment))
         for sentence in missing(new, environment):
             if sentence not in known:
@@ -163,7 +163,7 @@ def equipment(settings: Settings) -> tuple[str, ...]:
     return (*whole, *(f"{name} {part}" for name in _PARTS for part in getattr(settings, name)))
 
 
-def _equipped(has: tuple[str, ...]) -> Settings:
+def _settings_with(has: tuple[str, ...]) -> Settings:
     """Return settings in which the named entries are set, to placeholder values."""
     some = SecretStr("set")
     named = [(name, part) for name, _, part in (row.partition(" ") for row in has) if part]

@@ -51,11 +51,11 @@ def at_start(redis: Redis, path: Path, who: str, *, puts_in_force: bool) -> Firs
             stored = store.read()
             if stored is None and own is None:
                 raise mistakes
-            begins = _given(store, stored, own, mistakes, path, puts_in_force)
+            begins = _choose(store, stored, own, mistakes, path, puts_in_force)
             if begins is not None:
                 return begins
-            assert own is not None  # noqa: S101  otherwise `_given` would have returned one
-            new = _stored(own, stored, path, who)
+            assert own is not None  # noqa: S101  otherwise `_choose` would have returned one
+            new = _to_store(own, stored, path, who)
             revision = store.replace(stored.revision if stored is not None else None, new)
             if revision is not None:
                 return FirstConfiguration(own, replace(new, revision=revision))
@@ -63,7 +63,7 @@ def at_start(redis: Redis, path: Path, who: str, *, puts_in_force: bool) -> Firs
         return FirstConfiguration(pipeline_file.load(path), None)
 
 
-def _given(
+def _choose(
     store: ConfigurationStore,
     stored: StoredConfiguration | None,
     own: Configuration | None,
@@ -91,7 +91,7 @@ def _given(
     return None if puts_in_force else FirstConfiguration(present, stored, NEW)
 
 
-def _stored(own: Configuration, before: StoredConfiguration | None, path: Path, who: str) -> StoredConfiguration:
+def _to_store(own: Configuration, before: StoredConfiguration | None, path: Path, who: str) -> StoredConfiguration:
     present = in_force(before, path)
     changes = own.changes_from(present) if present is not None else ()
     return StoredConfiguration(Revision(own.digest), own.text, f"the start of {who}", changes)

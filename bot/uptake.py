@@ -43,10 +43,10 @@ class ProcessRuntime:
 
 def tell_boards(runtime: Runtime) -> list[str]:
     """Send our configuration to each board that has another or an earlier one; return the pipelines to give a turn."""
-    return [name for name, context in runtime.pipelines.items() if _tell(runtime, name)]
+    return [name for name, context in runtime.pipelines.items() if _tell_board(runtime, name)]
 
 
-def _tell(runtime: Runtime, name: str) -> bool:
+def _tell_board(runtime: Runtime, name: str) -> bool:
     context = runtime.pipelines[name]
     with context.look() as copy:
         header, version = copy.board.header, copy.version
@@ -96,7 +96,7 @@ class ConfigurationUptake:
                 apply(self._redis, proposal, f"SIGHUP to {self._process}")
                 log.warning("reloaded", file=str(path), changes=[change.key for change in proposal.changes])
         except (ConfigurationError, ReloadOvertaken, RedisError, OtherSchema) as error:
-            self._say(f"its pipeline file was not put in force: {_why(error)}")
+            self._say(f"its pipeline file was not put in force: {_error_text(error)}")
         else:
             if not proposal.refusals:
                 self._problem = ""
@@ -117,7 +117,7 @@ class ConfigurationUptake:
             self._runtime.use(new)
         except (ConfigurationError, SettingsError) as error:
             self._failed = since
-            self._say(f"it cannot use the configuration that is in force: {_why(error)}")
+            self._say(f"it cannot use the configuration that is in force: {_error_text(error)}")
             return
         self._problem, self._failed = begins.problem, 0.0
         log.info("configured", digest=new.revision.digest, since=new.revision.since, by=begins.stored.by)
@@ -171,7 +171,7 @@ def keep_up(kind: str, process: ProcessRuntime) -> ConfigurationUptake:
     return found
 
 
-def _why(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, ReloadOvertaken):
         return "another configuration was put in force at the same moment"
     if isinstance(error, RedisError):

@@ -94,7 +94,7 @@ def _recurring_windows(times: FreezeTimes, after: float) -> Iterator[FreezeWindo
         if ends is None:
             return
         joined = 0
-        while (further := _joins(times, ends)) is not None:
+        while (further := _joined_end(times, ends)) is not None:
             ends, joined = further, joined + 1
             if joined > MOST_JOINED or ends - begins > LONGEST:
                 break
@@ -130,7 +130,7 @@ def _end(times: FreezeTimes, begins: float) -> float | None:
     return _first(times.ends or "", times.time_zone, begins + 1)
 
 
-def _joins(times: FreezeTimes, ends: float) -> float | None:
+def _joined_end(times: FreezeTimes, ends: float) -> float | None:
     """Return the later end of a window that begins again before its end, or exactly then; None if it does not."""
     if times.lasts is None:
         following = _first(times.begins, times.time_zone, ends)
@@ -162,13 +162,13 @@ def is_current(known: tuple[Freeze, ...], planned: tuple[Freeze, ...], now: floa
 
 
 def _is_current(known: Freeze, planned: Freeze, now: float) -> bool:
-    left = [_from(window, now) for window in known.windows if window.ends > now]
-    coming = [_from(window, now) for window in planned.windows]
+    left = [_cut_at(window, now) for window in known.windows if window.ends > now]
+    coming = [_cut_at(window, now) for window in planned.windows]
     same = replace(known, windows=()) == replace(planned, windows=()) and left == coming[: len(left)]
     return same and (len(left) >= LEAST_PLANNED or len(left) == len(coming))
 
 
-def _from(window: FreezeWindow, now: float) -> FreezeWindow:
+def _cut_at(window: FreezeWindow, now: float) -> FreezeWindow:
     return replace(window, begins=max(window.begins, now))
 
 
@@ -208,7 +208,7 @@ def time_zone(value: object) -> str:
     return name
 
 
-def _labels(value: object) -> str:
+def _label(value: object) -> str:
     name = v.text(value, "the name of a label").strip()
     if not 0 < len(name) <= 50:
         v.refuse(f"{shown(name)} is not a label", "1 to 50 characters")
@@ -223,7 +223,7 @@ FreezeTime = Annotated[
 TimeZone = Annotated[
     str, BeforeValidator(time_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin", "UTC"]})
 ]
-Label = Annotated[str, BeforeValidator(_labels), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50})]
+Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50})]
 
 
 class FreezeExceptionsEntry(FileSection):
@@ -317,14 +317,14 @@ def _recurring(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
     sample = list(islice(windows(entry.times, _SINCE), _LOOKED_AT))
     key = "until" if entry.until is not None else "for"
     if not sample:
-        never = "from" if entry.for_ is not None or not _comes(entry) else "until"
+        never = "from" if entry.for_ is not None or not _ever_begins(entry) else "until"
         yield (never,), Mistake("this time never comes", _WORDS)
     elif any(window.ends - window.begins > LONGEST for window in sample):
         what = "the freeze never ends: its windows follow each other without a break"
         yield (key,), Mistake(what, "a time at which the stage is open")
 
 
-def _comes(entry: FreezeEntry) -> bool:
+def _ever_begins(entry: FreezeEntry) -> bool:
     times = FreezeTimes(entry.from_, None, 60.0, entry.time_zone)
     return next(windows(times, _SINCE), None) is not None
 

@@ -78,7 +78,7 @@ def _no_default(key: dict[str, Any]) -> None:
     del key["default"]
 
 
-def _written(default: str) -> Any:
+def _default(default: str) -> Any:
     """Return a field whose default is in the file's notation, which the schema then shows."""
     return Field(default=default, validate_default=True)
 
@@ -145,13 +145,13 @@ class StageLoadEntry(FileSection):
 
     takes: BuildTime
     """The median duration of a build."""
-    spread: Percent = _written("20%")
+    spread: Percent = _default("20%")
     """The scatter of durations around that: the standard deviation of their logarithm. Default 20%."""
     queued: v.Spacing = 0.0
     """How long a build waits in Jenkins' own queue. Default 0s."""
-    fails: Percent = _written("0%")
+    fails: Percent = _default("0%")
     """The share of commits that break the stage: every build with one fails here, until a fix is merged. Default 0%."""
-    flakes: Percent = _written("0%")
+    flakes: Percent = _default("0%")
     """The share of builds that fail by chance, so that a retry passes. Default 0%."""
     capacity: Annotated[v.Capacity, Field(json_schema_extra=_no_default)] = None
     """How many runs may be in the stage at once, in place of the pipeline's capacity."""
@@ -166,7 +166,7 @@ class ReactionEntry(FileSection):
     """The time from a failure until its fix is merged."""
     retry: Annotated[v.Duration, v.between("1s", "30d")] = 600.0
     """The time from a failure by chance until a person retries it. Default 10m."""
-    spread: Percent = _written("50%")
+    spread: Percent = _default("50%")
     """The scatter of both times, like that of the durations of builds. Default 50%."""
     on_call: v.Switch = False
     """Whether people react at night and at weekends, too. Default: only in the hours in which people merge."""
@@ -181,7 +181,7 @@ class ScenarioFile(FileSection):
     """The pipeline of that file to simulate, if it has several."""
     services: Annotated[int, v.whole(1, 1000), v.integer(1, 1000)] | None = None
     """The number of services, called S1, S2..., in place of those of the pipeline."""
-    begins: Date = _written("2026-01-05")
+    begins: Date = _default("2026-01-05")
     """The first day; freeze windows depend on it. Default: 2026-01-05, a Monday."""
     days: Annotated[int, v.whole(1, 90), v.integer(1, 90)] = 5
     """The number of days on which people merge, weekends included. Runs that are live at the end are played to their
@@ -220,7 +220,7 @@ def load_scenario(path: Path, change: tuple[KeyPath, str] | None = None) -> Read
     try:
         root, spotted = compose(text)
         if change is not None:
-            _put(root, *change)
+            _set_key(root, *change)
     except UnreadableFileError as error:
         raise ConfigurationError([file_mistake(name, error.mark, (), error.mistake)], "scenario") from None
     mistakes = [file_mistake(name, mark, at, mistake) for mark, at, mistake in spotted]
@@ -235,7 +235,7 @@ def load_scenario(path: Path, change: tuple[KeyPath, str] | None = None) -> Read
     return read
 
 
-def _put(root: YamlNode, at: KeyPath, written: str) -> None:
+def _set_key(root: YamlNode, at: KeyPath, written: str) -> None:
     """Set one key, as if the file had that value. Raises UnreadableFileError if the file has no such key."""
     node, made = root, compose(written)[0]
     for step in at[:-1]:
@@ -270,13 +270,13 @@ def _with_pipeline(model: ScenarioFile, folder: Path) -> tuple[ReadScenario | No
         mistake = Mistake(f"there is no pipeline {shown(name)}", one_of(pipelines), nearest(name, pipelines))
         return None, [(("pipeline",), False, mistake)]
     read = ReadScenario(model, pipelines[name], configuration)
-    return read, [(at, key, mistake) for at, key, mistake in _unfit(read)]
+    return read, [(at, key, mistake) for at, key, mistake in _check_fit(read)]
 
 
-def _unfit(read: ReadScenario) -> Iterator[Found]:
+def _check_fit(read: ReadScenario) -> Iterator[Found]:
     """Yield the values that do not fit the pipeline or exceed a limit."""
-    yield from _stages(read.file, read.pipeline)
-    yield from _hours(read.file.merges.hours)
+    yield from _check_stages(read.file, read.pipeline)
+    yield from _check_hours(read.file.merges.hours)
     merges, services = read.file.merges, service_names(read)
     for name in merges.of:
         if name not in services:
@@ -288,7 +288,7 @@ def _unfit(read: ReadScenario) -> Iterator[Found]:
         yield ("merges",), True, mistake
 
 
-def _stages(model: ScenarioFile, pipeline: Pipeline) -> Iterator[Found]:
+def _check_stages(model: ScenarioFile, pipeline: Pipeline) -> Iterator[Found]:
     names = [stage.name for stage in pipeline.stages]
     for name in model.stages:
         if name not in names:
@@ -302,7 +302,7 @@ def _stages(model: ScenarioFile, pipeline: Pipeline) -> Iterator[Found]:
             yield ("stages", stage.name, "fast"), True, mistake
 
 
-def _hours(hours: tuple[HoursEntry, ...]) -> Iterator[Found]:
+def _check_hours(hours: tuple[HoursEntry, ...]) -> Iterator[Found]:
     last = 0.0
     for index, each in enumerate(hours):
         if each.until <= each.from_ or each.from_ < last:

@@ -51,7 +51,7 @@ def secret(text: str) -> str:
     return text
 
 
-def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
+def _secret_parser(least: int, different: int, whose: str) -> Callable[[str], str]:
     """Return a parser that rejects secrets that are easy to guess; `whose`: where to get a better one."""
 
     def check(text: str) -> str:
@@ -66,8 +66,8 @@ def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
     return check
 
 
-_our_own = _safe(LEAST_OF_OURS, DIFFERENT, "for example from `openssl rand -hex 32`")
-_from_elsewhere = _safe(LEAST_FROM_ELSEWHERE, 2, "as Jenkins or GitHub gives them")
+_own_secret = _secret_parser(LEAST_OF_OURS, DIFFERENT, "for example from `openssl rand -hex 32`")
+_foreign_secret = _secret_parser(LEAST_FROM_ELSEWHERE, 2, "as Jenkins or GitHub gives them")
 
 
 def _app_id(text: str) -> str:
@@ -89,12 +89,12 @@ def _private_key(text: str) -> str:
     return pem
 
 
-def _one_or_two(text: str) -> tuple[str, ...]:
+def _one_or_two_secrets(text: str) -> tuple[str, ...]:
     if any(not part.strip() for part in text.split(",")):
         raise InvalidValueError(
             "has nothing before or after a comma; expected one secret, or two with a comma between them"
         )
-    found = tuple(_our_own(part) for part in _parts(text, r"[,\n]"))
+    found = tuple(_own_secret(part) for part in _parts(text, r"[,\n]"))
     if len(found) not in (1, 2):
         raise InvalidValueError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
     return found
@@ -111,7 +111,7 @@ def _callback_secrets(text: str) -> tuple[str, ...]:
     The plugin reads `$` as a variable and then sends nothing at all. It does not decode a percent-encoded password in
     an address (seen with its release 1.19), so an encoded secret would not match.
     """
-    found = _one_or_two(text)
+    found = _one_or_two_secrets(text)
     for each in found:
         if not _SENDABLE.fullmatch(each):
             raise InvalidValueError(
@@ -124,7 +124,7 @@ def _callback_secrets(text: str) -> tuple[str, ...]:
 def _api_tokens(text: str) -> dict[str, str]:
     tokens = _pairs(text, r"[,\n]", ":", _WHO, "`who:token`")
     for token in tokens.values():
-        _our_own(token)
+        _own_secret(token)
     if len(set(tokens.values())) != len(tokens):
         raise InvalidValueError("gives the same token to two people; expected one of their own for each")
     return tokens
@@ -221,18 +221,18 @@ def _networks(text: str) -> tuple[Network, ...]:
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "redis_url": _address(parse_address),
     "broker_url": _address(parse_broker),
-    "github_token": _from_elsewhere,
+    "github_token": _foreign_secret,
     "github_app_id": _app_id,
     "github_app_private_key": _private_key,
-    "github_webhook_secrets": _one_or_two,
+    "github_webhook_secrets": _one_or_two_secrets,
     "jenkins_webhook_secret": _callback_secrets,
-    "jenkins_tokens": _from_elsewhere,
+    "jenkins_tokens": _foreign_secret,
     "api_tokens": _api_tokens,
-    "session_secrets": _one_or_two,
+    "session_secrets": _one_or_two_secrets,
     "github_oauth_client_id": _app_id,
-    "github_oauth_client_secret": _from_elsewhere,
+    "github_oauth_client_secret": _foreign_secret,
     "notify_urls": _notify_urls,
-    "webhook_secrets": _our_own,
+    "webhook_secrets": _own_secret,
     "log_level": _word(LEVELS),
     "log_format": _word(FORMATS),
     "bind": _bind,

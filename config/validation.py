@@ -35,7 +35,7 @@ def validate(root: YamlNode, *, draft: bool = False) -> tuple[PipelineFile | Non
     if not draft:
         found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
     if model is not None:
-        found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
+        found += [*_check_backoff(model), *_check_environments(model), *_check_reading(model), *_check_levels(model)]
         found += freezes.found(pipeline.freezes for pipeline in model.pipelines)
     return model, found
 
@@ -48,14 +48,14 @@ def _placeholder(path: Path, text: str) -> Mistake:
     return Mistake(f"{shown(text)} is a placeholder of the example", f"{first[:1].lower()}{first[1:]}")
 
 
-def _backoff(model: PipelineFile) -> Iterator[Found]:
+def _check_backoff(model: PipelineFile) -> Iterator[Found]:
     for index, pipeline in enumerate(model.pipelines):
         if pipeline.retry.most < pipeline.retry.first:
             mistake = Mistake("the longest wait is shorter than the first", "`most` to be at least `first`")
             yield ("pipelines", index, "retry", "most"), False, mistake
 
 
-def _reading(model: PipelineFile) -> Iterator[Found]:
+def _check_reading(model: PipelineFile) -> Iterator[Found]:
     """Yield a mistake if reading requires a sign-in and no way to sign in is configured."""
     ways = model.web.sign_in
     if model.web.read is ReadPolicy.SIGNED_IN and not (ways.token or ways.github or ways.proxy is not None):
@@ -63,7 +63,7 @@ def _reading(model: PipelineFile) -> Iterator[Found]:
         yield ("web", "read"), False, mistake
 
 
-def _environments(model: PipelineFile) -> Iterator[Found]:
+def _check_environments(model: PipelineFile) -> Iterator[Found]:
     for index, pipeline in enumerate(model.pipelines):
         for number, stage in enumerate(pipeline.stages):
             if stage.name == "lock" and model.github.lock_status is not LockStatus.OFF:
@@ -87,20 +87,20 @@ def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
     controllers = root.get("controllers")
     jobs = [job for path, pipeline in pipelines for job in _jobs(path, pipeline)]
     for path, pipeline in pipelines:
-        yield from _lane(path, pipeline)
-        yield from _verify(path, pipeline)
-        yield from _notify(path, pipeline)
+        yield from _check_lane(path, pipeline)
+        yield from _check_verify(path, pipeline)
+        yield from _check_notify(path, pipeline)
         names = ([_text_of(e, "name") for _, e in _entries(pipeline, kind, path)] for kind in ("stages", "services"))
         yield from freezes.references(_entries(pipeline, "freezes", path), *names)
     if isinstance(controllers, dict):
-        yield from _known_controllers(jobs, list(controllers))
-    yield from _told_of_pipelines(root, [_text_of(pipeline, "name") for _, pipeline in pipelines])
-    for path, mistake, earlier in _twice(root, pipelines, jobs):
+        yield from _check_controllers(jobs, list(controllers))
+    yield from _check_webhook_pipelines(root, [_text_of(pipeline, "name") for _, pipeline in pipelines])
+    for path, mistake, earlier in _duplicates(root, pipelines, jobs):
         what = f"{mistake.what} (first in line {line_of(earlier)})"
         yield path, Mistake(what, mistake.expected)
 
 
-def _lane(path: Path, pipeline: Entry) -> BrokenReferences:
+def _check_lane(path: Path, pipeline: Entry) -> BrokenReferences:
     """Check that a fast lane has a stage that locks, and rejoins at or before the first of them."""
     stages = _entries(pipeline, "stages", path)
     names = [_text_of(stage, "name") for _, stage in stages]
@@ -112,10 +112,10 @@ def _lane(path: Path, pipeline: Entry) -> BrokenReferences:
         if asked:
             yield asked[0], Mistake("a fast lane without a stage that locks", "`on_failure: lock` at a stage")
     if isinstance(lane, dict) and (rejoins := _text_of(lane, "rejoins")):
-        yield from _rejoins((*path, "fast_lane", "rejoins"), rejoins, names, locking)
+        yield from _check_rejoins((*path, "fast_lane", "rejoins"), rejoins, names, locking)
 
 
-def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
+def _check_verify(path: Path, pipeline: Entry) -> BrokenReferences:
     """Refuse a stage called `verify` beside the key `verify`, because both would set one commit status."""
     if "verify" not in pipeline:
         return
@@ -125,7 +125,7 @@ def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
             yield (*stage_path, "name"), Mistake(what, "another name")
 
 
-def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
+def _check_notify(path: Path, pipeline: Entry) -> BrokenReferences:
     """Check that the notices of a pipeline name its own stages and services, and `authors` only where that is valid."""
     section = pipeline.get("notify")
     if not isinstance(section, dict):
@@ -151,7 +151,7 @@ def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
             yield (*path, "notify", key, "to", to.index(AUTHORS)), Mistake(what, "channels")
 
 
-def _levels(model: PipelineFile) -> Iterator[Found]:
+def _check_levels(model: PipelineFile) -> Iterator[Found]:
     """Check that each level of an escalation comes later than the one before."""
     for index, pipeline in enumerate(model.pipelines):
         for number, (earlier, later) in enumerate(pairwise(pipeline.notify.escalation), 1):
@@ -162,7 +162,7 @@ def _levels(model: PipelineFile) -> Iterator[Found]:
                 yield ("pipelines", index, "notify", "escalation", number, "after"), False, mistake
 
 
-def _rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) -> BrokenReferences:
+def _check_rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) -> BrokenReferences:
     if rejoins not in names:
         what = f"there is no stage {shown(rejoins)} in this pipeline"
         yield where, Mistake(what, one_of(filter(None, names)), nearest(rejoins, names))
@@ -176,7 +176,7 @@ def _locks(stage: Entry) -> bool:
     return stage.get("on_failure") == "lock" or (isinstance(outcomes, dict) and "lock" in outcomes.values())
 
 
-def _known_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
+def _check_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
     known = set(names)
     for path, job in jobs:
         name = _text_of(job, "controller")
@@ -184,7 +184,7 @@ def _known_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
             yield path, Mistake(f"there is no controller {shown(name)}", one_of(names), nearest(name, names))
 
 
-def _told_of_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
+def _check_webhook_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
     """Yield a mistake for each webhook that names an unknown pipeline."""
     for path, webhook in _entries(root, "webhooks", ()):
         given = webhook.get("pipelines")
@@ -194,7 +194,7 @@ def _told_of_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
                 yield (*path, "pipelines", index), mistake
 
 
-def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Path, Mistake, Path]]:
+def _duplicates(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Path, Mistake, Path]]:
     """Yield everything that occurs twice and must not: its path, the mistake, and the path of the first."""
     own = "a name of its own"
     yield from _unique(_entries(root, "webhooks", ()), "name", "webhook", own, lambda e: _text_of(e, "name"))

@@ -1,4 +1,4 @@
-"""Work in the background whose mistakes are heard: an exception reaches threading.excepthook, never nowhere."""
+"""Runs work in background threads and reports each exception to threading.excepthook."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 def run_loudly(action: Callable[[], object]) -> None:
-    """Runs the action; reports what it raises and goes on, so that a thread with more to do stays alive."""
+    """Run the action and report its exception, so that the thread stays alive for its next work."""
     try:
         action()
-    except Exception:  # whatever it is, it is reported in full
+    except Exception:  # every exception is reported in full
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
 class Background:
-    """A pool of threads, there from `start()` to `stop()`; what is submitted outside of that is refused."""
+    """A pool of threads that exists from `start()` to `stop()`; it refuses work outside of that time."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._threads, self._name = threads, name
@@ -32,18 +32,18 @@ class Background:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
 
     def stop(self) -> None:
-        """Waits for what has begun; what has not is dropped."""
+        """Wait for running work and drop the work that has not begun."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, action: Callable[..., object], *arguments: Any) -> bool:
-        """Whether it will be done, unless `stop()` comes first; False if not running."""
+        """Queue the action; return False if the pool is not running. `stop()` may still drop it."""
         pool = self._pool
         if pool is None:
             return False
         try:
             pool.submit(run_loudly, lambda: action(*arguments))
-        except RuntimeError:  # stop() came between the look and the call
+        except RuntimeError:  # stop() ran between the check and the call
             return False
         return True

@@ -1,4 +1,4 @@
-"""Time that can be moved forward, and timers on it: `advance(300)` makes five minutes pass at once."""
+"""A clock that tests can move forward, with timers: `advance(300)` makes five minutes pass at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from standins.background import run_loudly
 
 
 class Timer:
-    """One call to come; `cancel()` makes it not come."""
+    """A scheduled call; `cancel()` prevents it."""
 
     __slots__ = ("action", "due")
 
@@ -25,7 +25,7 @@ class Timer:
 
 
 class Clock:
-    """Seconds since 1970 as the stand-in sees them, with timers that run on one thread of their own."""
+    """The stand-in's time in seconds since 1970, with timers that run on one thread of their own."""
 
     def __init__(self) -> None:
         self._offset = 0.0
@@ -42,13 +42,13 @@ class Clock:
         return int(self.now() * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Moves time forward; what falls due runs at once, in order."""
+        """Move time forward; timers that become due run at once, in order."""
         with self._changed:
             self._offset += seconds
             self._changed.notify()
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
-        """Runs `action` on the timer thread in `seconds`. The action takes the locks that it needs itself."""
+        """Run `action` on the timer thread in `seconds`. The action must take the locks that it needs."""
         timer = Timer(self.now() + max(0.0, seconds), action)
         with self._changed:
             heapq.heappush(self._heap, (timer.due, next(self._order), timer))

@@ -1,4 +1,4 @@
-"""Faults on purpose, chosen by rule and a seeded random: errors, lost requests, lost replies, slowness."""
+"""Deliberate faults, chosen by rules and a seeded random generator: errors, lost requests, lost replies, delays."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from standins.clock import Clock
 from standins.wire.message import Reply, Request
 
-#: How often a delay looks whether time was moved forward, in seconds.
+#: Seconds between two checks of a delay whether the clock was moved forward.
 _LOOKS = 0.02
 KINDS = ("status", "drop_request", "drop_reply", "delay", "delay_after", "status_after", "repeat")
 
 
 @dataclass
 class Fault:
-    """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
+    """One rule: the requests whose route (as the counters name it) matches `route` fail at `rate`, `count` times.
 
-    `path`: a regular expression on the path, for one job among many.
+    `path`: a regular expression that the path must match too, to choose one job among many.
 
-    Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
-    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first,
-    `delay_after` between the work and its answer; `repeat` is a proxy that sends the request again: the work is done
-    twice, the second reply is given.
+    Kinds: `status` answers `status` without doing the work; `status_after` does the work first;
+    `drop_request` closes the connection before the work, `drop_reply` after it; `delay` waits `seconds` first,
+    `delay_after` between the work and its answer; `repeat` acts like a proxy that sends the request again: the work is
+    done twice, and the client gets the second reply.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Faults:
     """The rules in force. Thread-safe."""
 
     def __init__(self, seed: int = 0, clock: Clock | None = None) -> None:
-        """`clock`: whose seconds a delay lasts; None: real ones."""
+        """Take the clock that measures delays; None: real time."""
         self._clock = clock or Clock()
         self._rules: list[Fault] = []
         self._random = random.Random(seed)  # noqa: S311  the same seed must give the same faults
@@ -74,7 +74,7 @@ class Faults:
         self._ended.clear()
 
     def end_delays(self) -> None:
-        """The stand-in stops: nobody is kept waiting any longer."""
+        """End the delays that are waiting: the stand-in stops."""
         self._ended.set()
 
     def listed(self) -> list[dict[str, Any]]:
@@ -82,7 +82,7 @@ class Faults:
             return [asdict(rule) for rule in self._rules]
 
     def apply(self, request: Request, work: Callable[[], Reply]) -> Reply:
-        """Does the work, or what the rules make of it. `request.route` must have been set."""
+        """Do the work with the faults that the rules choose. `request.route` must be set."""
         if not self._rules:
             return work()
         struck = self._strike(request)
@@ -100,7 +100,7 @@ class Faults:
 
     @staticmethod
     def _reply(struck: list[Fault], reply: Reply) -> Reply:
-        """What the client gets of the reply to the work that was done."""
+        """Return the reply that the client gets once the work is done."""
         for fault in struck:
             if fault.kind == "drop_reply":
                 return Reply(dropped=True)

@@ -1,6 +1,6 @@
-"""The control verbs over HTTP: a stand-in answers them under /__control__/, a client class calls them.
+"""Offers the control verbs over HTTP: a stand-in answers them under /__control__/, a client class calls them.
 
-The client is a subclass of the verbs themselves whose methods are replaced by calls, so both always have
+The client is a subclass of the verbs, with each method replaced by an HTTP call, so both always have
 the same methods and the same types.
 """
 
@@ -21,11 +21,11 @@ _LOOPBACK = ("127.", "::1")
 
 
 class ControlError(Exception):
-    """The stand-in refused a control verb; the text says why."""
+    """A control verb that the stand-in refused; the text gives the reason."""
 
 
 def answer(verbs: object, request: Request) -> Reply:
-    """Answers `POST /__control__/<verb>` with `{"result": ...}`; 400 with `{"error": ...}` when refused."""
+    """Answer `POST /__control__/<verb>` with `{"result": ...}`; 400 with `{"error": ...}` when refused."""
     if not request.peer.startswith(_LOOPBACK):
         return json_reply({"error": "the control API answers on the loopback interface only"}, 403)
     name = request.raw_path.rpartition("/")[2]
@@ -43,7 +43,7 @@ V = TypeVar("V", bound=type)
 
 
 def over_http(cls: V) -> V:
-    """Replaces every inherited public verb by a call to the stand-in whose `url` the instance has."""
+    """Replace every inherited public verb by a call to the stand-in whose `url` the instance has."""
     for name in _names(cls):
         if name not in vars(cls):
             setattr(cls, name, _calling(name, getattr(cls, name)))
@@ -51,7 +51,7 @@ def over_http(cls: V) -> V:
 
 
 def call(url: str, verb: str, arguments: dict[str, Any], seconds: float = 60.0) -> Any:
-    """Calls one verb of the stand-in at `url`. Raises ControlError with its reason."""
+    """Call one verb of the stand-in at `url`. Raise ControlError with its reason."""
     request = urllib.request.Request(  # noqa: S310  the caller's own loopback stand-in
         url.rstrip("/") + PREFIX + verb, json.dumps(arguments).encode(), {"Content-Type": "application/json"}
     )

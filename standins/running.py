@@ -1,4 +1,4 @@
-"""What the commands share: say where one listens, and wait for the signal to stop."""
+"""Shared parts of the stand-in commands: print the address, and wait for the signal to stop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 
 def announce(urls: dict[str, Any]) -> None:
-    """One JSON line on standard output: whoever started us waits for it."""
+    """Print one JSON line to standard output; the process that started this one waits for it."""
     sys.stdout.write(json.dumps(urls) + "\n")
     sys.stdout.flush()
 
 
 def until_stopped() -> None:
-    """Returns at SIGTERM or SIGINT."""
+    """Block until SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

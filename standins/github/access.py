@@ -1,4 +1,4 @@
-"""Who asks GitHub, what they may do, and how much they have asked: tokens, 404 hiding, rate limits."""
+"""Tokens, permissions and rate limits of the askers, and the 404 that hides private repositories."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SECONDARY = (
 
 @dataclass(slots=True)
 class Token:
-    """A token: whose it is, and the repositories that it reaches (`*`: all, with writing)."""
+    """A token: its owner, and the repositories that it reaches (`*`: all, with writing)."""
 
     login: str
     repos: tuple[str, ...] = ("*",)
     read_only: bool = False
-    #: Seconds since 1970; None: for ever.
+    #: Seconds since 1970; None: it never expires.
     expires: float | None = None
-    #: An App's own JSON web token: good for /app and nothing else.
+    #: An App's own JSON web token: valid only for /app.
     app: bool = False
-    #: What it may do; None: everything but what only Apps may, as a classic token.
+    #: The permissions; None: all except those that only Apps have, as with a classic token.
     permissions: dict[str, str] | None = None
     installation: Installation | None = None
     #: The ids that a token of an installation is limited to; None: all of the installation.
     only: frozenset[int] | None = None
-    #: How many requests are still refused because no server knows the token yet.
+    #: The number of requests that are still refused because no server knows the token yet.
     unknown_for: int = 0
 
     @property
@@ -53,13 +53,13 @@ class Token:
 class Allowance:
     used: int = 0
     reset: float = 0.0
-    #: When something was written lately, and what else the secondary limits count.
+    #: The times of the latest writes, and the other counts of the secondary limits.
     written: deque[float] = field(default_factory=deque)
     use: Use = field(default_factory=Use)
 
 
 class LimitedError(RefusedError):
-    """Too many requests; the headers say until when."""
+    """A refusal for too many requests; the headers give its end."""
 
     def __init__(self, status: int, message: str, headers: Pairs) -> None:
         super().__init__(status, message)
@@ -68,24 +68,24 @@ class LimitedError(RefusedError):
 
 @dataclass(slots=True)
 class Access:
-    """`limit` requests an hour per token; 0: not limited, as on a GHES with default settings."""
+    """The tokens and limits: `limit` requests an hour per token; 0: no limit, as on a GHES with default settings."""
 
     apps: Apps
     tokens: dict[str, Token] = field(default_factory=lambda: {each: Token("interlock-bot") for each in ("t", "token")})
     limit: int = 1_000_000
     anonymous_limit: int = 60
-    #: Writes a minute and token beyond which a secondary limit strikes; 0: never.
+    #: The most writes per minute and token under the secondary limit; 0: no such limit.
     writes_a_minute: int = 0
     #: GitHub's own secondary limits; None: they are off, as on a GHES with default settings.
     secondary: SecondaryLimits | None = None
-    #: What the secondary limit says in Retry-After; None: it does not.
+    #: The Retry-After of the secondary limit; None: the header is missing.
     retry_after: int | None = 60
-    #: So many requests with each new token of an installation are refused as if it were unknown.
+    #: The number of requests with each new installation token that are refused as if it were unknown.
     fresh_refusals: int = 0
     _used: dict[str, Allowance] = field(default_factory=dict)
 
     def token(self, request: Request, now: float) -> Token | None:
-        """Whose token the request carries, None if none; raises RefusedError(401) for an unknown one."""
+        """Return the request's token, None if it has none; raise RefusedError(401) for an unknown one."""
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()
         if not secret:
@@ -104,7 +104,7 @@ class Access:
         return token
 
     def allowance(self, request: Request, now: float) -> tuple[Allowance, int]:
-        """The asker's use of the running hour, and the limit."""
+        """Return the asker's use of the current hour, and the limit."""
         key = self._asker(request)
         entry = self._used.setdefault(key, Allowance())
         if now >= entry.reset:
@@ -112,7 +112,7 @@ class Access:
         return entry, self.anonymous_limit if key == "anonymous" and self.limit else self.limit
 
     def _asker(self, request: Request) -> str:
-        """Limits are counted per user and per installation, whatever tokens they have."""
+        """Return the key that the limits count by: the user or the installation, with all its tokens."""
         _, _, secret = request.headers.get("authorization", "").partition(" ")
         if not secret:
             return "anonymous"
@@ -122,7 +122,7 @@ class Access:
         return token.login if token.installation is None else f"installation {token.installation.id}"
 
     def count(self, request: Request, now: float) -> Pairs:
-        """Counts against both limits; raises LimitedError beyond one. /rate_limit itself is free."""
+        """Count the request against both limits; raise LimitedError beyond one. /rate_limit is free."""
         entry, limit = self.allowance(request, now)
         headers: Pairs = []
         if limit:
@@ -160,8 +160,8 @@ class Access:
 
     @staticmethod
     def check_permission(token: Token | None, repo: Repo, route: str) -> str:
-        """403 for a token that lacks the permission of this route; returns what it takes, as GitHub's header has it."""
-        if token is not None and token.app:  # its own token is for /app; it needs one of an installation here
+        """Return the permission of this route as GitHub's header names it; 403 for a token without it."""
+        if token is not None and token.app:  # the App's own token is for /app; other routes need an installation token
             raise RefusedError(403, "Resource not accessible by integration")
         names, level = needed(route, private=repo.private)
         if token is not None and names and token.permissions is not None:
@@ -172,7 +172,7 @@ class Access:
 
     @staticmethod
     def check_write(token: Token | None, repo: Repo) -> None:
-        """401 without a token, 403 with one that may only read here."""
+        """Refuse a write: 401 without a token, 403 with one that may only read here."""
         if token is None:
             raise RefusedError(401, "Requires authentication")
         may = token.reaches(repo) or (token.kind != "integration" and repo.collaborators.get(token.login) in _WRITE)

@@ -1,7 +1,7 @@
-"""The GitHub App: its key and hook, where it is installed, what it may do there; JSON web tokens are checked here.
+"""The GitHub App: its key, hook, installations and permissions, and the check of its JSON web tokens.
 
 Source: GitHub docs, "Generating a JSON web token (JWT) for a GitHub App" and "Choosing permissions for a GitHub App".
-Without `register` there is an App that takes any key and is installed on every repository with every permission.
+Without `register` there is an App that accepts any key and is installed on every repository with every permission.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from jwt.types import Options
 
 from standins.github.model import Hook, RefusedError, Repo
 
-#: What an App may hold here, all with writing: the default.
+#: The default permissions of an App, all with writing.
 PERMISSIONS = {
     "metadata": "read", "contents": "write", "statuses": "write", "checks": "write", "deployments": "write",
     "issues": "write", "pull_requests": "write", "repository_hooks": "write", "merge_queues": "read",
     "members": "read",
 }  # fmt: skip
-#: A JSON web token may live so long, and its times may be off by so much, in seconds.
+#: The longest lifetime of a JSON web token, and the tolerance of its times, in seconds.
 LIFE, DRIFT = 600.0, 60.0
-#: What an App can subscribe to here; `installation` and `installation_repositories` come unasked.
+#: The events an App can subscribe to; `installation` and `installation_repositories` need no subscription.
 EVENTS = (
     "check_run", "check_suite", "create", "delete", "deployment", "deployment_status", "issue_comment", "merge_group",
     "pull_request", "push", "repository", "status",
@@ -39,7 +39,7 @@ class Installation:
     at: float
     repos: set[int] | None = None
     suspended: float | None = None
-    #: On every account, as an App that nobody has registered.
+    #: Installed on every account, as the App without a registration.
     everywhere: bool = False
 
     def reaches(self, repo: Repo) -> bool:
@@ -52,12 +52,12 @@ class Installation:
 
 @dataclass(slots=True)
 class App:
-    """What was registered."""
+    """The registered App."""
 
     id: int = 1
     slug: str = "interlock"
     owner: str = "acme"
-    #: PEM; None: whatever key signs is right, and the App is installed everywhere.
+    #: PEM; None: any key is accepted, and the App is installed everywhere.
     public_key: str | None = None
     permissions: dict[str, str] = field(default_factory=lambda: dict(PERMISSIONS))
     events: tuple[str, ...] = ()
@@ -90,7 +90,7 @@ class Apps:
         return made
 
     def on(self, repo: Repo) -> Installation | None:
-        """The installation that reaches a repository."""
+        """Return the installation that reaches a repository."""
         if not self.registered:
             return self.get(repo.id)
         return next((one for one in self.installations.values() if one.reaches(repo)), None)
@@ -101,7 +101,7 @@ class Apps:
         return self.installations.get(number)
 
     def check_jwt(self, token: str, now: float) -> None:
-        """Raises RefusedError as GitHub refuses: signature and issuer, and the two times."""
+        """Check signature, issuer and the two times; raise RefusedError as GitHub does."""
         try:
             if self.registered:
                 claims = jwt.decode(token, str(self.app.public_key), algorithms=["RS256"], options=_UNTIMED)

@@ -1,4 +1,4 @@
-"""Check suites and check runs: what the App reports on a commit, with buttons that people press.
+"""Check suites and check runs: the App's reports on a commit, with buttons for people.
 
 Source: GitHub docs, "Check runs", "Check suites" and "Using the REST API to interact with checks".
 """
@@ -13,7 +13,7 @@ from standins.github.model import RefusedError, Repo
 if TYPE_CHECKING:
     from standins.github.world_telling import Telling
 
-#: Runs of one name in a suite; older ones are deleted.
+#: The most check runs of one name in a suite; older ones are deleted.
 PER_NAME = 1000
 
 
@@ -48,7 +48,7 @@ class CheckRun:
 
 
 def suite_of(world: Telling, repo: Repo, sha: str, branch: str | None = None, before: str = "0" * 40) -> CheckSuite:
-    """The App's suite on a commit: there is one, made when it is first needed."""
+    """Return the App's suite on a commit, made at the first call."""
     found = next((one for one in repo.check_suites.values() if one.sha == sha), None)
     if found is None:
         branch = branch or next((name for name, at in repo.branches.items() if at == sha), None)
@@ -71,7 +71,7 @@ def add_run(world: Telling, repo: Repo, run: CheckRun, sender: str) -> None:
 
 
 def completed(world: Telling, repo: Repo, run: CheckRun, sender: str) -> None:
-    """A run has ended, and with it perhaps its suite."""
+    """Report the end of a check run, and of its suite if no run is left in it."""
     tell_run(world, repo, run, "completed", sender)
     suite = repo.check_suites[run.suite]
     if suite_state(repo, suite)[0] == "completed":
@@ -79,7 +79,7 @@ def completed(world: Telling, repo: Repo, run: CheckRun, sender: str) -> None:
 
 
 def suite_state(repo: Repo, suite: CheckSuite) -> tuple[str, str | None]:
-    """Status and conclusion of a suite, of the newest run of each name."""
+    """Return status and conclusion of a suite, from the newest check run of each name."""
     newest = {repo.check_runs[number].name: repo.check_runs[number] for number in suite.runs}
     if not newest:
         return "queued", None
@@ -91,7 +91,7 @@ def suite_state(repo: Repo, suite: CheckSuite) -> tuple[str, str | None]:
 
 
 def tell_run(world: Telling, repo: Repo, run: CheckRun, action: str, sender: str, button: str | None = None) -> None:
-    """`created` and `completed` go to every hook that wants them, the others only to the App."""
+    """Send `check_run`: `created` and `completed` to every hook that wants them, other actions only to the App."""
     apps_only = action not in ("created", "completed")
     world.emit(
         repo,

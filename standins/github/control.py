@@ -1,4 +1,4 @@
-"""The control verbs: what a test, the demo or a bench tells a GitHub stand-in. Same in process and over HTTP."""
+"""The control verbs that a test, the demo or a bench calls on a GitHub stand-in, in process or over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from standins.remote import over_http
 
 
 class GitHubVerbs(RepoVerbs, PullVerbs, AppVerbs, LookingVerbs, TroubleVerbs):
-    """All arguments and results are JSON values. Raises ValueError, LookupError or ControlError with the reason."""
+    """The verbs. Arguments and results are JSON values; errors are ValueError, LookupError or ControlError."""
 
     def __init__(self, world: World, access: Access) -> None:
         self._w = world

@@ -1,4 +1,4 @@
-"""From a request to its reply: control, faults, sign-in, rate limit, routing, conditional answers."""
+"""Turns a request into its reply: control, faults, sign-in, rate limit, routing, conditional answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Front:
         return reply
 
     def _by_name(self, segments: list[str]) -> list[str]:
-        """/repositories/{id}/... is the same as /repos/{owner}/{name}/..."""
+        """Rewrite /repositories/{id}/... to /repos/{owner}/{name}/..."""
         if len(segments) > 1 and segments[0] == "repositories" and segments[1].isdigit():
             repo = self._world.by_id.get(int(segments[1]))
             if repo is not None:
@@ -77,20 +77,20 @@ class Front:
                 return self._refusal(refused, limits)
 
     def _address(self, call: Call) -> Reply | None:
-        """Finds the repository; hides what the token may not see; redirects from a former name."""
+        """Find the repository, hide it from a token that may not see it, redirect from a former name."""
         full_name = "/".join(call.args[:2])
         call.args = call.args[2:]
         repo = self._world.repos.get(full_name.lower())
         if repo is None and full_name.lower() in self._world.moved:
             return self._moved(call.request, self._world.moved[full_name.lower()])
-        asks_for_app = call.request.route.endswith("/installation")  # an App may find itself on a private one
+        asks_for_app = call.request.route.endswith("/installation")  # an App may look itself up on a private one
         if repo is None or not (asks_for_app or self._access.sees(call.token, repo)):
             raise RefusedError(404, "Not Found")
         call.found_repo = repo
         return None
 
     def _moved(self, request: Request, repo_id: int) -> Reply:
-        """301 for reading, 307 for writing, to the address by id."""
+        """Redirect to the address by id: 301 for reading, 307 for writing."""
         segments = request.raw_path.strip("/").split("/")
         segments = segments[2:] if under_v3(request) else segments
         query = request.target.partition("?")[2]
@@ -114,7 +114,7 @@ class Front:
         return Reply(status, data, [*headers, *self._common()])
 
     def _uncount(self, request: Request, headers: Pairs) -> None:
-        """A 304 is free of the primary limit. Source: GitHub docs, "Best practices for using the REST API"."""
+        """Do not count a 304: it is free. Source: GitHub docs, "Best practices for using the REST API"."""
         entry, limit = self._access.allowance(request, self._world.clock.now())
         entry.used = max(0, entry.used - 1)
         now = {"x-ratelimit-remaining": max(0, limit - entry.used), "x-ratelimit-used": entry.used}

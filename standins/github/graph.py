@@ -1,4 +1,4 @@
-"""Commits with their parents, and the one question asked of them: what does B hold that A does not."""
+"""Commits with their parents, and the comparison of two commits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """base...head: the commits of head that base lacks (oldest first), how many the other way, where they part."""
+    """base...head: commits of head that base lacks (oldest first), count of the reverse, merge base."""
 
     ahead: list[Commit]
     behind_by: int
@@ -49,7 +49,7 @@ class Graph:
         self.commits: dict[str, Commit] = {}
 
     def add(self, parents: tuple[str, ...], message: str, author: str, at: float) -> Commit:
-        """A new commit; its sha depends on the repository, its parents and its place in the order of creation."""
+        """Add a commit; its sha depends on the repository, its parents and its number in the order of creation."""
         text = f"{self._seed}\0{len(self.commits)}\0{parents}\0{message}"
         sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  that is what git uses
         generation = 1 + max((self.commits[parent].generation for parent in parents), default=0)
@@ -58,7 +58,7 @@ class Graph:
         return commit
 
     def find(self, text: str) -> Commit | None:
-        """By full sha, or by a unique beginning of at least seven digits."""
+        """Find a commit by its full sha, or by a unique beginning of at least seven digits."""
         commit = self.commits.get(text)
         if commit is None and 7 <= len(text) < 40:
             found = [one for sha, one in self.commits.items() if sha.startswith(text)]
@@ -66,9 +66,9 @@ class Graph:
         return commit
 
     def compare(self, base: str, head: str) -> Comparison:
-        """Walks down from both, newest generation first, until all that is left belongs to both.
+        """Walk down from both, newest generation first, until only common commits are left.
 
-        The cost is that of the difference, not that of the history.
+        The cost grows with the difference, not with the history.
         """
         flags = {base: BASE}
         flags[head] = flags.get(head, 0) | HEAD
@@ -94,7 +94,7 @@ class Graph:
         return Comparison(ahead, behind, merge_base)
 
     def _paint(self, commit: Commit, flag: int, flags: dict[str, int], heap: list[tuple[int, str]]) -> int:
-        """Passes the flag on to the parents; returns by how much the number of one-sided ones in the heap changed."""
+        """Pass the flag to the parents; return the change in the number of one-sided commits in the heap."""
         change = 0
         for parent in commit.parents:
             before = flags.get(parent, 0)
@@ -105,6 +105,6 @@ class Graph:
         return change
 
     def contains(self, head: str, sha: str) -> bool:
-        """Whether `sha` is in the history of `head`."""
+        """Return whether `sha` is in the history of `head`."""
         comparison = self.compare(sha, head)
         return comparison.behind_by == 0 and comparison.merge_base is not None

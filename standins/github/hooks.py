@@ -1,4 +1,4 @@
-"""Sends webhooks: signed, in the background, ten seconds at most, never repeated by itself. Keeps a log.
+"""Sends signed webhooks in the background, with a ten-second timeout and no retry, and keeps a log.
 
 Source: GitHub docs, "Webhook events and payloads" (delivery headers) and "Validating webhook deliveries".
 """
@@ -25,7 +25,7 @@ from standins.wire.sender import Poster, SendError
 KINDS = ("drop", "duplicate", "delay")
 USER_AGENT = "GitHub-Hookshot/5a7c1e2"
 _THREADS = 64
-#: How much of a receiver's answer is kept, in bytes.
+#: The most bytes of a receiver's answer that the log keeps.
 _KEPT = 1000
 
 
@@ -47,7 +47,7 @@ class HookFault:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a webhook goes. `kind` and `id` say whose hook it is: a repository's, or the App's (`integration`)."""
+    """The destination of a webhook. `kind` and `id`: the hook of a repository, or of the App (`integration`)."""
 
     hook: Hook
     kind: str
@@ -70,11 +70,11 @@ class Sender:
         self._stopping = False
         self.faults: list[HookFault] = []
         self.log: deque[Delivery] = deque(maxlen=3000)
-        #: Seconds that a receiver has: 10 on github.com, 30 on GHES.
+        #: The timeout of a receiver in seconds: 10 on github.com, 30 on GHES.
         self.timeout = 10.0
 
     def start(self, hooks: list[Hook]) -> None:
-        """Begins to send; what a stop left waiting in the hooks goes out first."""
+        """Begin to send, first the deliveries that the last stop left waiting in the hooks."""
         self._stopping = False
         self._poster.open()
         self._background.start()
@@ -86,7 +86,7 @@ class Sender:
                     self._work_on(hook)
 
     def stop(self) -> None:
-        """Cuts off what is being sent; what waits keeps waiting."""
+        """Cut off the running sends; waiting deliveries keep waiting."""
         self._stopping = True
         self._poster.close()
         self._background.stop()
@@ -96,13 +96,13 @@ class Sender:
             self._random.seed(seed)
 
     def send(self, target: Target, event: str, payload: Json, *, lost: bool = False) -> str:
-        """Sends the event to one hook; returns the GUID. `lost`: into the log only, as if swallowed by an outage."""
+        """Send the event to one hook; return the GUID. `lost`: only log it, as if an outage had lost it."""
         delivery = self._delivery(target, event, payload)
         self._dispatch(target.hook, delivery, lost=lost)
         return delivery.guid
 
     def redeliver(self, hook: Hook, delivery: Delivery) -> Delivery:
-        """Sends it again with the same GUID and body, as the Redeliver button does."""
+        """Send it again with the same GUID and body, as the Redeliver button does."""
         again = replace(
             delivery, id=next(self._ids), at=self._clock.now(), redelivery=True, outcome="pending", status_code=0
         )
@@ -161,7 +161,7 @@ class Sender:
         return None
 
     def _enqueue(self, hook: Hook, delivery: Delivery) -> None:
-        """In order per hook, as many at once as the hook's `parallel` says."""
+        """Queue a delivery: in order per hook, at most the hook's `parallel` at once."""
         with self._changed:
             if not self._background.running:
                 delivery.outcome = "lost"
@@ -205,7 +205,7 @@ class Sender:
 
 
 def signature(secret: str, body: bytes, algorithm: str = "sha256") -> str:
-    """`sha256=<hex>` over the raw body."""
+    """Return `sha256=<hex>` over the raw body."""
     return f"{algorithm}={hmac.new(secret.encode(), body, algorithm).hexdigest()}"
 
 

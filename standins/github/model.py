@@ -1,4 +1,4 @@
-"""What GitHub keeps: repositories, pull requests, statuses, comments, deployments, hooks. Values, no behaviour."""
+"""The records of GitHub: repositories, pull requests, statuses, comments, deployments, hooks. No behaviour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """GitHub answers with this status and message."""
+    """A refusal that GitHub answers with this status and message."""
 
     def __init__(self, status: int, message: str, errors: list[dict[str, Any]] | None = None) -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Comment:
 
 @dataclass(slots=True)
 class Issue:
-    """An issue that is no pull request."""
+    """An issue that is not a pull request."""
 
     number: int
     title: str
@@ -121,7 +121,7 @@ class Pull:
 
 @dataclass(slots=True)
 class Delivery:
-    """One webhook as it was, or should have been, sent."""
+    """One webhook that was sent, or should have been."""
 
     id: int
     guid: str
@@ -136,7 +136,7 @@ class Delivery:
     outcome: str = "pending"
     status_code: int = 0
     seconds: float = 0.0
-    #: When it was answered or given up, in epoch seconds; 0: it has not gone out.
+    #: The time of the answer or of the end of the attempt, in epoch seconds; 0: not sent yet.
     ended: float = 0.0
     error: str | None = None
     repository_id: int | None = None
@@ -151,7 +151,7 @@ class Hook:
     url: str
     secret: str
     events: tuple[str, ...]
-    #: How many deliveries are under way at once; 1 keeps their order.
+    #: The most deliveries at a time; 1 keeps their order.
     parallel: int = 1
     active: bool = True
     #: Full-size payloads (a push of about 9 KB, a pull_request of about 24 KB).
@@ -174,36 +174,36 @@ class Repo:
     private: bool = False
     archived: bool = False
     owner_type: str = "Organization"
-    #: branch -> sha, and what a branch was renamed to.
+    #: branch -> sha of its head.
     branches: dict[str, str] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     open_pulls: dict[int, Pull] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
     next_number: int = 1
     tags: dict[str, str] = field(default_factory=dict)
-    #: sha -> its statuses, oldest first; (sha, context in lower case) -> how many.
+    #: sha -> its statuses, oldest first.
     statuses: dict[str, list[Status]] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
-    #: The same by the number they stand on, so that nothing walks over all of them.
+    #: The comments by the number of their issue or pull request, so that no search walks over all of them.
     comments_on: dict[int, dict[int, Comment]] = field(default_factory=dict)
     deployments: dict[int, Deployment] = field(default_factory=dict)
     #: login -> role: admin, maintain, write, triage or read.
     collaborators: dict[str, str] = field(default_factory=dict)
     hooks: dict[int, Hook] = field(default_factory=dict)
-    #: sha -> numbers of the pull requests that brought it.
+    #: sha -> numbers of the pull requests that brought the commit.
     brought_by: dict[str, list[int]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
-    #: Whose pull requests were merged.
+    #: The logins whose pull requests were merged.
     contributors: set[str] = field(default_factory=set)
     check_suites: dict[int, CheckSuite] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
     #: head sha of a merge group -> the pull request it would merge.
     merge_groups: dict[str, int] = field(default_factory=dict)
-    #: What lagging replicas still say: (until when, branch, where it pointed), oldest first.
+    #: The answers of lagging replicas: (valid until, branch, its old head), oldest first.
     stale: list[tuple[float, str, str | None]] = field(default_factory=list)
 
     def issue(self, number: int) -> Pull | Issue | None:
-        """A pull request or an issue: they share their numbers."""
+        """Return the pull request or the issue of that number: they share their numbers."""
         return self.pulls.get(number) or self.issues.get(number)
 
     def add_comment(self, comment: Comment) -> None:
@@ -224,7 +224,7 @@ class Repo:
 
 
 def iso(at: float) -> str:
-    """Seconds since 1970 the way GitHub writes times."""
+    """Format seconds since 1970 as GitHub writes times."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -233,7 +233,7 @@ def iso_or_none(at: float | None) -> str | None:
 
 
 def number_of(login: str) -> int:
-    """A stable numeric id for a login."""
+    """Return a stable numeric id for a login."""
     value = 0
     for byte in login.encode():
         value = (value * 131 + byte) % 90_000_000

@@ -1,4 +1,4 @@
-"""The OAuth app by which people sign in elsewhere with their account: its secret, and the codes that are on their way.
+"""The OAuth app for signing in with a GitHub account: its secret, and the codes that are not used yet.
 
 Source: GitHub docs, "Authorizing OAuth apps".
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: A code is good for ten minutes, once.
+#: A code is valid for ten minutes, once.
 CODE_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a code was given for."""
+    """The request that a code belongs to."""
 
     login: str
     redirect_uri: str
@@ -23,7 +23,7 @@ class Code:
 
 @dataclass(slots=True)
 class OAuthApp:
-    """One app, and who is signed in at this GitHub in the browser that comes (None: they refuse)."""
+    """One app, and the account in the next browser (None: the person refuses)."""
 
     client_id: str = ""
     client_secret: str = ""

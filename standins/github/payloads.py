@@ -13,12 +13,12 @@ from standins.github.shapes_checks import installation_json, run_json, suite_jso
 from standins.github.shapes_pulls import pull_json
 
 ZERO = "0" * 40
-#: A push payload names at most so many commits. Source: GitHub docs, webhook events, push.
+#: The most commits in a push payload. Source: GitHub docs, webhook events, push.
 MAX_COMMITS = 2048
 
 
 class Payloads:
-    """Builds payloads; with `brief` without the many address fields."""
+    """The builder of payloads; `brief` leaves the many address fields out."""
 
     def __init__(self, shapes: Shapes, apps: Apps) -> None:
         self.shapes, self._apps = shapes, apps
@@ -109,7 +109,7 @@ class Payloads:
         return payload | self._around(repo, deployment.creator, brief=brief)
 
     def ref(self, repo: Repo, kind: str, name: str, sender: str, *, deleted: bool, brief: bool) -> Json:
-        """`create` and `delete` of a branch or tag."""
+        """Build `create` and `delete` of a branch or tag."""
         made: Json = {"ref": name, "ref_type": kind, "pusher_type": "user"}
         if not deleted:
             made |= {"master_branch": repo.default_branch, "description": None}
@@ -139,7 +139,7 @@ class Payloads:
         *,
         brief: bool,
     ) -> Json:
-        """`reason` None: checks are requested; else the group is destroyed for it."""
+        """Build `merge_group`. `reason` None: checks are requested; else the reason why the group is destroyed."""
         person = {"name": head.author, "email": f"{head.author}@example.com"}
         group = {
             "head_sha": head.sha, "head_ref": f"refs/heads/{ref}", "base_sha": base_sha,

@@ -1,11 +1,11 @@
-"""Which permission a route needs, for tokens that have some and not others: those of Apps, and fine-grained ones.
+"""The permission that each route needs, for tokens of Apps and fine-grained tokens.
 
-Source: GitHub docs, "Permissions required for GitHub Apps". Reading what is public needs none.
+Source: GitHub docs, "Permissions required for GitHub Apps". Reading public data needs none.
 """
 
 from __future__ import annotations
 
-#: The part of the path after the repository -> the permissions of which one is enough.
+#: The part of the path after the repository -> its permissions; one of them is enough.
 _OF = {
     "statuses": ("statuses",), "check-runs": ("checks",), "check-suites": ("checks",),
     "deployments": ("deployments",), "issues": ("issues", "pull_requests"), "pulls": ("pull_requests",),
@@ -16,12 +16,12 @@ _OF_COMMITS = {
     "status": ("statuses",), "statuses": ("statuses",), "check-runs": ("checks",), "check-suites": ("checks",),
     "pulls": ("pull_requests", "contents"),
 }  # fmt: skip
-#: Is not shown to everybody, even where the repository is.
+#: Needs a permission even in a public repository.
 _NEVER_PUBLIC = ("hooks",)
 
 
 def needed(route: str, *, private: bool) -> tuple[tuple[str, ...], str]:
-    """The permissions of which one is enough and the level, `read` or `write`; none if anybody may.
+    """Return the permissions (one is enough) and the level, `read` or `write`; none if anybody may.
 
     `route` is a label such as `POST /repos/*/*/statuses/*`.
     """

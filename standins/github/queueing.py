@@ -1,4 +1,4 @@
-"""The merge queue: a temporary branch per pull request, whose checks are asked of the App before it lands.
+"""The merge queue: a temporary branch per pull request; the App is asked for its checks before it lands.
 
 Source: GitHub docs, "Managing a merge queue" and the `merge_group` webhook.
 """
@@ -17,7 +17,7 @@ REASONS = ("merged", "invalidated", "dequeued")
 
 
 def enqueue(world: World, repo: Repo, pull: Pull, by: str) -> str:
-    """Makes the commit that would land, on a branch of its own, and asks for checks of it; returns its sha."""
+    """Make the commit that would land, on a branch of its own; ask for its checks; return its sha."""
     if pull.state != "open" or pull.number in repo.merge_groups.values():
         raise ValueError(f"pull request {pull.number} of {repo.full_name} is closed or in the queue already")
     waiting = list(repo.merge_groups)
@@ -32,7 +32,7 @@ def enqueue(world: World, repo: Repo, pull: Pull, by: str) -> str:
 
 
 def finish(world: World, repo: Repo, head_sha: str, reason: str, by: str) -> None:
-    """Lands a group, or throws it away; either way its branch goes."""
+    """Land a group or discard it, and delete its branch."""
     if reason not in REASONS:
         raise ValueError(f"a group ends for one of {', '.join(REASONS)}, not {reason!r}")
     if head_sha not in repo.merge_groups:

@@ -1,4 +1,4 @@
-"""Keeps the last requests with their answers when asked, for those who compare them with GitHub's description."""
+"""Records the last requests and answers on demand, to compare them with GitHub's OpenAPI description."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.wire.message import Reply, Request
 
 
 class Recorder:
-    """A bounded log of exchanges. Off until `start`; the newest stay."""
+    """A bounded log of exchanges. Off until `start`; it keeps the newest."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[Request, Reply, bool]] | None = None
@@ -19,12 +19,12 @@ class Recorder:
         self._kept = deque(maxlen=limit)
 
     def keep(self, request: Request, reply: Reply, *, made_up: bool) -> None:
-        """`made_up`: a fault gave the answer, not GitHub's rules."""
+        """Record one exchange. `made_up`: a fault gave the answer, not GitHub's rules."""
         if self._kept is not None:
             self._kept.append((request, reply, made_up))
 
     def listed(self) -> list[dict[str, Any]]:
-        """Oldest first: method, path, query, body, status, response, headers, made_up. Bodies are read as JSON."""
+        """List, oldest first: method, path, query, body, status, response, headers, made_up. Bodies are JSON."""
         if self._kept is None:
             raise ValueError("nothing is recorded: call `record` first")
         return [
@@ -43,7 +43,7 @@ class Recorder:
 
 
 def _read(body: bytes) -> Any:
-    """The JSON in a body; None if it is empty, the text if it is none."""
+    """Return the JSON in a body; None if it is empty, the text if it is not JSON."""
     if not body:
         return None
     try:

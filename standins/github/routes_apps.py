@@ -1,4 +1,4 @@
-"""Routes that a GitHub App needs: who it is, where it is installed, tokens for an hour, its hook.
+"""Routes for a GitHub App: its identity, its installations, tokens for an hour, its hook.
 
 Source: GitHub docs, "GitHub Apps" and "Authenticating as a GitHub App installation".
 """
@@ -34,7 +34,7 @@ def installation(call: Call) -> Any:
 
 
 def installation_of_repo(call: Call) -> Any:
-    """404 where the App is not installed."""
+    """Return the installation, or 404 if the App is not installed there."""
     _need_jwt(call)
     found = call.world.apps.on(call.repo)
     if found is None:
@@ -52,7 +52,10 @@ def installation_of_account(call: Call) -> Any:
 
 
 def access_token(call: Call) -> Any:
-    """201: a token for an hour, for all of the installation or for what the body names. Longer than 40 characters."""
+    """Answer 201 with a token for an hour, for the whole installation or the part that the body names.
+
+    The token is longer than 40 characters.
+    """
     _need_jwt(call)
     one, body = _found(call), call.json()
     if one.suspended is not None:
@@ -96,7 +99,7 @@ def _named_repos(call: Call, one: Installation, body: dict[str, Any]) -> list[Re
 
 def _named_permissions(one: Installation, body: dict[str, Any]) -> dict[str, str]:
     wanted = body.get("permissions")
-    if not wanted:  # PyGithub sends an empty object when it wants all
+    if not wanted:  # PyGithub sends an empty object to ask for everything
         return dict(one.permissions)
     if not all(granted(one.permissions, (name,), level) for name, level in wanted.items()):
         raise RefusedError(422, "The permissions requested are not granted to this installation.")
@@ -104,7 +107,7 @@ def _named_permissions(one: Installation, body: dict[str, Any]) -> dict[str, str
 
 
 def revoke(call: Call) -> Any:
-    """204; the token is good for nothing from now on."""
+    """Answer 204; the token is invalid from now on."""
     _need_installation(call)
     secret = call.request.headers["authorization"].partition(" ")[2].strip()
     del call.access.tokens[secret]

@@ -1,4 +1,4 @@
-"""Routes of check runs and check suites: only an App writes them. Source: GitHub docs, "Check runs"."""
+"""Routes of check runs and check suites: only an App may write them. Source: GitHub docs, "Check runs"."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STATUSES = ("queued", "in_progress", "completed")
 CONCLUSIONS = ("action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out")
 LEVELS = ("notice", "warning", "failure")
 TEXT, ANNOTATIONS, ACTIONS = 65535, 50, 3
-#: How long the parts of a button may be.
+#: The most characters in each part of a button.
 BUTTON = {"label": 20, "identifier": 20, "description": 40}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 def create(call: Call) -> Any:
-    """201. 403 for whoever is no App; 422 for what is too long, too many, or does not fit together."""
+    """Answer 201; 403 for all but Apps; 422 for parts that are too long, too many, or inconsistent."""
     body = _write(call)
     sha = body.get("head_sha")
     for name in ("name", "head_sha"):
@@ -39,7 +39,7 @@ def create(call: Call) -> Any:
 
 
 def update(call: Call) -> Any:
-    """200. Annotations are added to those that are there; buttons are replaced."""
+    """Answer 200. New annotations join the earlier ones; buttons replace the earlier ones."""
     body = _write(call)
     run = found_run(call.repo, call.number())
     _check(body)
@@ -134,7 +134,7 @@ def annotations_of(call: Call) -> Any:
 
 
 def rerequest(call: Call) -> Any:
-    """201. The run stays as it is: the App is told, and has to do something about it."""
+    """Answer 201. The check run does not change: the App gets a webhook and must act on it."""
     _write(call)
     run = found_run(call.repo, call.number())
     checks.tell_run(call.world, call.repo, run, "rerequested", call.login)
@@ -142,7 +142,7 @@ def rerequest(call: Call) -> Any:
 
 
 def runs_of_commit(call: Call) -> Any:
-    """Newest first; `filter=latest` (the default) shows the newest of each name."""
+    """List check runs, newest first; `filter=latest` (the default) gives the newest of each name."""
     sha = resolve(call, call.args[0]).sha
     return _listed(call, [run for run in call.repo.check_runs.values() if run.sha == sha])
 

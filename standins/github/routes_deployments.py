@@ -1,4 +1,4 @@
-"""Routes of deployments and their statuses. Source: GitHub docs, "Deployments"; its defaults bite on purpose."""
+"""Routes of deployments and their statuses. Source: GitHub docs, "Deployments", with the same defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DESCRIPTION = 140
 
 
 def create(call: Call) -> Any:
-    """201; 202 with only a message when `auto_merge` (default true) merged the default branch into the ref;
+    """Answer 201; 202 with only a message when `auto_merge` (default true) merged the default branch into the ref;
     409 when `required_contexts` (omitted: all) are not green."""
     body = call.body()
     if not isinstance(body.get("ref"), str):
@@ -38,7 +38,7 @@ def create(call: Call) -> Any:
 
 
 def _merge_default_branch(call: Call, ref: str, sha: str) -> bool:
-    """Only a branch that is behind the default branch is merged into; a sha is deployed as it is."""
+    """Merge the default branch into a branch that is behind it; a sha is deployed as it is."""
     repo = call.repo
     if ref not in repo.branches or ref == repo.default_branch:
         return False
@@ -66,7 +66,7 @@ def deployment(call: Call) -> Any:
 
 
 def deployments(call: Call) -> Any:
-    """Newest first; `sha`, `ref`, `task` and `environment` as filters."""
+    """List deployments, newest first; `sha`, `ref`, `task` and `environment` filter them."""
     query = call.request.query
     found = [
         one
@@ -79,7 +79,7 @@ def deployments(call: Call) -> Any:
 
 
 def create_status(call: Call) -> Any:
-    """201. A success inactivates earlier non-production successes of its environment (`auto_inactive`)."""
+    """Answer 201. A success inactivates earlier non-production successes of its environment (`auto_inactive`)."""
     body, one = call.body(), _found(call)
     state, description = body.get("state"), str(body.get("description") or "")
     if state not in STATES or len(description) > DESCRIPTION:

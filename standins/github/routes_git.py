@@ -11,7 +11,7 @@ from standins.github.model import RefusedError, iso
 from standins.github.routing import Call, Handle
 from standins.github.shapes_pulls import pull_json
 
-#: Without paging a comparison gives so many commits. Source: GitHub docs, "Compare two commits".
+#: The most commits of a comparison without paging. Source: GitHub docs, "Compare two commits".
 COMPARED = 250
 
 
@@ -52,7 +52,7 @@ def branches(call: Call) -> Any:
 
 
 def ref(call: Call) -> Any:
-    """git/ref/heads/main or git/ref/tags/v1; other kinds of refs are not kept."""
+    """Return git/ref/heads/main or git/ref/tags/v1; other kinds of refs do not exist here."""
     sha = _refs(call).get(call.args[0])
     if sha is None:
         raise RefusedError(404, "Not Found")
@@ -60,7 +60,7 @@ def ref(call: Call) -> Any:
 
 
 def matching_refs(call: Call) -> Any:
-    """All refs that begin so."""
+    """Return all refs that begin with the given text."""
     return [_ref(call, name, sha) for name, sha in sorted(_refs(call).items()) if name.startswith(call.args[0])]
 
 
@@ -96,7 +96,7 @@ def commit(call: Call) -> Any:
 
 
 def commits(call: Call) -> Any:
-    """The first-parent history from `sha` (default: the default branch), newest first."""
+    """Return the first-parent history from `sha` (default: the default branch), newest first."""
     at: Commit | None = resolve(call, call.request.query.get("sha", call.repo.default_branch))
     found: list[Commit] = []
     enough = 100 * max(1, int(call.request.query.get("page", "1")))
@@ -107,7 +107,7 @@ def commits(call: Call) -> Any:
 
 
 def pulls_of_commit(call: Call) -> Any:
-    """Merged ones if the commit is on the default branch, else the open and merged ones that hold it."""
+    """List merged ones if the commit is on the default branch, else the open and merged ones that hold it."""
     sha = _commit_of(call).sha
     repo = call.repo
     brought = [repo.pulls[number] for number in repo.brought_by.get(sha, ())]
@@ -117,7 +117,7 @@ def pulls_of_commit(call: Call) -> Any:
 
 
 def compare(call: Call) -> Any:
-    """base...head. 404 for an unknown end or no common history; `behind` means head is the older one."""
+    """Compare base...head; 404 for an unknown end or no common history; `behind`: head is the older one."""
     base_name, dots, head_name = call.args[0].partition("...")
     if not dots:
         raise RefusedError(404, "Not Found")
@@ -146,7 +146,7 @@ def compare(call: Call) -> Any:
 
 
 def permission(call: Call) -> Any:
-    """What a login may do: on a public repository everybody has at least `read`, so trust only admin and write."""
+    """Return the permission of a login; everybody has `read` on a public one, so trust only admin and write."""
     login, repo = call.args[0], call.repo
     role = repo.collaborators.get(login) or ("admin" if login == repo.owner else None)
     role = role or ("none" if repo.private else "read")
@@ -159,7 +159,7 @@ def permission(call: Call) -> Any:
 
 
 def contents(call: Call) -> Any:
-    """A file of the default branch (files have no history here)."""
+    """Return a file of the default branch (files have no history here)."""
     path = call.args[0]
     data = call.repo.files.get(path)
     if "ref" in call.request.query:
@@ -206,7 +206,7 @@ def meta(_call: Call) -> Any:
 
 
 def resolve(call: Call, text: str) -> Commit:
-    """A sha, a unique beginning of one, a branch or a tag; 404 otherwise."""
+    """Find a commit by its sha, a unique beginning of it, a branch or a tag; raise 404 otherwise."""
     name = text.removeprefix("refs/")
     branches = _seen_branches(call)
     sha = branches.get(name.removeprefix("heads/")) or call.repo.tags.get(name.removeprefix("tags/")) or text
@@ -217,7 +217,7 @@ def resolve(call: Call, text: str) -> Commit:
 
 
 def _commit_of(call: Call) -> Commit:
-    """The commit that the path names; where GitHub is asked for just that, an unknown one is 422."""
+    """Return the commit in the path; raise 422 for an unknown one, as GitHub does on these routes."""
     try:
         return resolve(call, call.args[0])
     except RefusedError:
@@ -225,7 +225,7 @@ def _commit_of(call: Call) -> Commit:
 
 
 def _seen_branches(call: Call) -> dict[str, str]:
-    """Where the branches point as a replica sees them: for a while after a push, where they pointed before."""
+    """Return the heads of the branches as a replica sees them: for a while after a push, the old ones."""
     repo, now = call.repo, call.world.clock.now()
     repo.stale = [row for row in repo.stale if row[0] > now]
     seen: dict[str, str | None] = {**repo.branches}
@@ -234,7 +234,7 @@ def _seen_branches(call: Call) -> dict[str, str]:
 
 
 def _too_new(call: Call, commit: Commit) -> bool:
-    """A lagging replica does not have the commit yet."""
+    """Return whether a lagging replica does not have the commit yet."""
     return bool(call.repo.stale) and commit.at > call.world.clock.now() - call.world.lag
 
 

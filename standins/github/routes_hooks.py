@@ -31,7 +31,7 @@ def ping(call: Call) -> Any:
 
 
 def deliveries(call: Call) -> Any:
-    """Newest first, without the lost ones: what an outage swallowed has no record."""
+    """List deliveries, newest first, without the lost ones: GitHub has no record of those."""
     return _listed(call, _of_repo(call))
 
 
@@ -83,7 +83,7 @@ def _again(call: Call, on: Hook, at: int) -> Any:
 
 
 def summary(one: Delivery) -> dict[str, Any]:
-    """A delivery as the list shows it."""
+    """Return a delivery as the list shows it."""
     ok = 200 <= one.status_code < 300
     return {
         "id": one.id, "guid": one.guid, "delivered_at": iso(one.at), "redelivery": one.redelivery,

@@ -18,7 +18,7 @@ from standins.github.routing import Answer, Call, Handle
 
 
 def authorize(call: Call) -> Any:
-    """302 back to the app with a code, or with `access_denied`; 404 for an app that there is not."""
+    """Answer 302 to the app with a code, or with `access_denied`; 404 for an unknown app."""
     query, app = call.request.query, call.world.oauth
     wanted = query.get("redirect_uri", app.callback)
     if not app.client_id or query.get("client_id") != app.client_id:
@@ -38,7 +38,7 @@ def authorize(call: Call) -> Any:
 
 
 def access_token(call: Call) -> Any:
-    """A token that reaches no repository. What is wrong is said with 200, as GitHub does."""
+    """Return a token that reaches no repository. Errors are answered with 200, as at GitHub."""
     fields, app = call.request.fields, call.world.oauth
     if (fields.get("client_id"), fields.get("client_secret")) != (app.client_id, app.client_secret):
         return _wrong("incorrect_client_credentials")

@@ -18,7 +18,7 @@ def pull(call: Call) -> Any:
 
 
 def pulls(call: Call) -> Any:
-    """Newest first; `state`, `head` (owner:branch) and `base` as filters."""
+    """List pull requests, newest first; `state`, `head` (owner:branch) and `base` filter them."""
     query, repo = call.request.query, call.repo
     state = query.get("state", "open")
     found = [
@@ -46,7 +46,7 @@ def labels(call: Call) -> Any:
 
 
 def add_labels(call: Call) -> Any:
-    """200 with all of them; a label that the repository does not have yet is made."""
+    """Answer 200 with all labels; create a label that the repository does not have yet."""
     names, found = call.body().get("labels"), call.issue()
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise RefusedError(
@@ -75,7 +75,7 @@ def _tell_label(call: Call, found: Pull | Issue, name: str, action: str) -> None
 
 
 def merge(call: Call) -> Any:
-    """200 with the sha that landed; 405 for what cannot be merged, 409 if `sha` is not the head any more."""
+    """Answer 200 with the sha that landed; 405 if it cannot be merged, 409 if `sha` is not the head any more."""
     body, found = call.body(), call.pull()
     if found.state != "open" or found.draft:
         raise RefusedError(405, "Pull Request is not mergeable")
@@ -111,7 +111,7 @@ def comment(call: Call) -> Any:
 
 
 def edit_comment(call: Call) -> Any:
-    """Changes the text; nobody is notified, but `issue_comment edited` is sent."""
+    """Change the text; nobody is notified, but `issue_comment edited` is sent."""
     body, found = _text(call), found_comment(call)
     call.world.edit_comment(call.repo, found, body, call.login)
     return call.shapes.comment(call.repo, found)

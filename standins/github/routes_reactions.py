@@ -1,4 +1,4 @@
-"""Routes of reactions to comments: the way to say "seen" without a notification. Source: GitHub docs, "Reactions"."""
+"""Routes of reactions to comments, which say "seen" without a notification. Source: GitHub docs, "Reactions"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from standins.github.shapes import REACTIONS
 
 
 def create(call: Call) -> Any:
-    """201; 200 if this user has given this one already; 422 for what is none of the eight."""
+    """Answer 201; 200 if this user has given it already; 422 for a reaction that is not one of the eight."""
     content = call.body().get("content")
     if content not in REACTIONS:
         error = {"resource": "Reaction", "code": "invalid", "field": "content"}
@@ -32,7 +32,7 @@ def listed(call: Call) -> Any:
 
 
 def delete(call: Call) -> Any:
-    """204. Everybody takes back their own; who may write takes back any."""
+    """Answer 204. Users delete their own reactions; with the permission to write, any reaction."""
     given = found_comment(call).reactions
     one = given.get(call.number(1))
     if one is None:

@@ -15,7 +15,7 @@ PER_CONTEXT = 1000
 
 
 def create(call: Call) -> Any:
-    """201; 422 for an unknown sha or state, a description over 140 characters, or the 1001st of a context."""
+    """Answer 201; 422 for an unknown sha or state, a description over 140 characters, or the 1001st of a context."""
     body = call.body()
     sha = call.args[0]
     if sha not in call.repo.graph.commits:
@@ -54,13 +54,13 @@ def _read(call: Call, sha: str, body: dict[str, Any]) -> Status:
 
 
 def listed(call: Call) -> Any:
-    """Newest first."""
+    """List the statuses of a commit, newest first."""
     rows = list(reversed(call.repo.statuses.get(resolve(call, call.args[0]).sha, [])))
     return [call.shapes.status(call.repo, one) for one in call.page(rows)]
 
 
 def combined(call: Call) -> Any:
-    """The newest of each context; `pending` if there is none at all."""
+    """Return the newest status of each context; `pending` if there is none."""
     sha = resolve(call, call.args[0]).sha
     newest = {one.context.lower(): one for one in call.repo.statuses.get(sha, [])}
     states = {one.state for one in newest.values()}

@@ -1,4 +1,4 @@
-"""Teams of an organization: who is a member. Source: GitHub docs, "Get team membership for a user"."""
+"""Routes of the teams of an organization: membership. Source: GitHub docs, "Get team membership for a user"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from standins.github.routing import Call, Handle
 
 
 def membership(call: Call) -> Any:
-    """404 for who is no member. An App, or a fine-grained token, needs `members: read`; nobody is told anonymously."""
+    """Return the membership; raise 404 for a login outside the team, 401 without a token.
+
+    An App, or a fine-grained token, needs `members: read`.
+    """
     token = call.token
     if token is None:
         raise RefusedError(401, "Requires authentication")

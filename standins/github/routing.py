@@ -1,4 +1,4 @@
-"""Routes as patterns, and the call that a handler gets."""
+"""Route patterns, and the call that a handler gets."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from standins.wire.message import BadBodyError, Pairs, Request
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way to a handler, which runs under the world's lock."""
+    """One request for a handler; the handler runs under the world's lock."""
 
     world: World
     access: Access
     request: Request
     token: Token | None
     found_repo: Repo | None = None
-    #: What stood in the places of the pattern, in order.
+    #: The parts of the path at the placeholders of the pattern, in order.
     args: list[str] = field(default_factory=list)
     headers: Pairs = field(default_factory=list)
 
@@ -34,7 +34,7 @@ class Call:
 
     @property
     def shapes(self) -> Shapes:
-        """Addresses in answers have the prefix that was asked under, as those of a GHES do."""
+        """Return the shapes whose addresses have the prefix of the request, as on a GHES."""
         return self.world.shapes_v3 if under_v3(self.request) else self.world.shapes
 
     @property
@@ -42,12 +42,12 @@ class Call:
         return self.token.login if self.token is not None else "anonymous"
 
     def body(self) -> dict[str, Any]:
-        """The JSON body of a write, after the permission to write was checked."""
+        """Check the permission to write and return the JSON body."""
         self.access.check_write(self.token, self.repo)
         return self.json()
 
     def json(self) -> dict[str, Any]:
-        """The JSON body, `{}` if there is none."""
+        """Return the JSON body, `{}` if there is none."""
         try:
             return self.request.json()
         except BadBodyError:
@@ -71,7 +71,7 @@ class Call:
         return pull
 
     def page(self, rows: list[Any]) -> list[Any]:
-        """The asked page of a list (30, at most 100 a page), with its Link header."""
+        """Return the requested page of a list (30, at most 100 a page), and add the Link header."""
         query = self.request.query
         size = max(1, min(100, _int(query.get("per_page"), 30)))
         page = max(1, _int(query.get("page"), 1))
@@ -90,7 +90,7 @@ class Call:
         return self._address({**kept, "per_page": size, "page": page}, rel)
 
     def page_by_cursor(self, rows: list[Delivery]) -> list[Delivery]:
-        """The page of deliveries after the `cursor` of the Link header that came with the one before."""
+        """Return the page of deliveries after the request's `cursor`, and add the Link header of the next page."""
         size = max(1, min(100, _int(self.request.query.get("per_page"), 30)))
         cursor = _int(self.request.query.get("cursor", "").removeprefix("v1_"), 0)
         rest = [row for row in rows if not cursor or row.id < cursor]
@@ -115,7 +115,7 @@ class Answer:
 
 
 class Routes:
-    """Patterns such as `GET /repos/{}/{}/branches/{+}`; `{+}` takes the rest of the path, slashes and all."""
+    """Patterns such as `GET /repos/{}/{}/branches/{+}`; `{+}` matches the rest of the path with its slashes."""
 
     def __init__(self) -> None:
         self._by_method: dict[str, list[tuple[tuple[str, ...], Handle]]] = {}
@@ -126,7 +126,7 @@ class Routes:
             self._by_method.setdefault(method, []).append((tuple(path.strip("/").split("/")), handler))
 
     def find(self, method: str, segments: list[str]) -> tuple[str, Handle | None, list[str]]:
-        """The route's label, its handler (None: no such route) and what stood in its places."""
+        """Return the route's label, its handler (None: no such route) and the values of its placeholders."""
         for pattern, handler in self._by_method.get("GET" if method == "HEAD" else method, ()):
             args = _matched(pattern, segments)
             if args is not None:

@@ -1,8 +1,8 @@
-"""GitHub's secondary limits: points a minute, and how many things may be created in a minute and an hour.
+"""GitHub's secondary limits: points per minute, and creating requests per minute and per hour.
 
 Source: GitHub docs, "Rate limits for the REST API", "About secondary rate limits": 900 points a minute for the REST
 API, a GET costs 1 and POST, PATCH, PUT and DELETE 5; 80 requests that create content a minute, and 500 an hour. GitHub
-does not say which requests create content; its own client (octokit/plugin-throttling.js) takes those that notify
+does not say which requests create content; its own client (octokit/plugin-throttling.js) counts those that notify
 people, so comments, issues, pull requests and reviews count here.
 """
 
@@ -18,7 +18,7 @@ _CREATES = re.compile(r"POST /repos/[^/]+/[^/]+/(issues|pulls|issues/\d+/comment
 
 @dataclass(frozen=True, slots=True)
 class SecondaryLimits:
-    """How much GitHub takes; `hasten`: in a minute that is as many times shorter, for tests and benchmarks."""
+    """The limits; `hasten`: the factor that shortens the minutes, for tests and benchmarks."""
 
     points_a_minute: int = 900
     created_a_minute: int = 80
@@ -28,13 +28,13 @@ class SecondaryLimits:
 
 @dataclass(slots=True)
 class Use:
-    """What one asker has used lately: when, and how many points."""
+    """The recent use by one asker: times and points."""
 
     spent: deque[tuple[float, int]] = field(default_factory=deque)
     created: deque[float] = field(default_factory=deque)
 
     def exceeds(self, limits: SecondaryLimits, method: str, path: str, now: float) -> float | None:
-        """Seconds until the request may be sent again if it is one too many; None: it counts as used."""
+        """Return the seconds until the request may be sent again if it exceeds a limit; else count it, and None."""
         minute, hour = 60 / limits.hasten, 3600 / limits.hasten
         while self.spent and self.spent[0][0] <= now - minute:
             self.spent.popleft()

@@ -24,7 +24,7 @@ from standins.github.routing import Routes
 from standins.github.world import World
 from standins.wire.server import HttpServer
 
-#: What GitHub's description of its API describes; signing in is not in it.
+#: The routes that GitHub's OpenAPI description covers; signing in is not in it.
 MODULES = (
     routes_apps,
     routes_git,
@@ -39,7 +39,7 @@ MODULES = (
 
 
 class GitHubStandIn:
-    """GitHub on loopback. `repos` as `control.create_repo` takes them; the token `t` is good unless `tokens` say else.
+    """GitHub on loopback. `repos` as `control.create_repo` takes them; without `tokens`, the token `t` is valid.
     `app`: as `control.register_app` takes it.
 
     Usable as a context manager. `control` are the verbs in process; other processes use GitHubControl(url).
@@ -76,7 +76,7 @@ class GitHubStandIn:
 
     @property
     def url(self) -> str:
-        """The base URL for clients; the same paths are also under `/api/v3`."""
+        """Return the base URL for clients; the same paths are also under `/api/v3`."""
         return f"http://{self._host}:{self._server.port}"
 
     def start(self) -> str:

@@ -58,7 +58,7 @@ class Shapes:
         self.api, self.web = api, web
 
     def user(self, login: str, *, brief: bool = False) -> Json:
-        """A user or bot; with `brief` without the address fields that nobody reads."""
+        """Return a user or bot; with `brief` without the unused address fields."""
         kind = "Bot" if login.endswith("[bot]") else "User"
         user: Json = {"login": login, "id": number_of(login), "type": kind, "site_admin": False}
         if brief:
@@ -97,7 +97,7 @@ class Shapes:
         return shape | self._repo_links(repo, url)
 
     def _repo_links(self, repo: Repo, url: str) -> Json:
-        """What makes a repository long: its addresses, counts and switches."""
+        """Return the many addresses, counts and switches of a repository."""
         counts = dict.fromkeys(("size", "stargazers_count", "watchers_count", "forks_count", "forks", "watchers"), 0)
         has = dict.fromkeys(("has_issues", "has_projects", "has_downloads", "has_wiki", "has_pages"), True)
         open_now = len(repo.open_pulls)
@@ -115,7 +115,7 @@ class Shapes:
         return {name: f"{url}/{link}" for name, link in _REPO_LINKS.items()} | counts | has | rest
 
     def commit(self, repo: Repo, commit: Commit) -> Json:
-        """A commit as REST gives it."""
+        """Return a commit as REST gives it."""
         url = f"{self.api}/repos/{repo.full_name}"
         person = {"name": commit.author, "email": f"{commit.author}@example.com", "date": iso(commit.at)}
         return {
@@ -140,7 +140,7 @@ class Shapes:
         }  # fmt: skip
 
     def pushed_commit(self, repo: Repo, commit: Commit) -> Json:
-        """A commit as a push payload gives it."""
+        """Return a commit as a push payload gives it."""
         person = {"name": commit.author, "email": f"{commit.author}@example.com", "username": commit.author}
         return {
             "id": commit.sha, "tree_id": commit.tree, "distinct": True, "message": commit.message,
@@ -168,7 +168,7 @@ class Shapes:
 
     @staticmethod
     def hook_config(hook: Hook) -> Json:
-        """The secret is never shown."""
+        """Return the configuration of a hook, without the secret."""
         secret = {"secret": "********"} if hook.secret else {}
         return {"url": hook.url, "content_type": "json", "insecure_ssl": "0", **secret}
 
@@ -196,7 +196,7 @@ class Shapes:
         }  # fmt: skip
 
     def issue(self, repo: Repo, pull: Pull | Issue) -> Json:
-        """An issue; a pull request is one, too, and is told by its `pull_request`."""
+        """Return an issue; a pull request is one, too, and has `pull_request`."""
         url = f"{self.api}/repos/{repo.full_name}"
         own = f"{url}/issues/{pull.number}"
         page = f"{self.web}/{repo.full_name}/{'pull' if isinstance(pull, Pull) else 'issues'}/{pull.number}"

@@ -37,7 +37,7 @@ def installation_json(shapes: Shapes, app: App, one: Installation, *, brief: boo
 
 
 def run_json(shapes: Shapes, app: App, repo: Repo, run: CheckRun, *, hook: bool = False) -> Json:
-    """A check run; in a webhook it names more of its suite."""
+    """Return a check run; in a webhook with more of its suite."""
     url = f"{shapes.api}/repos/{repo.full_name}/check-runs/{run.id}"
     suite: Json = {"id": run.suite}
     if hook:
@@ -62,7 +62,7 @@ _NOT_IN_RUN = ("head_commit", "latest_check_runs_count", "check_runs_url", "rere
 
 
 def suite_json(shapes: Shapes, app: App, repo: Repo, suite: CheckSuite) -> Json:
-    """A check suite, without its repository."""
+    """Return a check suite, without its repository."""
     url = f"{shapes.api}/repos/{repo.full_name}/check-suites/{suite.id}"
     status, conclusion = suite_state(repo, suite)
     commit = repo.graph.commits[suite.sha]
@@ -82,7 +82,7 @@ def suite_json(shapes: Shapes, app: App, repo: Repo, suite: CheckSuite) -> Json:
 
 
 def pulls_of(shapes: Shapes, repo: Repo, sha: str) -> list[Json]:
-    """The open pull requests whose head a commit is. Those of forks are never among them."""
+    """Return the open pull requests with that head, without those of forks."""
     url = f"{shapes.api}/repos/{repo.full_name}"
     own = {"id": repo.id, "url": url, "name": repo.name}
     return [

@@ -9,7 +9,7 @@ from standins.github.shapes import Shapes, association, labels_of
 
 
 def pull_json(shapes: Shapes, repo: Repo, pull: Pull, *, brief: bool = False) -> dict[str, Any]:
-    """A pull request. Once closed, `mergeable` is null; `merged` tells merged from abandoned."""
+    """Return a pull request. Once closed, `mergeable` is null; `merged` says whether it was merged."""
     url = f"{shapes.api}/repos/{repo.full_name}"
     page = f"{shapes.web}/{repo.full_name}/pull/{pull.number}"
     shape: dict[str, Any] = {

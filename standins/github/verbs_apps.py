@@ -1,4 +1,4 @@
-"""Control verbs about the GitHub App: registering it, installing it, and people who press its buttons."""
+"""Control verbs about the GitHub App: registering it, installing it, and pressing its buttons."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from standins.github.verbs_base import Json, VerbBase
 
 
 class AppVerbs(VerbBase):
-    """What people do with an App, and what can be seen of it."""
+    """The acts of people on an App, and its check runs."""
 
     def register_oauth_app(self, client_id: str, client_secret: str, callback: str) -> None:
-        """Registers the app by which people sign in with their account; GitHub sends browsers back to `callback`."""
+        """Register the OAuth app for signing in; GitHub sends browsers back to `callback`."""
         with self._w.lock:
             self._w.oauth = OAuthApp(client_id, client_secret, callback, self._w.oauth.browser)
 
     def sign_in_browser(self, login: str | None) -> None:
-        """Whose account the browser that comes next has; None: whoever it is, they refuse."""
+        """Set the account in the next browser; None: the person refuses."""
         with self._w.lock:
             self._w.oauth.browser = login
 
@@ -34,11 +34,11 @@ class AppVerbs(VerbBase):
         install: list[str] | None = None,
         ping: bool = False,
     ) -> list[int]:
-        """Registers the App: from now on its JSON web tokens must be signed with the key of `public_key` (PEM).
+        """Register the App: from now on its JSON web tokens must be signed with the key of `public_key` (PEM).
 
         `hook`: {url, secret, events, realistic}. `install`: accounts to install it on, with all their repositories;
-        returns the installations' ids. An event `*` stands for all that there are. `ping`: greet
-        the hook.
+        returns the installations' ids. An event `*` stands for all events. `ping`: send the
+        hook's ping.
         """
         with self._w.lock:
             made = None if hook is None else self._w.hook(hook)
@@ -53,7 +53,7 @@ class AppVerbs(VerbBase):
     def install_app(
         self, account: str, repos: list[str] | None = None, permissions: dict[str, str] | None = None
     ) -> int:
-        """Installs it on an account, on all repositories or on some: `installation created`; returns the id."""
+        """Install it on an account, on all repositories or on some; send `installation created`; return the id."""
         with self._w.lock:
             chosen = None if repos is None else {self._w.repo(name).id for name in repos}
             made = self._w.apps.install(account, permissions, chosen, self._w.clock.now())
@@ -61,7 +61,7 @@ class AppVerbs(VerbBase):
             return made.id
 
     def uninstall_app(self, installation: int) -> None:
-        """Takes it away; its tokens are good for nothing: `installation deleted`."""
+        """Uninstall it and invalidate its tokens; send `installation deleted`."""
         with self._w.lock:
             found = self._installation(installation)
             del self._w.apps.installations[installation]
@@ -71,7 +71,7 @@ class AppVerbs(VerbBase):
             self._tell(found, "deleted", found.account)
 
     def suspend_app(self, installation: int, on: bool = True) -> None:
-        """Its tokens are refused while it is suspended: `installation suspend`, `unsuspend`."""
+        """Suspend it (its tokens are refused) or unsuspend it; send `installation suspend` or `unsuspend`."""
         with self._w.lock:
             found = self._installation(installation)
             if not on:
@@ -83,7 +83,7 @@ class AppVerbs(VerbBase):
     def change_installation(
         self, installation: int, add: list[str] | None = None, remove: list[str] | None = None
     ) -> None:
-        """Adds repositories to an installation or takes some away: `installation_repositories`."""
+        """Add repositories to an installation or remove some; send `installation_repositories`."""
         with self._w.lock:
             found = self._installation(installation)
             reached = self._reached(found)
@@ -96,7 +96,7 @@ class AppVerbs(VerbBase):
                     self._w.emit_to_app("installation_repositories", found, payload)
 
     def press_button(self, repo: str, check_run: int, identifier: str, user: str = "dev") -> None:
-        """A person presses a button of a check run: `check_run requested_action`."""
+        """Press a button of a check run as a person; send `check_run requested_action`."""
         with self._w.lock:
             found = self._w.repo(repo)
             run = checks.found_run(found, check_run)
@@ -106,19 +106,19 @@ class AppVerbs(VerbBase):
             checks.tell_run(self._w, found, run, "requested_action", user, identifier)
 
     def rerequest_check(self, repo: str, check_run: int, user: str = "dev") -> None:
-        """A person presses Re-run on a check run: `check_run rerequested`. The run itself does not change."""
+        """Press Re-run on a check run; send `check_run rerequested`. The check run does not change."""
         with self._w.lock:
             found = self._w.repo(repo)
             checks.tell_run(self._w, found, checks.found_run(found, check_run), "rerequested", user)
 
     def rerequest_suite(self, repo: str, sha: str, user: str = "dev") -> None:
-        """A person presses Re-run all: `check_suite rerequested`."""
+        """Press Re-run all; send `check_suite rerequested`."""
         with self._w.lock:
             found = self._w.repo(repo)
             checks.tell_suite(self._w, found, checks.suite_of(self._w, found, sha), "rerequested", user)
 
     def check_runs(self, repo: str, sha: str | None = None) -> list[Json]:
-        """Check runs in the order of their creation, as REST gives them, with their buttons as `actions`."""
+        """List check runs in the order of their creation, as REST gives them, with their buttons as `actions`."""
         with self._w.lock:
             found, app = self._w.repo(repo), self._w.apps.app
             runs = [run for run in found.check_runs.values() if sha in (None, run.sha)]

@@ -1,4 +1,4 @@
-"""What all control verbs of GitHub stand on."""
+"""The base class of all control verbs of GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Control verbs that look: pull requests, statuses, comments, deployments, webhooks, counters."""
+"""Control verbs that read: pull requests, statuses, comments, deployments, webhooks, counters."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _DELIVERY = (
 
 
 class LookingVerbs(VerbBase):
-    """What has been written and what was sent."""
+    """The verbs that read the records and the sent webhooks."""
 
     def pull(self, repo: str, number: int) -> Json:
-        """The pull request as REST gives it, briefly."""
+        """Return a short form of the pull request as REST gives it."""
         with self._w.lock:
             found, pull = self._pull(repo, number)
             return pull_json(self._w.shapes, found, pull, brief=True)
 
     def compare(self, repo: str, base: str, head: str) -> str:
-        """ahead, behind, identical or diverged."""
+        """Return ahead, behind, identical or diverged."""
         with self._w.lock:
             return self._w.repo(repo).graph.compare(base, head).status
 
     def statuses(self, repo: str, sha: str | None = None) -> list[Json]:
-        """Statuses in the order of their creation: sha, state, context, description, target_url."""
+        """List statuses in the order of their creation: sha, state, context, description, target_url."""
         with self._w.lock:
             rows = [one for rows in self._w.repo(repo).statuses.values() for one in rows if sha in (None, one.sha)]
             rows.sort(key=lambda one: one.id)
@@ -50,7 +50,7 @@ class LookingVerbs(VerbBase):
             ]
 
     def deployments(self, repo: str) -> list[Json]:
-        """Deployments in the order of their creation, each with the states it went through."""
+        """List deployments in the order of their creation, each with its states."""
         with self._w.lock:
             return [
                 {
@@ -65,7 +65,7 @@ class LookingVerbs(VerbBase):
             ]
 
     def deliveries(self, event: str | None = None, payloads: bool = False) -> list[Json]:
-        """The webhooks, oldest first, each as `_DELIVERY` names it, with its size."""
+        """List the webhooks, oldest first, each with the fields of `_DELIVERY` and its size."""
         rows = []
         for one in list(self._w.sender.log):
             if event in (None, one.event):
@@ -74,7 +74,7 @@ class LookingVerbs(VerbBase):
         return rows
 
     def redeliver(self, delivery_id: int) -> int:
-        """Sends a delivery again (a lost one, too) with the same GUID; returns the id of the new record."""
+        """Send a delivery again (a lost one, too) with the same GUID; return the id of the new record."""
         found = next((one for one in self._w.sender.log if one.id == delivery_id), None)
         if found is None:
             raise LookupError(f"there is no delivery {delivery_id}")
@@ -85,26 +85,26 @@ class LookingVerbs(VerbBase):
         return self._w.sender.redeliver(hook, found).id
 
     def wait_idle(self, seconds: float = 10.0) -> None:
-        """Waits until every webhook is out, answered or given up."""
+        """Wait until every webhook is sent, answered or given up."""
         if not self._w.sender.wait_idle(seconds):
             raise LookupError(f"webhooks are still under way after {seconds:g} s")
 
     def requests(self) -> dict[str, int]:
-        """How many requests each route got, e.g. {"POST /repos/*/*/statuses/*": 3}; control calls are not counted."""
+        """Count the requests of each route, e.g. {"POST /repos/*/*/statuses/*": 3}; control calls do not count."""
         with self._w.lock:
             return dict(self._w.requests)
 
     def reply_statuses(self) -> dict[str, int]:
-        """How many replies had each status; `dropped` for the lost ones."""
+        """Count the replies by status; `dropped` for the lost ones."""
         with self._w.lock:
             return dict(self._w.statuses)
 
     def record(self, limit: int = 1000) -> None:
-        """From now on the last so many requests are kept with their answers."""
+        """Keep the last `limit` requests with their answers from now on."""
         self._w.recorder.start(limit)
 
     def recorded(self) -> list[Json]:
-        """What was kept, oldest first: method, path, query, body, status, response, headers, made_up (by a fault)."""
+        """List the kept requests, oldest first: method, path, query, body, status, response, headers, made_up."""
         return self._w.recorder.listed()
 
     def reset_counters(self) -> None:

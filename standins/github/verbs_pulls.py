@@ -8,7 +8,7 @@ from standins.github.verbs_base import VerbBase
 
 
 class PullVerbs(VerbBase):
-    """What people do with pull requests."""
+    """The acts of people on pull requests."""
 
     def open_pull(
         self,
@@ -22,9 +22,9 @@ class PullVerbs(VerbBase):
         fork: str | None = None,
         quiet: bool = False,
     ) -> int:
-        """Opens a pull request with one commit; returns its number and sends `opened` unless `quiet`.
+        """Open a pull request with one commit, send `opened` unless `quiet`, and return its number.
 
-        `fork`: the owner of the fork that it comes from; "" for a fork that was deleted since.
+        `fork`: the owner of its fork; "" for a fork that was deleted since.
         """
         with self._w.lock:
             found = self._w.repo(repo)
@@ -37,13 +37,13 @@ class PullVerbs(VerbBase):
             return pull.number
 
     def push_to_pull(self, repo: str, number: int, message: str = "Change it again", author: str | None = None) -> str:
-        """Adds a commit to the pull request's branch; returns the new head. Sends `push` and `synchronize`."""
+        """Add a commit to the pull request's branch, send `push` and `synchronize`, and return the new head."""
         with self._w.lock:
             found, pull = self._pull(repo, number)
             return self._w.push_to_pull(found, pull, message, author or pull.author)
 
     def close_pull(self, repo: str, number: int, by: str = "dev") -> None:
-        """Closes it unmerged."""
+        """Close it unmerged."""
         with self._w.lock:
             self._w.close_pull(*self._pull(repo, number), by)
 
@@ -58,11 +58,11 @@ class PullVerbs(VerbBase):
         order: str = "push-first",
         stale: bool = False,
     ) -> str:
-        """Merges a pull request (None: one that is opened for it, without a word); returns the sha that landed.
+        """Merge a pull request (None: a new one, opened without a webhook); return the sha that landed.
 
         Sends `push` and `pull_request closed`. `order`: push-first, pull_request-first, or with losses push-only,
-        pull_request-only, none. `method`: merge, squash or rebase. `stale`: `closed` shows it open and unmerged, as it
-        was seen to happen.
+        pull_request-only, none. `method`: merge, squash or rebase. `stale`: `closed` shows it open and unmerged, as
+        GitHub has been seen to send it.
         """
         with self._w.lock:
             if number is None:
@@ -71,12 +71,12 @@ class PullVerbs(VerbBase):
             return self._w.merge(found, pull, method, by or pull.author, order, stale=stale)
 
     def comment(self, repo: str, number: int, body: str, user: str = "dev") -> int:
-        """A person comments; returns the comment's id and sends `issue_comment created`."""
+        """Comment as a person, send `issue_comment created`, and return the comment's id."""
         with self._w.lock:
             return self._w.add_comment(*self._issue(repo, number), body, user).id
 
     def edit_comment(self, repo: str, comment_id: int, body: str, user: str = "dev") -> None:
-        """A person changes a comment, their own or another's."""
+        """Edit a comment as a person, their own or another's."""
         with self._w.lock:
             self._w.edit_comment(*self._comment(repo, comment_id), body, user)
 
@@ -85,7 +85,7 @@ class PullVerbs(VerbBase):
             self._w.delete_comment(*self._comment(repo, comment_id), user)
 
     def open_issue(self, repo: str, title: str = "Something is wrong", author: str = "dev", body: str = "") -> int:
-        """Opens an issue that is no pull request, without a webhook; returns its number."""
+        """Open an issue that is not a pull request, without a webhook; return its number."""
         with self._w.lock:
             found, now = self._w.repo(repo), self._w.clock.now()
             made = Issue(found.next_number, title, body, author, now, now)
@@ -114,7 +114,7 @@ class PullVerbs(VerbBase):
     def edit_pull(
         self, repo: str, number: int, title: str | None = None, base: str | None = None, by: str = "dev"
     ) -> None:
-        """Changes the title or the branch that it goes to: `edited`, with what was there before."""
+        """Change the title or the base branch; send `edited` with the old values."""
         with self._w.lock:
             found, pull = self._pull(repo, number)
             changes: dict[str, object] = {}
@@ -127,7 +127,7 @@ class PullVerbs(VerbBase):
             self._w.tell_pull(found, pull, "edited", by, {"changes": changes})
 
     def label_pull(self, repo: str, number: int, label: str, by: str = "dev", on: bool = True) -> None:
-        """Puts a label on, or takes it off: `labeled`, `unlabeled`."""
+        """Add or remove a label; send `labeled` or `unlabeled`."""
         with self._w.lock:
             found, pull = self._pull(repo, number)
             if (label in pull.labels) == on:
@@ -136,7 +136,7 @@ class PullVerbs(VerbBase):
             self._w.tell_label(found, pull, label, "labeled" if on else "unlabeled", by)
 
     def delete_fork(self, repo: str, number: int) -> None:
-        """The fork that a pull request comes from is deleted: its `head.repo` is null from now on."""
+        """Delete the fork of a pull request: its `head.repo` is null from now on."""
         with self._w.lock:
             _, pull = self._pull(repo, number)
             if pull.fork is None:
@@ -144,12 +144,12 @@ class PullVerbs(VerbBase):
             pull.fork = ""
 
     def enqueue(self, repo: str, number: int, by: str = "dev") -> str:
-        """Puts a pull request into the merge queue: `merge_group checks_requested`; returns the group's head sha."""
+        """Put a pull request into the merge queue; send `merge_group checks_requested`; return the group's head sha."""
         with self._w.lock:
             return queueing.enqueue(self._w, *self._pull(repo, number), by)
 
     def finish_group(self, repo: str, head_sha: str, reason: str = "merged", by: str = "dev") -> None:
-        """Ends a merge group: `merged` lands it; `invalidated` and `dequeued` throw it away."""
+        """End a merge group: `merged` lands it; `invalidated` and `dequeued` discard it."""
         with self._w.lock:
             queueing.finish(self._w, self._w.repo(repo), head_sha, reason, by)
 

@@ -8,7 +8,7 @@ from standins.github.verbs_base import Json, VerbBase
 
 
 class RepoVerbs(VerbBase):
-    """What people do with repositories."""
+    """The acts of people on repositories."""
 
     def create_repo(
         self,
@@ -21,7 +21,7 @@ class RepoVerbs(VerbBase):
         files: dict[str, str] | None = None,
         ping: bool = False,
     ) -> str:
-        """Creates a repository with one commit; returns its sha. `hook`: {url, secret, events, parallel, realistic}.
+        """Create a repository with one commit; return its sha. `hook`: {url, secret, events, parallel, realistic}.
 
         `collaborators`: login -> admin, maintain, write, triage or read. `ping`: send the ping of a new hook.
         """
@@ -39,7 +39,7 @@ class RepoVerbs(VerbBase):
             return repo.head
 
     def add_hook(self, repo: str, hook: Json, ping: bool = False) -> int:
-        """Adds a hook; returns its id."""
+        """Add a hook; return its id."""
         with self._w.lock:
             return self._add_hook(self._w.repo(repo), hook, ping=ping)
 
@@ -51,12 +51,12 @@ class RepoVerbs(VerbBase):
         return made.id
 
     def rename(self, repo: str, name: str, sender: str = "admin") -> None:
-        """Renames it; the old name redirects (301, 307 for writes) and `repository renamed` is sent."""
+        """Rename it; the old name redirects (301, 307 for writes) and `repository renamed` is sent."""
         with self._w.lock:
             self._w.rename(self._w.repo(repo), name, sender)
 
     def head(self, repo: str, branch: str | None = None) -> str:
-        """The sha that the branch (default: the default branch) points at."""
+        """Return the head of the branch (default: the default branch)."""
         with self._w.lock:
             found = self._w.repo(repo)
             return found.branches[branch or found.default_branch]
@@ -66,7 +66,7 @@ class RepoVerbs(VerbBase):
             self._w.repo(repo).collaborators = dict(collaborators)
 
     def set_team(self, team: str, members: dict[str, str]) -> None:
-        """The members of a team `org/slug`: login -> active or pending."""
+        """Set the members of a team `org/slug`: login -> active or pending."""
         with self._w.lock:
             self._w.teams[team.lower()] = dict(members)
 
@@ -80,7 +80,7 @@ class RepoVerbs(VerbBase):
         forced: bool = False,
         lost: bool = False,
     ) -> str:
-        """Commits `count` times on the branch and pushes once; returns the new head. Creates a missing branch.
+        """Commit `count` times on the branch, push once and return the new head. Create a missing branch.
 
         `forced`: the last commit of the branch is replaced instead. `lost`: the webhook is never sent.
         """
@@ -99,7 +99,7 @@ class RepoVerbs(VerbBase):
     def force_push(
         self, repo: str, to_sha: str, branch: str | None = None, author: str = "dev", lost: bool = False
     ) -> str:
-        """Points the branch at a commit that is there; returns where it pointed before."""
+        """Point the branch at an existing commit; return the old head."""
         with self._w.lock:
             found = self._w.repo(repo)
             if to_sha not in found.graph.commits:
@@ -112,7 +112,7 @@ class RepoVerbs(VerbBase):
             self._w.move_branch(self._w.repo(repo), branch, ZERO, author)
 
     def revert(self, repo: str, sha: str | None = None, author: str = "dev") -> str:
-        """Commits the undoing of a commit (default: the head) on the default branch; returns the new head."""
+        """Commit the revert of a commit (default: the head) on the default branch; return the new head."""
         with self._w.lock:
             found = self._w.repo(repo)
             undone = found.graph.commits[sha or found.head]
@@ -121,7 +121,7 @@ class RepoVerbs(VerbBase):
         return self.push(repo, message=message, author=author)
 
     def push_tag(self, repo: str, tag: str, sha: str | None = None, author: str = "dev") -> None:
-        """Puts a tag on a commit (default: the head): `push` and, for a new one, `create`."""
+        """Put a tag on a commit (default: the head): `push` and, for a new one, `create`."""
         with self._w.lock:
             found = self._w.repo(repo)
             self._w.move_tag(found, tag, sha or found.head, author)
@@ -131,7 +131,7 @@ class RepoVerbs(VerbBase):
             self._w.move_tag(self._w.repo(repo), tag, ZERO, author)
 
     def transfer(self, repo: str, owner: str, sender: str = "admin") -> None:
-        """Hands it to another owner: like `rename`, with `repository transferred`."""
+        """Transfer it to another owner: like `rename`, with `repository transferred`."""
         with self._w.lock:
             found = self._w.repo(repo)
             if owner == found.owner or f"{owner}/{found.name}".lower() in self._w.repos:
@@ -139,7 +139,7 @@ class RepoVerbs(VerbBase):
             self._w.transfer(found, owner, sender)
 
     def set_default_branch(self, repo: str, branch: str, sender: str = "admin") -> None:
-        """Makes another branch the default one: `repository edited`."""
+        """Make another branch the default branch; send `repository edited`."""
         with self._w.lock:
             found = self._w.repo(repo)
             if branch not in found.branches:

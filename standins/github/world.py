@@ -1,4 +1,4 @@
-"""The repositories and what happens in them: creating, renaming, pull requests and their merges."""
+"""Repositories and their changes: creating, renaming, pull requests and merges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.github.model import Pull, Repo
 from standins.github.world_pushing import Pushing
 
 METHODS = ("merge", "squash", "rebase")
-#: In which order the two webhooks of a merge are sent, and which of them are lost.
+#: The order of the two webhooks of a merge, and the ones that are lost.
 ORDERS = ("push-first", "pull_request-first", "push-only", "pull_request-only", "none")
 
 
@@ -32,7 +32,7 @@ class World(Pushing):
         return repo
 
     def repo(self, full_name: str) -> Repo:
-        """By its present name; raises LookupError with the names that there are."""
+        """Return the repository of that current name; raise LookupError with the known names."""
         found = self.repos.get(full_name.lower())
         if found is None:
             known = ", ".join(sorted(repo.full_name for repo in self.repos.values())) or "none"
@@ -54,7 +54,7 @@ class World(Pushing):
         )
 
     def transfer(self, repo: Repo, owner: str, sender: str) -> None:
-        """Hands it to another owner; only hooks that reach the new one are told."""
+        """Transfer it to another owner; only hooks that reach the new owner get a webhook."""
         old, is_org = repo.owner, repo.owner_type == "Organization"
         changed = self.shapes.organization(old) if is_org else self.shapes.user(old)
         del self.repos[repo.full_name.lower()]
@@ -78,7 +78,7 @@ class World(Pushing):
     def open_pull(
         self, repo: Repo, title: str, branch: str, author: str, base: str, body: str, *, draft: bool, fork: str | None
     ) -> Pull:
-        """Opens a pull request from the branch, which gets a first commit if it is not there yet."""
+        """Open a pull request from the branch; a missing branch is created with a first commit."""
         base_sha = repo.branches[base]
         head = repo.branches.get(branch) if fork is None else None
         if head is None:
@@ -94,7 +94,7 @@ class World(Pushing):
         return pull
 
     def push_to_pull(self, repo: Repo, pull: Pull, message: str, author: str) -> str:
-        """A further commit on the branch: `push` for the branch, `synchronize` for the pull request."""
+        """Add a commit to the branch; send `push` for the branch and `synchronize` for the pull request."""
         commit = self.commit(repo, pull.head_sha, message, author)
         before, pull.head_sha, pull.updated = pull.head_sha, commit.sha, self.clock.now()
         pull.commits += 1
@@ -105,9 +105,9 @@ class World(Pushing):
         return commit.sha
 
     def merge(self, repo: Repo, pull: Pull, method: str, by: str, order: str, *, stale: bool = False) -> str:
-        """Merges it; returns the sha that landed on the base branch. Sends `push` and `closed` as ordered.
+        """Merge it and send `push` and `closed` in `order`; return the sha that landed on the base branch.
 
-        `stale`: `closed` shows the pull request as it was before, open and unmerged.
+        `stale`: `closed` shows the pull request as before the merge, open and unmerged.
         """
         if method not in METHODS:
             raise ValueError(f"a merge's method is one of {', '.join(METHODS)}, not {method!r}")
@@ -118,7 +118,7 @@ class World(Pushing):
         return self.landed(repo, pull, self._land(repo, pull, method, by), by, order, stale=stale)
 
     def landed(self, repo: Repo, pull: Pull, sha: str, by: str, order: str, *, stale: bool = False) -> str:
-        """A commit brings a pull request onto its base branch."""
+        """Mark a pull request as merged by a commit on its base branch."""
         before = replace(pull)
         pull.base_sha = repo.branches[pull.base]
         pull.state, pull.merge_commit_sha, pull.merged_by = "closed", sha, by
@@ -142,7 +142,7 @@ class World(Pushing):
         return sha
 
     def _land(self, repo: Repo, pull: Pull, method: str, by: str) -> str:
-        """Makes the commits of the merge method: one with two parents, one with all, or each anew."""
+        """Make the commits of the merge method: one merge commit, one squashed commit, or a copy of each."""
         base, now = repo.branches[pull.base], self.clock.now()
         if method == "squash":
             return repo.graph.add((base,), f"{pull.title} (#{pull.number})", pull.author, now).sha

@@ -1,4 +1,4 @@
-"""Pushes: branches and tags move, pull requests follow their branches."""
+"""Pushes: they move branches and tags, and pull requests follow their branches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.github.world_talking import Talking
 
 
 class Pushing(Talking):
-    """Branches and tags, each move with its webhooks."""
+    """The moves of branches and tags, with their webhooks."""
 
     def commit(self, repo: Repo, parent: str, message: str, author: str) -> Commit:
         return repo.graph.add((parent,), message, author, self.clock.now())
@@ -18,7 +18,7 @@ class Pushing(Talking):
     def move_branch(
         self, repo: Repo, branch: str, to: str, sender: str, *, forced: bool = False, lost: bool = False
     ) -> str:
-        """Points the branch at a commit (ZERO deletes it) and sends `push`. Returns where it pointed before."""
+        """Point the branch at a commit (ZERO deletes it), send `push`, and return the old head."""
         before = repo.branches.get(branch, ZERO)
         if self.lag:
             repo.stale.append((self.clock.now() + self.lag, branch, repo.branches.get(branch)))
@@ -45,7 +45,7 @@ class Pushing(Talking):
         return before
 
     def _tell_about_push(self, repo: Repo, branch: str, before: str, to: str, sender: str) -> None:
-        """`create` or `delete`, and the suite that every App with checks gets on a new head."""
+        """Send `create` or `delete`, and make the check suite that an App with checks gets on a new head."""
         if ZERO in (before, to) and before != to:
             self.tell_ref(repo, "branch", branch, sender, deleted=to == ZERO)
         hook = self.apps.app.hook
@@ -58,7 +58,7 @@ class Pushing(Talking):
         self.emit(repo, event, lambda brief: self.payloads.ref(repo, kind, name, sender, deleted=deleted, brief=brief))
 
     def move_tag(self, repo: Repo, name: str, to: str, sender: str) -> None:
-        """Puts a tag on a commit, or with ZERO takes it away: `push`, and `create` or `delete`."""
+        """Put a tag on a commit, or delete it with ZERO; send `push`, and `create` or `delete`."""
         before = repo.tags.get(name, ZERO)
         if to == ZERO:
             repo.tags.pop(name, None)
@@ -80,7 +80,7 @@ class Pushing(Talking):
                 pull.base_sha = to
 
     def _sync_heads(self, repo: Repo, branch: str, to: str, sender: str) -> None:
-        """A pull request follows its branch, and ends with it."""
+        """Move the head of each open pull request with its branch, and close it if the branch is deleted."""
         for pull in [one for one in repo.open_pulls.values() if one.fork is None and one.branch == branch]:
             if to == ZERO:
                 self.close_pull(repo, pull, sender)

@@ -1,4 +1,4 @@
-"""What is said on issues and pull requests, and that they are closed, reopened and labelled."""
+"""Comments on issues and pull requests, their labels, and their closing and reopening."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Talking(Telling):
         self.tell_pull(repo, pull, action, sender, {"label": label})
 
     def reopen_pull(self, repo: Repo, pull: Pull, sender: str) -> None:
-        """Opens an abandoned one again."""
+        """Reopen a pull request that was closed unmerged."""
         if pull.state == "open" or pull.merged_at is not None:
             raise ValueError(f"pull request {pull.number} of {repo.full_name} is not closed, or it is merged")
         pull.state, pull.closed_at, pull.updated = "open", None, self.clock.now()
@@ -37,7 +37,7 @@ class Talking(Telling):
         self.tell_pull(repo, pull, "reopened", sender)
 
     def close_pull(self, repo: Repo, pull: Pull, sender: str) -> None:
-        """Abandons it."""
+        """Close a pull request unmerged."""
         pull.state = "closed"
         repo.open_pulls.pop(pull.number, None)
         pull.closed_at = pull.updated = self.clock.now()
@@ -62,7 +62,7 @@ class Talking(Telling):
     @staticmethod
     def _on(repo: Repo, comment: Comment) -> Pull | Issue:
         found = repo.issue(comment.number)
-        assert found is not None  # noqa: S101  a comment stands on something
+        assert found is not None  # noqa: S101  a comment belongs to an issue or a pull request
         return found
 
     def _tell_comment(

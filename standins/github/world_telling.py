@@ -1,4 +1,4 @@
-"""All state, and how what happens is told: which hooks get a webhook, and which webhooks are lost."""
+"""The state of the stand-in, and the sending of webhooks: the hooks that get one, and the webhooks that are lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from standins.github.shapes import Json, Shapes
 
 
 class Telling:
-    """All state, under one lock. `shapes` and `payloads` speak with the address that the server was started on."""
+    """All state, under one lock. `shapes` and `payloads` use the address of the started server."""
 
     def __init__(self, seed: int = 0) -> None:
         self.lock = threading.RLock()
@@ -29,7 +29,7 @@ class Telling:
         self.sender = Sender(self.clock, seed)
         self.recorder = Recorder()
         self.apps = Apps()
-        #: How long after a push reads may still not know of it, in seconds.
+        #: The seconds after a push in which reads may not know of it yet.
         self.lag = 0.0
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -58,12 +58,12 @@ class Telling:
         self.sender.stop()
 
     def hooks(self) -> list[Hook]:
-        """Every hook there is, the App's last."""
+        """Return every hook, the App's last."""
         found = [hook for repo in self.repos.values() for hook in repo.hooks.values()]
         return found + ([self.apps.app.hook] if self.apps.app.hook is not None else [])
 
     def hook(self, hook: dict[str, Any]) -> Hook:
-        """A hook as it was described; it belongs to nobody yet."""
+        """Make a hook from its description; it belongs to no repository yet."""
         if not str(hook["url"]).startswith(("http://", "https://")):
             raise ValueError(f"a hook's url begins with http:// or https://, not {hook['url']!r}")
         return Hook(
@@ -78,7 +78,7 @@ class Telling:
     def emit(
         self, repo: Repo, event: str, build: Callable[[bool], Json], *, lost: bool = False, apps_only: bool = False
     ) -> None:
-        """Sends a webhook to the hooks that want it, unless `drop_next` still has some of it to lose.
+        """Send a webhook to the hooks that want it, unless `drop_next` still has to lose some of that event.
 
         `build(brief)` gives the payload. `apps_only`: to the App's hook and not to the repository's.
         """
@@ -99,19 +99,19 @@ class Telling:
             )
 
     def emit_to_app(self, event: str, one: Installation, payload: Json) -> None:
-        """What concerns an installation and no single repository."""
+        """Send the App a webhook about an installation, not about one repository."""
         hook = self.apps.app.hook
         if hook is not None:
             target = Target(hook, "integration", self.apps.app.id, None, one.id)
             self.sender.send(target, event, payload, lost=self._is_lost(event))
 
     def ping(self, repo: Repo, hook: Hook) -> None:
-        """Greets one hook."""
+        """Send the ping of one hook."""
         target = Target(hook, "repository", repo.id, repo.id)
         self.sender.send(target, "ping", self.payloads.ping(repo, hook), lost=self._is_lost("ping"))
 
     def ping_app(self, hook: Hook) -> None:
-        """Greets the App's hook, which belongs to no repository."""
+        """Send the ping of the App's hook, which belongs to no repository."""
         target = Target(hook, "integration", self.apps.app.id)
         self.sender.send(target, "ping", self.payloads.ping_app(hook), lost=self._is_lost("ping"))
 

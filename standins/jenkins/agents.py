@@ -1,6 +1,6 @@
-"""Pipelines that run but wait for an agent, each shown as a queue item of its own.
+"""Pipelines that run but wait for an agent; Jenkins shows each as a queue item.
 
-Source: workflow-durable-task-step, ExecutorStepExecution. The class name is general knowledge, not read in source.
+Source: workflow-durable-task-step, ExecutorStepExecution. The class name was not checked in the source.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ PLACEHOLDER = "org.jenkinsci.plugins.workflow.support.steps.ExecutorStepExecutio
 
 
 class Agents:
-    """While agents are offline, Pipelines start (they need no executor) and then wait. Called under the lock."""
+    """The wait for offline agents: Pipelines start (they need no executor), then wait. Call under the lock."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller
         self._waiting: dict[int, Build] = {}
 
     def must_wait(self, build: Build) -> bool:
-        """Whether the build's work has to wait; it then goes on by itself when the agents are back."""
+        """Return whether the build's work has to wait; if so, `back` continues it."""
         if not self._c.settings.agents_offline or build.job.kind != "pipeline":
             return False
         self._waiting[self._c.queue.next_id()] = build
@@ -33,13 +33,13 @@ class Agents:
         return True
 
     def back(self) -> None:
-        """The agents are online again."""
+        """Continue the waiting builds: the agents are online again."""
         waiting, self._waiting = self._waiting, {}
         for build in waiting.values():
             self._c.builds.proceed(build)
 
     def queue_items(self, root_url: str) -> list[Bean]:
-        """What /queue/api/json lists besides the jobs' own items."""
+        """Return the items that /queue/api/json lists besides the jobs' own."""
         return [
             plain(
                 "hudson.model.Queue$BuildableItem",

@@ -1,4 +1,4 @@
-"""Jenkins' JSON API: which properties are shown, by `depth` or by `tree`. Source: stapler's TreePruner."""
+"""Jenkins' JSON API: `depth` or `tree` selects the properties. Source: stapler's TreePruner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ABSENT: Any = object()
 
 
 class Export(NamedTuple):
-    """A property: shown when `visibility` is at least the level; `inline` keeps the level for what is inside."""
+    """A property: shown if `visibility` is at least the level; `inline` keeps the level for nested objects."""
 
     visibility: int
     get: Callable[[Any], Any]
@@ -20,7 +20,7 @@ class Export(NamedTuple):
 
 
 class Bean(NamedTuple):
-    """An exported object: its `_class` (None: none is given), its properties in order, and where they come from."""
+    """An exported object: its `_class` (None: without one), its properties in order, and their source object."""
 
     kind: str | None
     table: Mapping[str, Export]
@@ -28,7 +28,7 @@ class Bean(NamedTuple):
 
 
 class MalformedTreeError(ValueError):
-    """The `tree` parameter cannot be read; Jenkins answers 500."""
+    """A `tree` parameter that cannot be parsed; Jenkins answers 500."""
 
 
 class Pruner(Protocol):
@@ -38,7 +38,7 @@ class Pruner(Protocol):
 
 
 class ByDepth:
-    """Without `tree`: level 1 - depth at the top, one more each nesting."""
+    """The selection without `tree`: level 1 - depth at the top, one more per nesting."""
 
     def __init__(self, level: int) -> None:
         self._level = level
@@ -53,7 +53,7 @@ class ByDepth:
 
 
 class ByTree:
-    """With `tree`: the names asked for, with what is asked inside them, and `*` for all others."""
+    """The selection by `tree`: the requested names with their nested names, and `*` for all others."""
 
     __slots__ = ("_range", "names")
 
@@ -83,7 +83,7 @@ _cache: dict[str, ByTree] = {}
 
 
 def parse_tree(text: str) -> ByTree:
-    """Reads `a,b[c,d]{0,10}`. Raises MalformedTreeError."""
+    """Read `a,b[c,d]{0,10}`. Raise MalformedTreeError."""
     known = _cache.get(text)
     if known is not None:
         return known
@@ -119,7 +119,7 @@ def _parse_names(tokens: Iterator[str], *, nested: bool) -> ByTree:
 
 
 def pruner_for(query: Mapping[str, str]) -> Pruner:
-    """The pruner that a request asks for; `tree` goes before `depth`. Raises ValueError for what cannot be read."""
+    """Return the pruner of a request; `tree` goes before `depth`. Raise ValueError if it cannot be parsed."""
     tree = query.get("tree")
     if tree is not None:
         return parse_tree(tree)
@@ -127,7 +127,7 @@ def pruner_for(query: Mapping[str, str]) -> Pruner:
 
 
 def render(value: Any, pruner: Pruner) -> Any:
-    """The JSON value of an object, a list of them, or a plain value."""
+    """Return the JSON value of an object, a list of them, or a plain value."""
     if isinstance(value, Bean):
         return _render_bean(value, pruner)
     if isinstance(value, (list, tuple)) and not isinstance(value, Bean):
@@ -136,7 +136,7 @@ def render(value: Any, pruner: Pruner) -> Any:
 
 
 def as_python(value: Any) -> str:
-    """The same data as Python would write it: None, True and False. Source: stapler's PythonDataWriter."""
+    """Return the same data in Python's notation: None, True and False. Source: stapler's PythonDataWriter."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{as_python(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):

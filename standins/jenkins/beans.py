@@ -1,4 +1,4 @@
-"""The small exported objects: parameters, causes, definitions; and what a job's ball and permalinks are."""
+"""The small exported objects: parameters, causes, definitions; and the ball and permalinks of a job."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _COLOURS = {"SUCCESS": "blue", "UNSTABLE": "yellow", "FAILURE": "red", "ABORTED"
 
 
 def plain(kind: str | None, visibility: int, /, **values: Any) -> Bean:
-    """A small object whose properties all have one visibility."""
+    """Return a small object whose properties all have the same visibility."""
     return Bean(kind, {name: Export(visibility, itemgetter(name)) for name in values}, values)
 
 
 def constants(values: dict[str, Any]) -> dict[str, Export]:
-    """Properties that are the same on every object."""
+    """Return properties that are the same on every object."""
     return {name: Export(1, partial(_constant, value)) for name, value in values.items()}
 
 
@@ -68,7 +68,7 @@ PERMALINKS = {
 
 
 def permalink(job: Job, name: str) -> Build | None:
-    """The build that `lastBuild`, `lastFailedBuild`... names now."""
+    """Return the current build of `lastBuild`, `lastFailedBuild`..."""
     if name == "firstBuild":
         return next(iter(job.builds.values()), None)
     build = job.newest.get(PERMALINKS[name])
@@ -76,7 +76,7 @@ def permalink(job: Job, name: str) -> Build | None:
 
 
 def colour(job: Job) -> str:
-    """The ball: the last result's colour, with `_anime` while a build runs."""
+    """Return the colour of the ball: the last result's colour, with `_anime` while a build runs."""
     if job.disabled:
         return "disabled"
     base = _COLOURS.get(job.last_result or "", "notbuilt")
@@ -92,7 +92,7 @@ def estimate(build: Build) -> int:
 
 
 def estimate_of(job: Job) -> int:
-    """In milliseconds; -1 as long as nothing has succeeded."""
+    """Return the estimated duration in milliseconds; -1 before the first success."""
     last = job.newest.get("successful")
     return last.duration_ms if last is not None else -1
 

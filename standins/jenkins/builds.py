@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
 
 _ORDER = {"SUCCESS": 0, "UNSTABLE": 1, "FAILURE": 2, "NOT_BUILT": 3, "ABORTED": 4}
-#: A Pipeline offers /term, then /kill, in its log this long after it was asked to stop. Source: WorkflowRun.
+#: A Pipeline offers /term, then /kill, in its log this long after a stop request. Source: WorkflowRun.
 FORCE_AFTER = 15.0
 
 
 class Builds:
-    """All methods but the timers' are called under the controller's lock."""
+    """The builds of a controller. Call all methods but the timers' under its lock."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller
@@ -24,7 +24,7 @@ class Builds:
     # -- starting ---------------------------------------------------------------------------------
 
     def start(self, item: QueueItem) -> None:
-        """The item has left the queue: its build comes into being, at once or after the knob's delay."""
+        """Create the build of an item that has left the queue, at once or after the delay of the settings."""
         delay = self._c.settings.executable_delay
         if item.job.kind == "freestyle":
             self.busy_executors += 1
@@ -69,7 +69,7 @@ class Builds:
             self._work(build)
 
     def _work(self, build: Build) -> None:
-        """The start callbacks are out: the script runs."""
+        """Run the script; the start callbacks are out."""
         with self._c.lock:
             if build.state is not BuildState.STARTING:
                 return
@@ -90,12 +90,12 @@ class Builds:
             self._c.asker.ask(build, build.job.asks)
 
     def proceed(self, build: Build) -> None:
-        """The work goes on to its end, unless the build is held."""
+        """Continue the work to its end, unless the build is held."""
         if build.state is BuildState.RUNNING and not build.outcome.held:
             self._finish_in(build, build.outcome.duration, build.outcome.result)
 
     def go_on(self) -> None:
-        """After a stop of the stand-in: builds whose callbacks it cut off go on as if they had been sent."""
+        """Continue, after a stop of the stand-in, the builds whose callbacks it cut off, as if they had been sent."""
         for job in self._c.jobs.values():
             for build in list(job.running.values()):
                 if build.state is BuildState.STARTING:
@@ -106,12 +106,12 @@ class Builds:
     # -- ending -----------------------------------------------------------------------------------
 
     def release(self, build: Build) -> None:
-        """Ends a running build now, with its outcome."""
+        """End a running build now, with its outcome."""
         build.outcome.held = False
         self.end(build, build.outcome.result)
 
     def end(self, build: Build, result: str) -> None:
-        """Ends the build now; while its start callbacks are under way, as soon as they are out."""
+        """End the build now; during its start callbacks, as soon as they are out."""
         if build.state is BuildState.STARTING:
             build.pending_end = result
         elif build.state is BuildState.RUNNING:
@@ -133,7 +133,7 @@ class Builds:
             self.finish(build, result)
 
     def finish(self, build: Build, result: str) -> None:
-        """Fixes the result. A result may only get worse than one that the build already showed."""
+        """Set the final result. It cannot be better than a result that the build already showed."""
         if build.timer is not None:
             build.timer.cancel()
         if build.result is not None and _ORDER[build.result] > _ORDER[result]:
@@ -174,7 +174,7 @@ class Builds:
             self._c.queue.poke(job)
 
     def forget(self, build: Build) -> None:
-        """The record of a build that has ended is gone, as if it had never been; its number is not given again."""
+        """Remove the record of an ended build; its number is not used again."""
         job = build.job
         job.builds.pop(build.number, None)
         job.newest.clear()
@@ -187,7 +187,7 @@ class Builds:
     # -- stopping ---------------------------------------------------------------------------------
 
     def stop(self, build: Build, user: str) -> None:
-        """Asks the build to stop: it ends ABORTED later, or otherwise if its script catches the interruption."""
+        """Ask the build to stop: it ends later as ABORTED, or with another result if its script catches it."""
         if not build.building:
             return
         build.stop_asked = build.stop_asked or self._c.clock.now()
@@ -198,7 +198,7 @@ class Builds:
             self._end_interrupted(build, build.outcome.catches_abort or "ABORTED")
 
     def term(self, build: Build, user: str) -> None:
-        """Ends running steps by force; usable at any time."""
+        """End running steps by force; possible at any time."""
         if not build.building:
             return
         build.term_asked = self._c.clock.now()
@@ -206,7 +206,7 @@ class Builds:
         self._end_interrupted(build, "ABORTED")
 
     def kill(self, build: Build) -> None:
-        """Ends the build ABORTED at once; post blocks are skipped."""
+        """End the build ABORTED at once; post blocks are skipped."""
         if not build.building:
             return
         build.log.append("Hard kill!")
@@ -229,7 +229,7 @@ class Builds:
     # -- looking ----------------------------------------------------------------------------------
 
     def shown_log(self, build: Build) -> str:
-        """The log as text, with the links that a Pipeline offers to whoever waits for a stop."""
+        """Return the log as text, with the links that a Pipeline offers while it stops."""
         lines = list(build.log)
         now = self._c.clock.now()
         if build.building and build.stop_asked and now - build.stop_asked > FORCE_AFTER:
@@ -240,7 +240,7 @@ class Builds:
 
 
 def _remember(job: Job, build: Build) -> None:
-    """Keeps the permalinks: the newest build of each kind, by number."""
+    """Update the permalinks: the newest build of each kind, by number."""
     kinds = ["completed", str(build.result)]
     if build.result in ("SUCCESS", "UNSTABLE"):
         kinds.append("successful")

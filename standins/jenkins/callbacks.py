@@ -1,4 +1,4 @@
-"""What a callback is before it is sent, and the faults that strike callbacks of every plugin alike."""
+"""A callback before it is sent, and the faults of callbacks, the same for all plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KINDS = ("drop", "duplicate", "delay", "timeout")
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One POST to come: about which build or queue item, of which phase (or type of event), where and what.
+    """A POST to send: its build or queue item, its phase (or type of event), its address and body.
 
     `retries` as the notification plugin counts them.
     """
@@ -28,8 +28,8 @@ class Callback:
 
 @dataclass
 class CallbackFault:
-    """A rule for callbacks: `drop` sends nothing, `duplicate` sends twice, `delay` sends `seconds` later (so that
-    others overtake it), `timeout` reaches nobody and counts as failed after the endpoint's timeout."""
+    """A rule for callbacks: `drop` sends nothing, `duplicate` sends twice, `delay` sends `seconds` later (others
+    overtake it), `timeout` sends nothing and counts as failed after the endpoint's timeout."""
 
     kind: str
     job: str = ".*"
@@ -44,7 +44,7 @@ class CallbackFault:
             raise ValueError(f"a callback fault's kind is one of {', '.join(KINDS)}, not {self.kind!r}")
 
     def strikes(self, callback: Callback, chance: random.Random) -> bool:
-        """Whether this callback is struck; counted if it is."""
+        """Return whether the rule applies to this callback, and count it if so."""
         if self.count is not None and self.struck >= self.count:
             return False
         if not re.fullmatch(self.job, callback.job) or not re.fullmatch(self.phase, callback.phase):

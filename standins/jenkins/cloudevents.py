@@ -2,7 +2,7 @@
 
 Source: io.jenkins.plugins.cloudevents (Stage, HTTPSink, JobModel, BuildModel, QueueModel), release 1.0.0. That release
 leaves the body of every event about a job empty: JobModel's getters copy dates that a build event does not have,
-Jackson gives up, and the empty text that is left is sent. What its README shows, `job_data` brings back.
+Jackson fails, and the plugin sends the empty text. `job_data` gives the body that the README shows.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from standins.jenkins.notification import timestamp
 from standins.jenkins.outcomes import as_text
 
 EVENTS = ("entered_waiting", "left", "started", "completed", "finalized", "failed")
-#: The plugin sets no time-out: who never answers holds up the build for ever.
+#: The plugin sets no timeout: a sink that never answers holds up the build for ever.
 _FOREVER = 7 * 24 * 3600.0
-#: What java.net.URI.create refuses in `job/<display name>`; the event is then not sent at all.
+#: The characters that java.net.URI.create refuses in `job/<display name>`; such an event is not sent.
 _NO_URI = re.compile(r'[\s<>"{}|\\^`]|%(?![0-9a-fA-F]{2})')
 
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """Where the events go, and which, in the order in which they were chosen."""
+    """The address of the events, and the chosen events in order."""
 
     url: str
     events: tuple[str, ...] = EVENTS
@@ -36,7 +36,7 @@ class Sink:
 
     @classmethod
     def from_json(cls, given: dict[str, Any] | None) -> Sink | None:
-        """Raises TypeError or ValueError for what the plugin does not have."""
+        """Make a sink; raise TypeError or ValueError for anything that the plugin does not have."""
         if given is None:
             return None
         sink = cls(**given | {"events": tuple(given.get("events", EVENTS))})
@@ -47,7 +47,7 @@ class Sink:
 
 
 def of_build(sink: Sink, build: Build, phase: str, root_url: str, now: float) -> Iterator[Callback]:
-    """The events of a phase. The end of a failed build is told twice, as `finalized` and as `failed`."""
+    """Return the events of a phase. A failed build sends two at its end, `finalized` and `failed`."""
     body = json.dumps(_build_data(build, phase, root_url, now)).encode() if sink.job_data else b""
     for event in sink.events:
         failed = event == "failed" and phase == "FINALIZED" and build.result == "FAILURE"
@@ -60,7 +60,7 @@ def of_build(sink: Sink, build: Build, phase: str, root_url: str, now: float) ->
 
 
 def of_queue(sink: Sink, item: QueueItem, event: str, why: str | None, root_url: str, now: float) -> Callback | None:
-    """What is told of an item that has come or left. It names no path of a job and, when left, no build."""
+    """Return the event of an item that entered or left. It has no path of a job and, when left, no build."""
     if event not in sink.events:
         return None
     body = json.dumps(_queue_data(item, event, why, root_url, now)).encode()
@@ -83,7 +83,7 @@ def _callback(sink: Sink, kind: str, job: str, shown_name: str, body: bytes) -> 
 
 
 def _build_data(build: Build, phase: str, root_url: str, now: float) -> dict[str, Any]:
-    """As the README shows it: camelCase, with its nulls. `url` is the job's path below the root, in full."""
+    """Return the data as the README shows it: camelCase, with nulls. `url`: the job's full path below the root."""
     job, url = build.job, f"{build.job.url}{build.number}/"
     return {
         "userId": "SYSTEM",
@@ -108,7 +108,7 @@ def _build_data(build: Build, phase: str, root_url: str, now: float) -> dict[str
 
 
 def _parameters(build: Build) -> dict[str, str] | None:
-    """Sorted without regard to case, as EnvVars keeps them; null for a build that has none."""
+    """Return the parameters sorted without regard to case, as in EnvVars; None for a build without any."""
     if not build.values:
         return None
     shown = [value for value in build.values if value.kind != "password"]

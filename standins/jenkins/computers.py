@@ -1,6 +1,6 @@
-"""The built-in node and its executors: where clients look for what runs. Source: hudson/model/{Computer,Executor}.
+"""The built-in node and its executors, where clients look for running builds. Source: hudson/model/{Computer,Executor}.
 
-Pipelines sit on one-off executors: whoever reads `executors` only (python-jenkins' get_running_builds) misses them.
+Pipelines use one-off executors: a client that reads only `executors` (python-jenkins' get_running_builds) misses them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from standins.jenkins.exports import View
 if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
 
-#: What the address of the node may say; old clients know it by its old name.
+#: The names of the node in its address; old clients use the old name.
 NAMES = ("(built-in)", "(master)")
 
 
@@ -57,5 +57,5 @@ def _executor(number: int, executable: Bean | None) -> Bean:
 
 
 def _inline(bean: Bean, name: str) -> Bean:
-    """What is inside that property is shown as if it were here."""
+    """Show the nested properties of that property at this level."""
     return bean._replace(table={**bean.table, name: bean.table[name]._replace(inline=True)})

@@ -1,4 +1,4 @@
-"""The control verbs: what a test, the demo or a bench tells a Jenkins stand-in. Same in process and over HTTP."""
+"""The control verbs that a test, the demo or a bench calls on a Jenkins stand-in, in process or over HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class JenkinsVerbs(BuildVerbs, LookingVerbs, TroubleVerbs):
-    """All arguments and results are JSON values. Raises ValueError, LookupError or ControlError with the reason."""
+    """The verbs. Arguments and results are JSON values; errors are ValueError, LookupError or ControlError."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller

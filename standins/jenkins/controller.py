@@ -1,4 +1,4 @@
-"""One Jenkins controller: its jobs, queue and builds behind one lock, and the parts that work on them."""
+"""One Jenkins controller: its jobs, queue and builds under one lock, and the parts that work on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from standins.jenkins.signins import SignIns
 
 
 class Controller:
-    """The state. Everything but sending callbacks happens under `lock`; `changed` is told of every step."""
+    """The state. All work except sending callbacks runs under `lock`; `changed` is notified of each step."""
 
     def __init__(self, settings: Settings, seed: int = 0) -> None:
         self.settings = settings
@@ -41,7 +41,7 @@ class Controller:
         self.session = secrets.token_hex(4)
         self.quieting_down = False
         self.quiet_reason: str | None = None
-        #: The address under which the server was started; callbacks name it when no root URL is set.
+        #: The address of the started server; callbacks contain it when no root URL is set.
         self.base_url = ""
         self.signins = SignIns(settings)
         self.outcomes = Outcomes()
@@ -54,11 +54,11 @@ class Controller:
 
     @property
     def root_url(self) -> str:
-        """What `url` fields begin with when no request tells better; ends with a slash."""
+        """Return the root of `url` fields outside of a request; it ends with a slash."""
         return self.settings.root_url or f"{self.base_url}{self.settings.context}/"
 
     def add_job(self, job: Job) -> None:
-        """Adds or replaces a job; missing folders come into being. The builds of a replaced job stay."""
+        """Add or replace a job, and create missing folders. The builds of a replaced job stay."""
         old = self.jobs.get(job.full_name)
         if old is not None:
             for kept in (
@@ -99,13 +99,13 @@ class Controller:
         self.jobs.pop(job.full_name, None)
 
     def job(self, full_name: str) -> Job:
-        """The job of that full name; raises LookupError with the names that there are."""
+        """Return the job of that full name; raise LookupError with the known names."""
         if full_name not in self.jobs:
             raise LookupError(f"there is no job {full_name!r}; there are: {', '.join(sorted(self.jobs)) or 'none'}")
         return self.jobs[full_name]
 
     def await_(self, ready: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Waits until `ready()` is truthy and returns its value; raises LookupError saying `what` did not come."""
+        """Wait until `ready()` is truthy and return its value; raise LookupError with `what` if it does not come."""
         deadline = time.monotonic() + seconds
         with self.changed:
             while not (found := ready()):

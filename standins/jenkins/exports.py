@@ -41,7 +41,7 @@ _FREESTYLE: dict[str, Any] = {"downstreamProjects": [], "upstreamProjects": [], 
 
 
 class View:
-    """The tables for one controller: its root address, its clock, its knobs."""
+    """The tables for one controller: its root address, its clock, its settings."""
 
     def __init__(
         self,
@@ -203,14 +203,14 @@ class View:
         }
 
     def _stuck(self, item: QueueItem) -> bool:
-        """Ready for ten times as long as its builds take, or for a day if nobody knows. Source: BuildableItem."""
+        """Return whether it was ready for 10 times its builds' duration (unknown: a day). Source: BuildableItem."""
         if item.state is not ItemState.BUILDABLE:
             return False
         waited, expected = self._now() - item.buildable_since, estimate_of(item.job)
         return waited > (max(expected / 1000, 60.0) * 10 if expected >= 0 else 86400.0)
 
     def queue(self, items: list[QueueItem], others: list[Bean]) -> Bean:
-        """The queue page: soonest to build last."""
+        """Return the queue page: the next item to build is last."""
         table = {
             "discoverableItems": Export(1, lambda _: []),
             "items": Export(1, lambda s: [*others, *(self.item(item) for item in s)], inline=True),

@@ -1,4 +1,4 @@
-"""From a request to its reply: control, downtime, sign-in, crumb, routing, in Jenkins' order."""
+"""Turns a request into its reply: control, downtime, sign-in, crumb, routing, in Jenkins' order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Front:
             text = ""  # a script gets no page that redirects (HudsonAuthenticationEntryPoint)
         if not any(name == "Content-Type" for name, _ in headers):
             headers = [*HTML, *headers]
-        if text != crumb_page():  # that filter stands before whatever names the version
+        if text != crumb_page():  # that filter comes before the one that sends the version
             headers = [*headers, *self._site.identity()]
         return Reply(refused.status, text.encode(), headers)
 
@@ -106,7 +106,7 @@ class Front:
         return handler
 
     def _find_job(self, names: list[str]) -> Job:
-        """By its path; as in Jenkins the look-up is blind to case where the exact name is not there."""
+        """Find the job by its path; as in Jenkins, ignore case if the exact name does not exist."""
         siblings = self._c.top
         job: Job | None = None
         for name in names:
@@ -123,7 +123,7 @@ class Front:
 
 
 def _is_page(rest: list[str]) -> bool:
-    """The HTML page of a job or a build, whose address ends with a slash."""
+    """Return whether it is the HTML page of a job or a build, whose address ends with a slash."""
     return not rest or (len(rest) == 1 and (rest[0].isdigit() or rest[0] in _LINKS))
 
 
@@ -135,7 +135,7 @@ def _find_build(job: Job, name: str) -> Build:
 
 
 def _split(segments: list[str], context: str) -> tuple[list[str], list[str] | None]:
-    """The names of the job that a path addresses, and the rest; rest None if outside the context path."""
+    """Return the names of the job that a path addresses, and the rest; rest None if outside the context path."""
     at = 0
     if context:
         prefix = [part for part in context.split("/") if part]
@@ -150,7 +150,7 @@ def _split(segments: list[str], context: str) -> tuple[list[str], list[str] | No
 
 
 def _label(method: str, names: list[str], rest: list[str] | None) -> str:
-    """The route's name for counters and faults, e.g. `POST job/buildWithParameters`, `GET job/N/api/json`."""
+    """Return the route's name for counters and faults, e.g. `POST job/buildWithParameters`, `GET job/N/api/json`."""
     parts = ["N" if part.isdigit() else part for part in rest or []]
     return f"{method} {'/'.join(['job', *parts] if names else parts)}"
 

@@ -1,4 +1,4 @@
-"""Jobs made and changed from JSON, with the mistakes reported in words."""
+"""Makes and changes jobs from JSON, and reports mistakes in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make(
     refuses_queue: bool,
     asks: dict[str, Any] | None,
 ) -> Job:
-    """A new job; raises ValueError for what Jenkins could not be."""
+    """Make a job; raise ValueError for a setup that Jenkins does not allow."""
     if kind not in _JOB_KINDS:
         raise ValueError(f"a job's kind is one of {', '.join(_JOB_KINDS)}, not {kind!r}")
     declared = tuple(_definition(one) for one in parameters)

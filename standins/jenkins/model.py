@@ -1,4 +1,4 @@
-"""What a controller holds: jobs, parameters, queue items, builds. Values and their states, no behaviour."""
+"""The records of a controller: jobs, parameters, queue items, builds, with their states. No behaviour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESULTS = ("SUCCESS", "UNSTABLE", "FAILURE", "NOT_BUILT", "ABORTED")
 
 
 class RefusedError(Exception):
-    """Jenkins answers a request with this status and text."""
+    """A refusal that Jenkins answers with this status and text."""
 
     def __init__(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(text)
@@ -42,13 +42,13 @@ class ParameterValue:
 
 
 Values = tuple[ParameterValue, ...]
-#: What folding compares: the set of name, value and type. Source: hudson/model/ParametersAction#shouldSchedule.
+#: The key of equal queue items: the set of name, value and type. Source: hudson/model/ParametersAction#shouldSchedule.
 Identity = frozenset[ParameterValue]
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something was queued. `kind`: UserIdCause, RemoteCause or UpstreamCause."""
+    """The cause of a queue item. `kind`: UserIdCause, RemoteCause or UpstreamCause."""
 
     kind: str
     description: str
@@ -59,34 +59,34 @@ class Cause:
 class Endpoint:
     """One endpoint of the notification plugin on one job. `timeout` in seconds; `retries` as the plugin counts."""
 
-    url: str  # empty: only the credential knows
+    url: str  # empty: only the credential has it
     event: str = "all"
     timeout: float = 30.0
     retries: int = 0
     phases: tuple[str, ...] = ()
-    #: The id of the secret text that holds `url`, if the job names that in place of the address.
+    #: The id of the secret text that holds `url`, if the job names a credential instead of the address.
     credential: str = ""
-    #: What the branch of a multibranch job must match; anything but `.*`, and none at all, keeps other jobs quiet.
+    #: The pattern for the branch of a multibranch job; other jobs send nothing unless it is `.*`.
     branch: str | None = ".*"
-    #: How many lines of the build's log are sent, the last ones; -1: all of it.
+    #: The number of last lines of the build's log to send; -1: all.
     log_lines: int = 0
-    #: Of an endpoint made by the form or by Job Builder: always there, though empty.
+    #: The notes of an endpoint; present but empty if the form or Job Builder made it.
     notes: str | None = ""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a build goes: what it ends as and when, and how it takes being stopped."""
+    """The course of a build: its result, its duration, and its reaction to a stop."""
 
     result: str = "SUCCESS"
     duration: float = 0.1
     tests: tuple[str, ...] = ()
-    #: The stages that a Pipeline shows; none: three of our own.
+    #: The stages that a Pipeline shows; empty: three default ones.
     stages: tuple[str, ...] = ()
-    #: The stage that fails, and what the step in it says.
+    #: The stage that fails, and the error of the step in it.
     failing_step: str = ""
     error: str = "script returned exit code 1"
-    #: A result that shows while the build still runs (Pipelines only).
+    #: A result that is already visible while the build runs (Pipelines only).
     mid_result: str | None = None
     stop_seconds: float = 0.05
     #: The script catches the interruption and ends with this result instead of ABORTED.
@@ -141,7 +141,7 @@ class Build:
     outcome: Outcome
     timestamp: float
     queued_for: float = 0.0
-    #: How much of that came after the quiet period.
+    #: The part of `queued_for` after the quiet period.
     ready_for: float = 0.0
     state: BuildState = BuildState.STARTING
     result: str | None = None
@@ -149,24 +149,24 @@ class Build:
     display_name: str = ""
     description: str | None = None
     keep_log: bool = False
-    #: A newer build of the job took its place, or somebody killed it.
+    #: A newer build of the job replaced it; somebody killed it.
     superseded: bool = False
     killed: bool = False
-    #: Who interrupted the build, in order, each once.
+    #: The users who interrupted the build, in order, each once.
     interruptions: list[str] = field(default_factory=list)
-    #: A FreeStyle build was stopped, a term was asked: seconds since 1970, 0 if not.
+    #: The times of the stop of a FreeStyle build and of a term request, in seconds since 1970; 0: none.
     stop_asked: float = 0.0
     term_asked: float = 0.0
-    #: What ends the build once the start callbacks are out: (result, by outcome) asked meanwhile.
+    #: The result of an end requested during the start callbacks; it ends the build after them.
     pending_end: str | None = None
     log: list[str] = field(default_factory=list)
     timer: Timer | None = None
-    #: Its completion came while nobody listens (a crash): no callbacks.
+    #: The build ended during a crash: no callbacks.
     silent: bool = False
-    #: It asks whether it is still waited for; it was told that it is not, and did nothing.
+    #: The build is asking whether Interlock still waits for it; the answer was no, and it did nothing.
     asking: bool = False
     turned_away: bool = False
-    #: It asked, and was told to go on.
+    #: The build asked, and the answer was to go on.
     let_go_on: bool = False
 
     @property
@@ -192,34 +192,34 @@ class Job:
     parameters: tuple[ParameterDefinition, ...] = ()
     description: str | None = None
     display_name: str | None = None
-    #: What a Jenkinsfile declares: Jenkins knows of it after the first build.
+    #: The parameters that a Jenkinsfile declares: Jenkins knows them after the first build.
     late_parameters: tuple[ParameterDefinition, ...] = ()
-    #: A queue decision handler turns every trigger away.
+    #: A queue decision handler refuses every trigger.
     refuses_queue: bool = False
-    #: What its builds ask before they do anything, see `questions`.
+    #: The question that its builds ask before they do anything, see `questions`.
     asks: Question | None = None
-    #: Seconds; None takes the controller's.
+    #: In seconds; None: the controller's.
     quiet_period: float | None = None
     concurrent: bool = True
     abort_previous: bool = False
     disabled: bool = False
     outcome: Outcome = field(default_factory=Outcome)
     endpoints: list[Endpoint] = field(default_factory=list)
-    #: Who may do what here, in place of the user's general permissions.
+    #: user -> permissions on this job, instead of the general ones.
     permissions: dict[str, frozenset[str]] = field(default_factory=dict)
     token: str | None = None
     held: bool = False
-    #: The description the configuration declares: a re-run of Job DSL sets it again.
+    #: The description in the configuration: a re-run of Job DSL sets it again.
     declared_description: str | None = None
     next_number: int = 1
     builds: dict[int, Build] = field(default_factory=dict)
     running: dict[int, Build] = field(default_factory=dict)
     queued: dict[int, QueueItem] = field(default_factory=dict)
-    #: Those of them whose quiet period is over, first come first.
+    #: The queued items whose quiet period is over, first come first.
     ready: dict[int, QueueItem] = field(default_factory=dict)
     folding: dict[Identity, QueueItem] = field(default_factory=dict)
     last_result: str | None = None
-    #: The newest build of each result, and of any: permalinks without a search.
+    #: The newest build of each result, and of any result: the permalinks read it.
     newest: dict[str, Build] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     #: The name of the branch, for a job inside a multibranch one.
@@ -227,7 +227,7 @@ class Job:
 
     @property
     def shown_name(self) -> str:
-        """The display name; a branch job shows its branch as it is written."""
+        """Return the display name; a branch job shows its branch as written."""
         return self.display_name or self.branch or self.name
 
     @property
@@ -236,12 +236,12 @@ class Job:
 
     @property
     def url(self) -> str:
-        """The path below the root, with a slash at its end."""
+        """Return the path below the root, with a slash at its end."""
         return "".join(f"job/{quoted(part)}/" for part in self.full_name.split("/"))
 
 
 def quoted(segment: str) -> str:
-    """A path segment encoded once, the way Jenkins writes it."""
+    """Encode a path segment once, as Jenkins does."""
     from urllib.parse import quote
 
     return quote(segment, safe="~!$&'()*+,;=:@")

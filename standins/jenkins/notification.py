@@ -1,4 +1,4 @@
-"""The notification plugin: QUEUED, STARTED, COMPLETED and FINALIZED to the endpoints that a job has.
+"""The notification plugin: QUEUED, STARTED, COMPLETED and FINALIZED to the endpoints of a job.
 
 Source: com.tikal.hudson.plugins.notification (Phase, Endpoint, JobListener).
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from standins.jenkins.settings import Settings
 
 PHASES = ("QUEUED", "STARTED", "COMPLETED", "FINALIZED")
-#: What the plugin writes into the log of each build, for each phase, if its credential is not there.
+#: The line in the build's log, for each phase, if the credential is missing.
 NO_CREDENTIAL = (
     "ERROR: Failed to notify endpoint",
     "java.lang.NullPointerException",
@@ -31,7 +31,7 @@ _FINISHED = ("SUCCESS", "FAILURE", "UNSTABLE")
 
 
 def callbacks(build: Build, phase: str, settings: Settings, now: float, *, manual: bool = False) -> Iterator[Callback]:
-    """What the build's endpoints are told of the phase; writes into the build's log as the plugin does.
+    """Return the callbacks of the phase; write into the build's log as the plugin does.
 
     `manual`: a script calls notifyEndpoints, which asks neither event nor branch.
     """
@@ -40,7 +40,7 @@ def callbacks(build: Build, phase: str, settings: Settings, now: float, *, manua
             continue
         address = endpoint.url or settings.credentials.get(endpoint.credential)
         if address is None:
-            build.log += NO_CREDENTIAL  # the plugin does not look whether there is one (Utils#getSecretUrl)
+            build.log += NO_CREDENTIAL  # the plugin does not check whether there is one (Utils#getSecretUrl)
             continue
         url = _expanded(address, build)
         if url is None:
@@ -63,12 +63,12 @@ def callbacks(build: Build, phase: str, settings: Settings, now: float, *, manua
 
 
 def _named(endpoint: Endpoint, url: str) -> str:
-    """An endpoint as the build's log names it: a secret address stays out of it."""
+    """Return the endpoint's name in the build's log, without a secret address."""
     return f"credentials id '{endpoint.credential}'" if endpoint.credential else f"url '{url}'"
 
 
 def payload(build: Build, phase: str, root_url: str | None, now: float, endpoint: Endpoint) -> dict[str, Any]:
-    """The JSON of one phase: snake_case, nulls left out, `name` without its folders.
+    """Return the JSON of one phase: snake_case, without nulls, `name` without its folders.
 
     `root_url`: the configured address of Jenkins, with a slash at its end; without one there is no `full_url`.
     """
@@ -107,7 +107,7 @@ def _last(log: list[str], lines: int) -> list[str]:
 
 
 def timestamp(build: Build, phase: str, now: float) -> float:
-    """When a phase was, as both plugins say it, in seconds.
+    """Return the time of a phase as both plugins give it, in seconds.
 
     QUEUED is sent after the start and counts back to the end of the quiet period, so that it may come out some
     milliseconds later than STARTED (53 of 127 builds of a real core).
@@ -131,13 +131,13 @@ def _wanted(endpoint: Endpoint, phase: str, build: Build) -> bool:
 
 
 def _last_finished(build: Build) -> str | None:
-    """The result of the newest earlier build that finished by itself."""
+    """Return the result of the newest earlier build that finished by itself."""
     earlier = (one for one in reversed(build.job.builds.values()) if one.number < build.number and not one.building)
     return next((one.result for one in earlier if one.result in _FINISHED), None)
 
 
 def _branch_fits(endpoint: Endpoint, build: Build) -> bool:
-    """A filter that is not `.*`, or none at all, keeps every job quiet that has no BRANCH_NAME."""
+    """Return whether the branch filter passes; without BRANCH_NAME only `.*` does."""
     branch = build.job.branch
     if endpoint.branch is None:
         return False
@@ -145,7 +145,7 @@ def _branch_fits(endpoint: Endpoint, build: Build) -> bool:
 
 
 def _expanded(url: str, build: Build) -> str | None:
-    """Variables replaced by the build's parameters; None if a `$` is left: then nothing is sent."""
+    """Replace variables by the build's parameters; return None if a `$` is left: then nothing is sent."""
     values = {name: as_text(value) for name, value in build.parameters.items()}
     values |= {"JOB_NAME": build.job.full_name, "BUILD_NUMBER": str(build.number)}
     if build.job.branch is not None:
@@ -161,6 +161,6 @@ def _headers(url: str) -> dict[str, str]:
     headers = {"Content-Type": "application/json;charset=UTF-8", "Accept": "*/*"}
     parts = urlsplit(url)
     if parts.username is not None:
-        pair = f"{parts.username}:{parts.password or ''}".encode()  # as it stands there, not decoded
+        pair = f"{parts.username}:{parts.password or ''}".encode()  # as written in the URL, not decoded
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     return headers

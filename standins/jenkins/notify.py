@@ -1,7 +1,7 @@
-"""Sends callbacks: those of a build on the build's own time, those of the queue in order.
+"""Sends callbacks: a build waits for its own callbacks, those of the queue are sent in order.
 
-As the plugins do it: any status is success, only I/O errors are repeated, and once one attempt failed all the remaining
-ones are sent (notification plugin, Phase#handle).
+As in the plugins, any status is success, only I/O errors are repeated, and after one failed attempt all remaining
+attempts are sent (notification plugin, Phase#handle).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _THREADS = 256
 
 
 class Notifier:
-    """Sends callbacks in the background, in order within one call of `send`."""
+    """The sender of callbacks in the background, in order within one call of `send`."""
 
     def __init__(self, controller: Controller, seed: int) -> None:
         self._c = controller
         self._random = random.Random(seed)  # noqa: S311  the same seed must give the same faults
         self._background = Background(_THREADS, "callback")
-        #: One thread: what is told of the queue keeps its order.
+        #: One thread, so that the callbacks of the queue keep their order.
         self._queue_line = Background(1, "queue event")
         self._poster = Poster()
         self._ended = threading.Event()
         self.faults: list[CallbackFault] = []
-        #: What was attempted, newest last: job, number, phase, url, status or error.
+        #: The attempted callbacks, newest last: job, number, phase, url, status or error.
         self.log: deque[dict[str, Any]] = deque(maxlen=20_000)
         self.under_way = 0
 
@@ -57,20 +57,20 @@ class Notifier:
         self._random.seed(seed)
 
     def tells(self, job: Job) -> bool:
-        """Whether anybody is told of the job's builds."""
+        """Return whether the job's builds have any receiver."""
         return bool(job.endpoints) or self._c.settings.cloud_events is not None
 
     def send(self, build: Build, phases: tuple[str, ...], then: Callable[[], None], *, manual: bool = False) -> None:
-        """Tells of each phase in turn, then calls `then`. Called under the lock."""
+        """Send the callbacks of each phase in turn, then call `then`. Call under the lock."""
         self.under_way += 1
         if not self._background.submit(self._send_all, build, phases, then, manual):
             self.under_way -= 1
             then()
 
     def tell_of_item(self, item: QueueItem, event: str) -> None:
-        """Tells the sink of CloudEvents, if there is one, that an item came or left. Called under the lock.
+        """Send the CloudEvents sink, if there is one, the event of an item that entered or left. Call under the lock.
 
-        Unlike here, Jenkins holds its queue's lock meanwhile (Queue: Listeners.notify): a slow sink stops all starts.
+        Jenkins holds its queue's lock meanwhile (Queue: Listeners.notify), so a slow sink stops all starts; not here.
         """
         sink, now = self._c.settings.cloud_events, self._c.clock.now()
         if sink is None:
@@ -102,7 +102,7 @@ class Notifier:
                 self._c.changed.notify_all()
 
     def _wait_for_queue_line(self) -> None:
-        """A build starts after what was told of its queue item has been told."""
+        """Wait until the callbacks of the queue are sent: those of a build follow the ones of its queue item."""
         passed = threading.Event()
         if self._c.settings.cloud_events is not None and self._queue_line.submit(passed.set):
             while not passed.wait(0.05) and not self._ended.is_set():
@@ -136,7 +136,7 @@ class Notifier:
         self._background.submit(self._attempts, callback)
 
     def _attempts(self, callback: Callback) -> None:
-        """The plugin's loop as it is: `failed` is never reset, so an attempt that succeeds does not end it."""
+        """Repeat as the plugin does: `failed` is never reset, so an attempt that succeeds does not end the loop."""
         failed, remaining = False, callback.retries
         while True:
             try:
@@ -150,7 +150,7 @@ class Notifier:
                 return
 
     def _post(self, callback: Callback) -> Answer:
-        """Only 307 is followed, for as long as it comes; a relative address is no address to the plugin."""
+        """Post the callback; follow only 307 redirects, without a limit; refuse a relative address as the plugin."""
         url = callback.url
         while not self._ended.is_set():
             answer = self._poster.post(url, callback.body, callback.headers, callback.timeout)

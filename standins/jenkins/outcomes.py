@@ -1,4 +1,4 @@
-"""Rules that say in advance how builds go: by job and by parameter values. All that fit count, the newest most."""
+"""Rules that set the outcome of future builds by job and parameter values. All matching rules apply, newest last."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standins.jenkins.model import RESULTS, Job, Outcome, Values
 
 @dataclass
 class Rule:
-    """For builds of `job` (`*`: any) whose parameters have all values of `match`; `count` limits its use."""
+    """A rule for builds of `job` (`*`: any) whose parameters have all values of `match`; `count` limits its use."""
 
     job: str = "*"
     match: dict[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Outcomes:
         self.rules = [rule for rule in self.rules if job is not None and rule.job != job]
 
     def of(self, job: Job, values: Values) -> Outcome:
-        """The outcome for a build that starts now: the job's own, changed by every rule that fits, the oldest first."""
+        """Return the outcome of a build that starts now: the job's, changed by each matching rule, oldest first."""
         outcome = replace(job.outcome, held=job.held)
         for rule in self.rules:
             if rule.job in ("*", job.full_name) and matches(values, rule.match) and rule.count != 0:
@@ -41,7 +41,7 @@ class Outcomes:
 
 
 def matches(values: Values, match: dict[str, Any]) -> bool:
-    """Whether the values hold every pair of `match`; compared as text, so 5 fits "5" and True fits "true"."""
+    """Return whether the values have each pair of `match`; compared as text: 5 equals "5", True equals "true"."""
     have = {value.name: as_text(value.value) for value in values}
     return all(have.get(name) == as_text(wanted) for name, wanted in match.items())
 

@@ -1,4 +1,4 @@
-"""The HTML that Jenkins answers with. Clients are meant to read the status, hardly ever the text."""
+"""The HTML that Jenkins answers with. Clients should read the status, hardly ever the text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ HTML = [("Content-Type", "text/html;charset=utf-8")]
 
 
 def page(title: str, *paragraphs: str) -> str:
-    """A page with escaped text."""
+    """Return a page with escaped text."""
     return markup_page(title, *(f"<p>{escape(text)}</p>" for text in paragraphs))
 
 
 def markup_page(title: str, *parts: str) -> str:
-    """A page with parts that are HTML already."""
+    """Return a page with parts that are HTML already."""
     inside = "".join(parts)
     return f"<!DOCTYPE html><html><head><title>{escape(title)}</title></head><body>{inside}</body></html>"
 
@@ -35,7 +35,7 @@ def accessdenied_page(user: str, permission: str) -> str:
 
 
 def oops_page() -> str:
-    """What an uncaught exception gives; here as in Jenkins without the trace."""
+    """Return the page of an uncaught exception, as Jenkins shows it, but without the trace."""
     return page("Oops!", "A problem occurred while processing the request.", "Logging ID=0")
 
 

@@ -1,7 +1,7 @@
-"""Builds that ask somebody, at the beginning of their work, whether they are still waited for.
+"""Builds that ask an address, at the beginning of their work, whether Interlock still waits for them.
 
-It is what a first stage in a Jenkinsfile does: it asks an address, 200 lets it go on, 409 ends it NOT_BUILT, anything
-else (or no answer) is asked again, and after the last time the build stops or goes on as its job says.
+A first stage in a Jenkinsfile does the same: on 200 the build goes on, on 409 it ends as NOT_BUILT. After any other
+answer, or none, it asks again; after the last try the build stops or goes on, by the setting of its job.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`url` with `$NAME` for parameters of the build. `silent`: `stop` or `go` if nobody answers. Times in seconds."""
+    """`url` with `$NAME` for parameters of the build. `silent`: `stop` or `go` without an answer. Times in seconds."""
 
     url: str
     silent: str = "stop"
@@ -41,7 +41,7 @@ class Question:
 
 
 class Asker:
-    """Asks in the background; the build runs meanwhile."""
+    """The asking in the background; the build runs meanwhile."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller
@@ -94,7 +94,7 @@ def _filled_in(url: str, build: Build) -> str:
 
 
 def _status(url: str, timeout: float) -> int:
-    """The status of the answer; 0 if there was none."""
+    """Return the status of the answer; 0 if there was none."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310  the tests' own address
             return int(response.status)

@@ -12,24 +12,24 @@ from standins.jenkins.model import Cause, ItemState, Job, QueueItem, Values
 if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
 
-#: How many ready items are looked at together.
+#: The number of ready items that are checked together.
 _ROUND = 100
 
 
 class Queue:
-    """All methods are called under the controller's lock."""
+    """The build queue of a controller. Call its methods under the controller's lock."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller
         self._ids = itertools.count(1)
-        #: Every item that can be asked for, and which of them have left, oldest first.
+        #: All items that can be queried, and those that have left, oldest first.
         self.items: dict[int, QueueItem] = {}
         self._left: deque[QueueItem] = deque()
 
     def schedule(self, job: Job, values: Values, causes: list[Cause], delay: float) -> tuple[QueueItem, bool]:
-        """Queues, or folds into an equal item of the same job that has not left. Returns (item, is it new).
+        """Queue an item, or fold it into an equal waiting item of the same job. Return (item, is it new).
 
-        An earlier due time of a folded request shortens the wait of the item that was there
+        An earlier due time of a folded request shortens the wait of the existing item
         (hudson/model/Queue#scheduleInternal).
         """
         now = self._c.clock.now()
@@ -49,32 +49,32 @@ class Queue:
         return item, True
 
     def next_id(self) -> int:
-        """An id for an item that is not a job's: a step that waits for an agent."""
+        """Return an id for an item without a job: a step that waits for an agent."""
         return next(self._ids)
 
     def count_from(self, item_id: int) -> None:
-        """The next item gets this id, whether or not another one had it."""
+        """Give the next item this id, even if another item had it."""
         self._ids = itertools.count(item_id)
 
     def get(self, item_id: int) -> QueueItem | None:
-        """The item, unless unknown or left longer ago than the cache keeps it (5 minutes)."""
+        """Return the item; None if unknown, or gone for longer than the cache keeps it (5 minutes)."""
         item = self.items.get(item_id)
         if item is not None and self._expired(item, self._c.clock.now()):
             return None
         return item
 
     def cancel(self, item: QueueItem) -> None:
-        """Takes the item out: no build, no callback."""
+        """Remove the item: no build, no callback."""
         self._leave(item)
         item.cancelled = True
         self._c.notifier.tell_of_item(item, "left")
         self._c.changed.notify_all()
 
     def poke(self, job: Job) -> None:
-        """Lets items of the job start that may: after a build ended, a setting changed or quiet-down ended.
+        """Start the items of the job that may start: after a build or quiet-down ended, or a setting changed.
 
-        What holds up one ready item of a job holds up all behind it, so the first that stays as it was ends the
-        round: the cost does not grow with the queue.
+        The cause that blocks one ready item of a job blocks all behind it, so the round ends at the first item that
+        does not change: the cost does not grow with the queue.
         """
         while first := list(itertools.islice(job.ready.values(), _ROUND)):
             for item in first:
@@ -88,18 +88,18 @@ class Queue:
             self.poke(job)
 
     def forget_left(self) -> None:
-        """LeftItems live in memory only: a restart loses them."""
+        """Forget the LeftItems: they are only in memory, so a restart loses them."""
         while self._left:
             self.items.pop(self._left.popleft().id, None)
 
     def lose(self, item: QueueItem) -> None:
-        """A crash forgot the item altogether."""
+        """Remove all traces of an item that a crash lost."""
         self._leave(item)
         self._left.remove(item)
         self.items.pop(item.id, None)
 
     def restore(self, item: QueueItem) -> None:
-        """A crash restored an item from a queue.xml saved before it started: it will be built a second time."""
+        """Restore an item after a crash, from a queue.xml saved before it started: it is built a second time."""
         again = QueueItem(item.id, item.job, item.values, list(item.causes), item.since, self._c.clock.now())
         self.items[again.id] = again
         again.job.queued[again.id] = again
@@ -107,7 +107,7 @@ class Queue:
         self._consider(again)
 
     def why(self, item: QueueItem) -> str | None:
-        """The waiting sentence; not to be matched, it is localised in Jenkins."""
+        """Return the sentence on its waiting; do not match it, Jenkins localises it."""
         if item.state is ItemState.LEFT:
             return None
         if item.state is ItemState.WAITING:
@@ -142,7 +142,7 @@ class Queue:
                     self._consider(item)
 
     def _consider(self, item: QueueItem) -> None:
-        """Starts the item if nothing speaks against it; else it is blocked or buildable."""
+        """Start the item if nothing blocks it; else mark it as blocked or buildable."""
         job = item.job
         job.ready[item.id] = item
         if self._is_blocked(job):
@@ -161,7 +161,7 @@ class Queue:
         return bool(job.running) and not job.concurrent and not job.abort_previous
 
     def _has_executor(self, job: Job) -> bool:
-        """A Pipeline is a flyweight task and needs none; its steps may wait for an agent later."""
+        """Return whether an executor is free. A Pipeline is a flyweight task: only its steps need an agent."""
         return job.kind != "freestyle" or self._c.builds.busy_executors < self._c.settings.executors
 
     def _leave(self, item: QueueItem) -> None:

@@ -8,7 +8,7 @@ from standins.jenkins.model import Build
 
 
 def test_report(build: Build) -> dict[str, Any] | None:
-    """The JUnit report, None if the build has none. The failing tests alternate REGRESSION and FAILED."""
+    """Return the JUnit report, None if the build has none. The failing tests alternate REGRESSION and FAILED."""
     failing = build.outcome.tests
     if not failing or build.in_progress:
         return None

@@ -1,4 +1,4 @@
-"""Restarts, crashes and quiet-down: what is lost, what resumes, and the 503 window between."""
+"""Restarts, crashes and quiet-down: their losses, the resumed builds, and the 503 answers in between."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
 
 MODES = ("clean", "crash")
-#: The queue is saved this long after a change; what came later, a crash loses. Source: Queue.Saver.DELAY_SECONDS.
+#: The queue is saved this long after a change; a crash loses later changes. Source: Queue.Saver.DELAY_SECONDS.
 SAVE_AFTER = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What a crash does to what came after the last save of the queue.
+    """The losses of a crash after the last save of the queue.
 
-    queue: what waited is gone. started: what had started comes back and is built again. ids: they are given again,
-    from 1 on if nothing had been saved, so that two items, and two builds, have had the same one. builds: the records
-    of FreeStyle builds that ran are gone; their numbers are not given again.
+    queue: waiting items are lost. started: started items come back and are built again. ids: they are reused, from 1 on
+    if nothing had been saved, so two items, and two builds, get the same id. builds: the records of running FreeStyle
+    builds are lost; their numbers are not reused.
     """
 
     queue: bool = False
@@ -32,21 +32,21 @@ class Losses:
 
 
 class Restart:
-    """All methods but the timer's are called under the controller's lock."""
+    """The restarts of a controller. Call all methods but the timer's under its lock."""
 
     def __init__(self, controller: Controller) -> None:
         self._c = controller
         self.down = False
-        #: While down: break connections instead of answering 503, as a dead process does.
+        #: While down: break connections, as a dead process does, instead of answering 503.
         self.refusing = False
         self._silent = False
 
     def begin(self, mode: str, seconds: float, *, refuse: bool = False, losses: Losses | None = None) -> None:
-        """Goes down for `seconds`.
+        """Go down for `seconds`.
 
-        clean: waiting items keep their ids; Pipelines go on afterwards; FreeStyle builds are ABORTED, or (a real core
-        did either) their records are gone, if `losses` says so; nobody is told of them.
-        crash: what `losses` says of the time since the last save; builds that end meanwhile tell nobody.
+        clean: waiting items keep their ids; Pipelines continue afterwards; FreeStyle builds are ABORTED, no callbacks,
+        or their records are lost if `losses` says so (a real core did both at times).
+        crash: `losses` applies to the time since the last save; builds that end meanwhile send no callbacks.
         """
         if mode not in MODES:
             raise ValueError(f"a restart is {' or '.join(MODES)}, not {mode!r}")
@@ -87,7 +87,7 @@ class Restart:
             c.changed.notify_all()
 
     def _resume(self, build: Build, lost: Losses) -> None:
-        """FreeStyle builds died with the process. Pipelines resume: same number, same queue id."""
+        """End FreeStyle builds, which stopped with the process; resume Pipelines with the same number and queue id."""
         if build.job.kind == "freestyle":
             build.silent = True
             self._c.builds.end(build, "ABORTED")
@@ -95,7 +95,7 @@ class Restart:
                 self._c.builds.forget(build)
             return
         build.log.append("Resuming build after Jenkins restart")
-        # a completion during a crash was marked on load, without listeners; a later one is told as usual
+        # a completion during a crash is marked on load, without listeners; a later one sends callbacks as usual
         due = build.timer.due if build.timer is not None else float("inf")
         build.silent = build.silent and due <= self._c.clock.now() + 0.1
 

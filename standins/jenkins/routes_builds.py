@@ -15,7 +15,7 @@ from standins.wire.message import Reply
 
 
 def show(call: Call) -> Reply:
-    """The HTML page: stop redirects here, so it has to be there."""
+    """Return the HTML page: stop redirects here, so it must exist."""
     build = call.build
     return html(markup_page(f"{build.job.name} #{build.number} [Jenkins]", f"<div>{escape(str(build.result))}</div>"))
 
@@ -25,7 +25,7 @@ def api(call: Call) -> Reply:
 
 
 def stop(call: Call) -> Reply:
-    """A request, not an outcome: 302 at once, whatever becomes of the build.
+    """Request a stop and answer 302 at once, whatever the build does.
 
     A FreeStyle build that has ended has no executor that could ask for the permission (AbstractBuild#doStop); a
     Pipeline's always asks (WorkflowRun#doStop).
@@ -56,9 +56,9 @@ def kill(call: Call) -> Reply:
 
 
 def _leads_nowhere(call: Call, name: str) -> Reply:
-    """A FreeStyle build has no such action; Jenkins does not say so, but sends to the same path with a slash.
+    """Redirect to the same path with a slash, as Jenkins does: a FreeStyle build has no such action.
 
-    There is nothing there, and the build runs on. Seen on a real core (2.426.3).
+    That path does not exist, and the build continues. Seen on a real core (2.426.3).
     """
     if call.request.raw_path.endswith("/"):
         raise _not_found()
@@ -66,7 +66,7 @@ def _leads_nowhere(call: Call, name: str) -> Reply:
 
 
 def console(call: Call) -> Reply:
-    """The log as people see it."""
+    """Return the log as people see it."""
     title = f"{call.job.name} #{call.build.number} Console [Jenkins]"
     return html(markup_page(title, f"<pre>{escape(call.c.builds.shown_log(call.build))}</pre>"))
 
@@ -76,7 +76,7 @@ def console_text(call: Call) -> Reply:
 
 
 def progressive_text(call: Call) -> Reply:
-    """The log from byte `start` on; a start beyond its end begins again at 0. Source: stapler LargeText."""
+    """Return the log from byte `start` on; a start beyond its end begins again at 0. Source: stapler LargeText."""
     whole = call.c.builds.shown_log(call.build).encode()
     asked = call.request.fields.get("start", "0")
     start = int(asked) if asked.isdigit() else 0
@@ -88,37 +88,37 @@ def progressive_text(call: Call) -> Reply:
 
 
 def describe_stages(call: Call) -> Reply:
-    """wfapi/describe: Pipelines only; with fullStages=true the steps as well."""
+    """Return wfapi/describe: for Pipelines only; with fullStages=true also the steps."""
     full = call.request.fields.get("fullStages", "").lower() == "true"
     return _wfapi(call, stages.describe(*_shown_from(call), full=full))
 
 
 def describe_node(call: Call) -> Reply:
-    """One stage with its steps, or one step."""
+    """Return one stage with its steps, or one step."""
     return _wfapi(call, stages.node(*_shown_from(call), call.number))
 
 
 def node_log(call: Call) -> Reply:
-    """What one step wrote."""
+    """Return the log of one step."""
     return _wfapi(call, stages.log(*_shown_from(call), call.number))
 
 
 def _shown_from(call: Call) -> tuple[Build, int, str]:
-    """The build, the time in milliseconds, and the build's path on the server."""
+    """Return the build, the time in milliseconds, and the build's path on the server."""
     if call.job.kind != "pipeline":
         raise _not_found()
     return call.build, call.c.clock.now_ms(), f"{call.c.settings.context}/{call.job.url}{call.build.number}/"
 
 
 def _wfapi(call: Call, shown: dict[str, Any] | None) -> Reply:
-    """The plugin writes its JSON by itself: no headers of the API, no `_class`, no `tree`. Source: JsonResponse."""
+    """Return JSON as the plugin writes it: no headers of the API, no `_class`, no `tree`. Source: JsonResponse."""
     if shown is None:
         raise _not_found()
     return Reply(200, json.dumps(shown).encode(), [("Content-Type", "application/json;charset=utf-8")])
 
 
 def test_report(call: Call) -> Reply:
-    """The JUnit report; its JSON honours `tree` by name like everything else."""
+    """Return the JUnit report; its JSON honours `tree` by name like all other objects."""
     report = reports.test_report(call.build)
     if report is None:
         raise _not_found()
@@ -163,7 +163,7 @@ def submit_description(call: Call) -> Reply:
 
 
 def config_submit(call: Call) -> Reply:
-    """Sets display name and description from the form's `json`. Source: Run#doConfigSubmit."""
+    """Set display name and description from the form's `json`. Source: Run#doConfigSubmit."""
     call.need_post()
     require(call.asker, "Run/Update", call.job)
     try:

@@ -14,13 +14,13 @@ from standins.jenkins.site import Call, Handle, back, html, text
 from standins.jenkins.triggers import cause_of, delay_of, parameter_values, submitted_values
 from standins.wire.message import Reply
 
-#: Versions from which the answers changed.
+#: The versions that changed the answers.
 FOLDED_SEE_OTHER = (2, 308)
 NOT_PARAMETERIZED_400 = (2, 524)
 
 
 def show(call: Call) -> Reply:
-    """The HTML page: stop and submitDescription redirect here, clients follow."""
+    """Return the HTML page: stop and submitDescription redirect here, and clients follow."""
     job = call.job
     shown = job.description or ""
     if call.c.settings.markup == "plain":
@@ -33,9 +33,9 @@ def api(call: Call) -> Reply:
 
 
 def _authorise(call: Call, *, form: str = "") -> bool:
-    """Permission and method of a trigger. Returns whether the job's own token let the request in.
+    """Check permission and method of a trigger. Return whether the job's own token let the request in.
 
-    The right `token` stands in for Item/Build and for POST; a wrong one is 403 even for who may build.
+    The right `token` stands in for Item/Build and for POST; a wrong one is 403 even for a user who may build.
     Source: hudson/model/BuildAuthorizationToken.
     """
     token = call.request.fields.get("token")
@@ -54,7 +54,7 @@ def _need_buildable(job: Job) -> None:
 
 
 def build_with_parameters(call: Call) -> Reply:
-    """201 for a new item; 303 to the item that an equal request queued before."""
+    """Answer 201 for a new item; 303 to the item that an equal request queued before."""
     job, version = call.job, call.c.settings.version
     by_token = _authorise(call)
     _need_buildable(job)
@@ -72,7 +72,7 @@ def build_with_parameters(call: Call) -> Reply:
 
 
 def build(call: Call) -> Reply:
-    """Without parameters always 201, folded or not; with parameters it expects the submitted form."""
+    """Answer always 201 for a job without parameters, folded or not; with parameters expect the submitted form."""
     job = call.job
     _need_buildable(job)
     form = markup_page(f"{job.name}", "<form>This build requires parameters</form>") if job.parameters else ""
@@ -88,9 +88,9 @@ def build(call: Call) -> Reply:
 
 
 def description(call: Call) -> Reply:
-    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription.
+    """Answer GET with the raw text. POST with `description`: set it, 204; anything else 400. Source: Job#doDescription.
 
-    Permission is looked at before the field, so a POST without one tells whether one may configure: 400 or 403.
+    The permission is checked before the field, so a POST without the field shows it: 400 with it, else 403.
     """
     job = call.job
     if call.request.method == "GET":
@@ -104,7 +104,7 @@ def description(call: Call) -> Reply:
 
 
 def submit_description(call: Call) -> Reply:
-    """Sets the description; a missing field clears it. Source: AbstractItem#doSubmitDescription."""
+    """Set the description; a missing field clears it. Source: AbstractItem#doSubmitDescription."""
     call.need_post()
     require(call.asker, "Item/Configure", call.job)
     call.job.description = call.request.fields.get("description")
@@ -112,7 +112,7 @@ def submit_description(call: Call) -> Reply:
 
 
 def disable(call: Call) -> Reply:
-    """A disabled job answers triggers with 409, and its queued items are cancelled."""
+    """Disable a job: it answers triggers with 409, and its queued items are cancelled."""
     call.need_post()
     require(call.asker, "Item/Configure", call.job)
     call.job.disabled = True
@@ -129,7 +129,7 @@ def enable(call: Call) -> Reply:
 
 
 def cancel_queue(call: Call) -> Reply:
-    """The old way: cancels the first item of the job."""
+    """Cancel the first item of the job, the old way."""
     call.need_post()
     require(call.asker, "Item/Cancel", call.job)
     first = next((item for item in call.job.queued.values() if item.state is not ItemState.LEFT), None)
@@ -139,9 +139,9 @@ def cancel_queue(call: Call) -> Reply:
 
 
 def config(call: Call) -> Reply:
-    """config.xml as far as we keep it; POST replaces all of it, but not what tests decided about the job's builds.
+    """Answer GET with the kept parts of config.xml; POST replaces them, but not the tests' rules for builds.
 
-    Configure implies ExtendedRead, which is enough for reading.
+    Reading needs ExtendedRead, which Configure implies.
     """
     if call.request.method == "POST" or not call.asker.may("Item/Configure", call.job):
         require(call.asker, "Item/Configure" if call.request.method == "POST" else "Item/ExtendedRead", call.job)
@@ -178,7 +178,7 @@ ROUTES: dict[tuple[str, ...], Handle] = {
     ("doDelete",): delete,
 }
 
-#: What a folder has of it: no builds, and `description` is a job's only.
+#: The routes of a folder: it has no builds, and `description` exists only for jobs.
 FOLDER_ROUTES: dict[tuple[str, ...], Handle] = {
     (): show,
     ("api", "json"): api,

@@ -66,7 +66,7 @@ def crumb(call: Call) -> Reply:
 
 
 def crumb_xml(call: Call) -> Reply:
-    """The old XPath of shell scripts: `Jenkins-Crumb:<crumb>` as plain text."""
+    """Answer the XPath of old shell scripts: `Jenkins-Crumb:<crumb>` as plain text."""
     if not call.c.settings.use_crumbs:
         raise _not_found()
     value, headers = call.c.signins.issue_crumb(call.request, call.asker)
@@ -90,7 +90,7 @@ def me(call: Call) -> Reply:
 
 
 def who_am_i(call: Call) -> Reply:
-    """Whom Jenkins takes us for; open to everybody. Source: hudson.security.WhoAmI."""
+    """Return the user of the request; open to everybody. Source: hudson.security.WhoAmI."""
     nobody = call.asker.name is None
     return call.site.api(
         plain(
@@ -108,7 +108,7 @@ def who_am_i(call: Call) -> Reply:
 
 
 def login(call: Call) -> Reply:
-    """The page to sign in at; open to everybody."""
+    """Return the sign-in page; open to everybody."""
     return html(page("Sign in [Jenkins]", "Sign in"))
 
 
@@ -132,7 +132,7 @@ def queue_item(call: Call) -> Reply:
 
 
 def queue_item_page(call: Call) -> Reply:
-    """Plain text since 2.469; before that, 404, where a folded trigger's 303 led to."""
+    """Return the page of a queue item: plain text since 2.469, 404 before. A folded trigger's 303 leads here."""
     item = _item(call)
     if call.c.settings.version < QUEUE_ITEM_PAGE:
         raise _not_found()
@@ -148,7 +148,7 @@ def _item(call: Call) -> QueueItem:
 
 
 def cancel_item(call: Call) -> Reply:
-    """204 cancelled, 404 unknown, 500 left already, 422 no permission. Source: Queue#doCancelItem."""
+    """Cancel an item: 204 cancelled, 404 unknown, 500 left already, 422 no permission. Source: Queue#doCancelItem."""
     call.need_post()
     asked = call.request.fields.get("id", "")
     item = call.c.queue.get(int(asked)) if asked.isdigit() else None
@@ -175,7 +175,7 @@ def cancel_this_item(call: Call) -> Reply:
 
 
 def quiet_down(call: Call) -> Reply:
-    """Triggers are still accepted; nothing starts."""
+    """Accept triggers, but start nothing."""
     call.need_post()
     require(call.asker, "Overall/Manage")
     call.c.quieting_down = True
@@ -192,7 +192,7 @@ def cancel_quiet_down(call: Call) -> Reply:
 
 
 def restart(call: Call) -> Reply:
-    """GET shows a confirmation page and does nothing; POST goes down for the seconds of a quick start."""
+    """Answer GET with a confirmation page; on POST, go down for the seconds of a quick start."""
     if call.request.method != "POST":
         return html(page("Restart", "Are you sure about restarting Jenkins?"))
     require(call.asker, "Overall/Administer")
@@ -201,7 +201,7 @@ def restart(call: Call) -> Reply:
 
 
 def create_item(call: Call) -> Reply:
-    """createItem from config.xml. Failures are 400 with the reason in `X-Error`."""
+    """Create a job from config.xml. Failures are 400 with the reason in `X-Error`."""
     call.need_post()
     require(call.asker, "Item/Create")
     folder = call.found_job.full_name + "/" if call.found_job is not None else ""
@@ -230,7 +230,7 @@ def _not_found() -> RefusedError:
     return RefusedError(404, page("Error 404 Not Found", "Not Found"), HTML)
 
 
-#: What needs no permission at all.
+#: The routes that need no permission.
 OPEN: dict[tuple[str, ...], Handle] = {("whoAmI", "api", "json"): who_am_i, ("login",): login}
 
 ROUTES: dict[tuple[str, ...], Handle] = {

@@ -20,7 +20,7 @@ class JenkinsStandIn:
     """One controller on loopback. `settings` as in settings.Settings, `jobs` as `control.create_job` takes them.
     With `certificate` and `key`, the names of two PEM files, it speaks https.
 
-    Usable as a context manager. `control` are the verbs in process; other processes use JenkinsControl(url).
+    Usable as a context manager. `control` has the verbs in process; other processes use JenkinsControl(url).
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class JenkinsStandIn:
 
     @property
     def base(self) -> str:
-        """Where the control API is: the address without a context path."""
+        """Return the address of the control API, without a context path."""
         return f"{self._scheme}://{self._host}:{self._server.port}"
 
     @property
     def url(self) -> str:
-        """What a client is configured with, including the context path, without a slash at its end."""
+        """Return the address for clients, with the context path, without a slash at its end."""
         return f"{self.base}{self.controller.settings.context}"
 
     def start(self) -> str:

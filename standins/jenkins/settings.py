@@ -1,4 +1,4 @@
-"""How a controller is set up: version, security, periods, addresses. Every open fact of Jenkins is a knob here."""
+"""The settings of a controller: version, security, periods, addresses. Unproven facts of Jenkins are settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERYTHING = frozenset({"*"})
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may sign in. `permissions` such as `Item/Build`; `*` is an administrator."""
+    """A user who may sign in. `permissions` such as `Item/Build`; `*` is an administrator."""
 
     name: str
     password: str = ""
@@ -22,38 +22,38 @@ class User:
 
 @dataclass(slots=True)
 class Settings:
-    """All times in seconds. With no users the controller is open: everyone may do everything."""
+    """The settings; times in seconds. Without users the controller is open: everyone may do everything."""
 
     version: tuple[int, ...] = (2, 555)
     quiet_period: float = 5.0
     users: dict[str, User] = field(default_factory=dict)
-    #: What one may do without signing in; an open controller allows everything.
+    #: The permissions without signing in; an open controller allows everything.
     anonymous: frozenset[str] = frozenset()
-    #: None: crumbs exactly if there are users.
+    #: None: crumbs if there are users.
     crumbs: bool | None = None
     context: str = ""
     #: The configured Jenkins Location; None: `url` fields follow the request, and callbacks have no `full_url`.
     root_url: str | None = None
-    #: Host, or scheme and host, that the Location headers name instead of the request's (a proxy set up wrongly).
+    #: The host, or scheme and host, in Location headers instead of the request's (a misconfigured proxy).
     location_host: str | None = None
     left_item_seconds: float = 300.0
-    #: How long a queue item has left before its build exists: LeftItem with `executable: null`.
+    #: The time between a queue item's leaving and its build: LeftItem with `executable: null`.
     executable_delay: float = 0.0
-    #: How long a fresh build shows neither parameters nor causes.
+    #: The time in which a new build shows neither parameters nor causes.
     late_actions: float = 0.0
-    #: How much later than due an item moves (Jenkins' timer: up to 5).
+    #: The delay of an item's move (Jenkins' timer: up to 5).
     queue_latency: float = 0.0
-    #: How often the queue is looked at for items whose quiet period is over, in seconds (a real core: every 5); 0: at
-    #: the very moment. An item without a quiet period starts at once either way.
+    #: The seconds between two checks for items whose quiet period is over (a real core: 5); 0: at the exact time.
+    #: An item without a quiet period starts at once either way.
     queue_tick: float = 0.0
     executors: int = 1000
-    #: How long a restart that was asked over HTTP takes.
+    #: The duration of a restart by HTTP request.
     restart_seconds: float = 1.0
-    #: Pipelines start and then wait for an agent, as queue items of their own.
+    #: Pipelines start, then wait for an agent, each as a queue item.
     agents_offline: bool = False
     system_message: str | None = None
     markup: str = "plain"
-    #: The secret texts that callbacks may name in place of an address.
+    #: The secret texts that callbacks may name instead of an address.
     credentials: dict[str, str] = field(default_factory=dict)
     #: The CloudEvents plugin: {url, events, job_data}; None: not installed.
     cloud_events: Sink | None = None
@@ -68,7 +68,7 @@ class Settings:
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> Settings:
-        """Reads the settings part of a configuration; raises TypeError for a name it does not know."""
+        """Read the settings part of a configuration; raise TypeError for an unknown name."""
         values = dict(config)
         if "version" in values:
             values["version"] = tuple(int(part) for part in str(values["version"]).split("."))

@@ -1,4 +1,4 @@
-"""Who asks: Basic credentials, sessions, crumbs, permissions. Source: BasicHeaderProcessor, CrumbFilter."""
+"""Signing in: Basic credentials, sessions, crumbs, permissions. Source: BasicHeaderProcessor, CrumbFilter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REALM = ("WWW-Authenticate", 'Basic realm="Jenkins"')
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Somebody behind a request; `name` is None for anonymous."""
+    """The user of a request; `name` is None for anonymous."""
 
     name: str | None
     permissions: frozenset[str]
@@ -37,7 +37,7 @@ class Asker:
 
 
 class SignIns:
-    """Sessions live in memory and die with a restart, and every crumb with them."""
+    """The sessions and crumbs; they are in memory, so a restart loses them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -48,7 +48,7 @@ class SignIns:
         self._sessions.clear()
 
     def asker(self, request: Request) -> Asker:
-        """Who the Basic header names; raises RefusedError(401) for a wrong one, even where anyone may read."""
+        """Return the user of the Basic header; raise RefusedError(401) for a wrong one, even where anyone may read."""
         header = request.headers.get("authorization", "")
         if not header.lower().startswith("basic "):
             return Asker(None, self._settings.anonymous if self._settings.users else EVERYTHING)
@@ -71,7 +71,7 @@ class SignIns:
         raise RefusedError(401, page("Error 401", "Invalid password/token for user"), [_REALM])
 
     def check_crumb(self, request: Request, asker: Asker) -> None:
-        """The crumb rule: POST only, before any routing, not for requests that a token authenticated."""
+        """Check the crumb: for POST only, before any routing, not for requests that a token authenticated."""
         if request.method != "POST" or not self._settings.use_crumbs or asker.by_token:
             return
         crumb = request.headers.get("jenkins-crumb") or request.fields.get("Jenkins-Crumb")
@@ -80,7 +80,7 @@ class SignIns:
             raise RefusedError(403, crumb_page(), [("Content-Type", "text/html;charset=utf-8")])
 
     def issue_crumb(self, request: Request, asker: Asker) -> tuple[str, list[tuple[str, str]]]:
-        """A crumb for this user and session; begins a session if there is none yet. Returns (crumb, headers)."""
+        """Return (crumb, headers) for this user and session; begin a session if there is none yet."""
         session = self._session(request)
         headers = []
         if session is None:
@@ -101,13 +101,13 @@ class SignIns:
         return hashlib.sha256(f"{asker.label};{session}{self._salt}".encode()).hexdigest()
 
 
-#: From this version on the 403 for nobody names nobody and what was needed. Up to 2.555 at least it does not: Spring
-#: Security before 7.1.1 turns the exception that carries both into another one. Seen on a real core (2.426.3).
+#: From this version on, the 403 for anonymous names the user and the permission. At least up to 2.555 it does
+#: not: Spring Security before 7.1.1 turns the exception with both into another one. Seen on a real core (2.426.3).
 NOBODY_IS_NAMED = (2, 556)
 
 
 def require(asker: Asker, permission: str, job: Job | None = None, version: tuple[int, ...] = ()) -> None:
-    """403 in Jenkins' two forms: sign in first, or this user lacks the permission. `version`: of the controller."""
+    """Raise 403 in Jenkins' two forms: sign in, or the permission is missing. `version`: of the controller."""
     if asker.may(permission, job):
         return
     headers = [("Content-Type", "text/html;charset=utf-8"), ("X-Hudson", "1.395")]
@@ -123,13 +123,16 @@ def require(asker: Asker, permission: str, job: Job | None = None, version: tupl
 
 
 def _as_jenkins_says(permission: str) -> str:
-    """`Overall/Read` is `hudson.model.Hudson.Read`. Overall/Manage is off unless a system property turns it on."""
+    """Return Jenkins' name: `hudson.model.Hudson.Read` for `Overall/Read`.
+
+    Overall/Manage is off unless a system property turns it on.
+    """
     group, _, name = permission.partition("/")
     return f"hudson.model.{group.replace('Overall', 'Hudson')}.{name.replace('Manage', 'Administer')}"
 
 
 def must_see(asker: Asker, job: Job) -> None:
-    """A job one may not read: 404 as if absent, or 403 where it may at least be discovered."""
+    """Refuse a job that the user may not read: 404 as if absent, or 403 if the user may discover it."""
     if asker.may("Item/Read", job):
         return
     if asker.may("Item/Discover", job):

@@ -1,4 +1,4 @@
-"""The site that requests reach: who asks, faults and counters, and what all replies have in common."""
+"""Shared parts of all handlers: the asker, faults, counters, and the common parts of replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way to a handler, which runs under the controller's lock."""
+    """One request for a handler; the handler runs under the controller's lock."""
 
     site: Site
     request: Request
@@ -53,7 +53,7 @@ Handle = Callable[[Call], Reply]
 
 
 class Site:
-    """What handlers share. `view` renders with the address of the request being served."""
+    """The shared state of the handlers. `view` renders with the address of the current request."""
 
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
@@ -67,7 +67,7 @@ class Site:
         )
 
     def serve_as(self, request: Request) -> None:
-        """Makes `url` fields name the configured root, or the host that the request names."""
+        """Make `url` fields start with the configured root, or with the host of the request."""
         settings = self.controller.settings
         self._request_root = settings.root_url or f"{self.scheme(request)}://{request.host}{settings.context}/"
 
@@ -80,14 +80,14 @@ class Site:
         return request.headers.get("x-forwarded-proto", request.scheme)
 
     def location(self, request: Request, path: str) -> tuple[str, str]:
-        """A Location as the servlet container builds it: from the request, not from the configured root."""
+        """Return a Location as the servlet container builds it: from the request, not from the configured root."""
         settings = self.controller.settings
         host = settings.location_host or request.headers.get("x-forwarded-host") or request.host
         begin = host if "://" in host else f"{self.scheme(request)}://{host}"
         return "Location", f"{begin}{settings.context}/{path}"
 
     def api(self, bean: Bean, request: Request) -> Reply:
-        """The JSON of an exported object, pruned as the request asks."""
+        """Return the JSON of an exported object, pruned as the request asks."""
         query = request.query
         if "jsonp" in query:
             raise RefusedError(403, page("Forbidden", "jsonp forbidden; implement jenkins.security.SecureRequester"))
@@ -98,7 +98,7 @@ class Site:
         return self.data(value, request)
 
     def data(self, value: Any, request: Request) -> Reply:
-        """A value as JSON, or in Python's notation under `api/python`."""
+        """Return a value as JSON, or in Python's notation under `api/python`."""
         if request.segments[-1:] == ["python"]:
             kind = ("Content-Type", "text/x-python;charset=utf-8")
             return Reply(200, as_python(value).encode(), [kind, *self.api_headers()[1:]])
@@ -129,5 +129,5 @@ def html(body: str, status: int = 200) -> Reply:
 
 
 def back(call: Call, path: str) -> Reply:
-    """302 to a page below the root."""
+    """Redirect with 302 to a page below the root."""
     return Reply(302, b"", [call.site.location(call.request, path)])

@@ -1,6 +1,6 @@
 """wfapi: the stages of a Pipeline and the steps in them. Source: pipeline-rest-api (RunExt, StageNodeExt, ErrorExt).
 
-Every stage has one step, a shell script. A failure stands at the step and, since it ended the block, at the stage.
+Every stage has one step, a shell script. A failure is shown at the step and, because it ended the block, at the stage.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from standins.jenkins.model import Build
 
-#: The stages that a build shows when nobody names others.
+#: The default stages of a build.
 _STAGES = ("Prepare", "Run", "Report")
 _STATUS = {
     "SUCCESS": "SUCCESS",
@@ -18,7 +18,7 @@ _STATUS = {
     "NOT_BUILT": "NOT_EXECUTED",
     "ABORTED": "ABORTED",
 }
-#: Numbers of flow nodes: a stage takes five, beginning with the start of its body; its step is the next.
+#: Numbers of flow nodes: a stage takes five; the first is the start of its body, the next its step.
 _FIRST, _PER_STAGE = 6, 5
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ class _Stage(NamedTuple):
 
 
 def describe(build: Build, now_ms: int, path: str, *, full: bool = False) -> Json:
-    """`wfapi/describe`: FAILED here, never FAILURE. `path`: the build's path on the server."""
+    """Return `wfapi/describe`, which says FAILED, never FAILURE. `path`: the build's path on the server."""
     start = int(build.timestamp * 1000)
     duration = build.duration_ms or max(0, now_ms - start)
     return {
@@ -56,7 +56,7 @@ def describe(build: Build, now_ms: int, path: str, *, full: bool = False) -> Jso
 
 
 def node(build: Build, now_ms: int, path: str, number: int) -> Json | None:
-    """A stage with its steps, or a step; None for any other node."""
+    """Return a stage with its steps, or a step; None for any other node."""
     for stage in _stages(build, now_ms):
         if stage.id == number:
             return _shown_stage(stage, path, full=True)
@@ -66,7 +66,7 @@ def node(build: Build, now_ms: int, path: str, number: int) -> Json | None:
 
 
 def log(build: Build, now_ms: int, path: str, number: int) -> Json | None:
-    """What a step wrote; None for a node that is no step."""
+    """Return the log of a step; None for a node that is not a step."""
     stage = next((one for one in _stages(build, now_ms) if one.step_id == number), None)
     if stage is None:
         return None
@@ -82,7 +82,7 @@ def log(build: Build, now_ms: int, path: str, number: int) -> Json | None:
 
 
 def _status(build: Build) -> str:
-    """The run's: of what ended it, before its result. A killed one has lost its execution: NOT_EXECUTED."""
+    """Return the status; a newer build's abort goes before the result. A killed build is NOT_EXECUTED."""
     if build.killed:
         return "NOT_EXECUTED"
     if build.in_progress:
@@ -91,7 +91,7 @@ def _status(build: Build) -> str:
 
 
 def _stages(build: Build, now_ms: int) -> list[_Stage]:
-    """Those that have begun: a failure ends the Pipeline, what is merely unstable does not."""
+    """Return the stages that have begun: a failure ends the Pipeline, an unstable result does not."""
     if build.killed:
         return []
     status, step = _status(build), build.outcome.failing_step
@@ -116,7 +116,7 @@ def _stages(build: Build, now_ms: int) -> list[_Stage]:
 
 
 def _error(build: Build, status: str) -> Json | None:
-    """What ended the step. Who only marks a build as unstable throws nothing."""
+    """Return the exception that ended the step; an unstable build has none."""
     if status == "FAILED":
         return {"message": build.outcome.error, "type": "hudson.AbortException"}
     if status == "ABORTED":

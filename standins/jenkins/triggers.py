@@ -1,4 +1,4 @@
-"""Triggering: what /build and /buildWithParameters make of a request. Source: ParameterizedJobMixIn, TimeDuration."""
+"""Reads the request of /build and /buildWithParameters. Source: ParameterizedJobMixIn, TimeDuration."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from standins.wire.message import Request
 
 
 def parameter_values(job: Job, request: Request) -> Values:
-    """The declared parameters with the request's values or their defaults; what is not declared is dropped.
+    """Return the declared parameters with the request's values or their defaults; drop undeclared ones.
 
-    Raises RefusedError(500) for an illegal choice or a name given twice, as the uncaught exception does.
+    Raise RefusedError(500) for an illegal choice or a name given twice, as the uncaught exception does.
     """
     given = Counter(name for name, _ in request.query_pairs + request.form_pairs)
     fields = request.fields
@@ -40,7 +40,7 @@ def _value(definition: ParameterDefinition, text: str | None) -> ParameterValue:
 
 
 def submitted_values(job: Job, request: Request) -> Values:
-    """The values of a submitted form (`json={"parameter": [...]}`): left out is absent, not the default."""
+    """Return the values of a submitted form (`json={"parameter": [...]}`): missing ones get no default."""
     text = request.fields.get("json")
     if text is None:
         got_some = bool(request.query_pairs or request.form_pairs)
@@ -57,7 +57,7 @@ def submitted_values(job: Job, request: Request) -> Values:
 
 
 def delay_of(request: Request, job: Job, default: float) -> float:
-    """The quiet period in whole seconds. A bare number is milliseconds, so `delay=5` is no delay at all."""
+    """Return the quiet period in whole seconds. A bare number is milliseconds, so `delay=5` is no delay at all."""
     text = request.fields.get("delay")
     if text is None:
         return default if job.quiet_period is None else job.quiet_period
@@ -69,7 +69,7 @@ def delay_of(request: Request, job: Job, default: float) -> float:
 
 
 def cause_of(request: Request, asker: Asker, by_job_token: bool) -> Cause:
-    """Who started it: a remote host that knew the job's token, or a user."""
+    """Return the cause: a remote host with the job's token, or a user."""
     if by_job_token:
         note = request.fields.get("cause")
         text = f"Started by remote host {request.peer}" + (f" with note: {note}" if note else "")

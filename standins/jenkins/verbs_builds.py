@@ -1,4 +1,4 @@
-"""Control verbs about jobs and how their builds go."""
+"""Control verbs about jobs and the course of their builds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class BuildVerbs:
-    """What is to be built, and how it ends."""
+    """The verbs for jobs and the results of their builds."""
 
     _c: Controller
 
@@ -39,12 +39,12 @@ class BuildVerbs:
         refuses_queue: bool = False,
         asks: Json | None = None,
     ) -> None:
-        """Creates or replaces a job. `name` is the full name; its folders are created too.
+        """Create or replace a job. `name` is the full name; its folders are created too.
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
         timeout, retries, credential, branch, log_lines, notes}; `events` is an event of the notification plugin or a
         list of phases. A `credential` without a `url` is looked up among those of the settings. `asks`: {url, silent,
-        tries, pause, timeout}, what each build asks before it does anything. Times in seconds. `late_parameters`: a
+        tries, pause, timeout}, the first question of each build. Times in seconds. `late_parameters`: a
         Jenkinsfile declares them: Jenkins knows of them after the first build.
         """
         check_result(result)
@@ -69,18 +69,18 @@ class BuildVerbs:
             self._c.add_job(made)
 
     def create_jobs(self, jobs: list[Json]) -> None:
-        """Creates several; each is what `create_job` takes."""
+        """Create several jobs; each entry has the arguments of `create_job`."""
         for job in jobs:
             self.create_job(**job)
 
     def change_job(self, job: str, changes: Json) -> None:
-        """Changes a job while its builds stay: description, quiet_period, concurrent, disabled, duration_seconds."""
+        """Change a job while its builds stay: description, quiet_period, concurrent, disabled, duration_seconds."""
         with self._c.lock:
             jobs.change(self._c.job(job), changes)
             self._c.queue.poke(self._c.job(job))
 
     def reapply_config(self, job: str) -> None:
-        """What a re-run of Job DSL does to a banner: the declared description stands again."""
+        """Set the declared description again, as a re-run of Job DSL does; a banner is lost."""
         with self._c.lock:
             found = self._c.job(job)
             found.description = found.declared_description
@@ -94,12 +94,12 @@ class BuildVerbs:
             return self._c.job(job).description
 
     def hold(self, job: str) -> None:
-        """Builds of the job that start from now on keep running until released."""
+        """Keep builds of the job that start from now on running until `release`."""
         with self._c.lock:
             self._c.job(job).held = True
 
     def unhold(self, job: str) -> None:
-        """Builds that start from now on run by themselves again; held ones stay held."""
+        """Let builds that start from now on run by themselves again; held ones stay held."""
         with self._c.lock:
             self._c.job(job).held = False
 
@@ -114,24 +114,24 @@ class BuildVerbs:
         error: str | None = None,
         seconds: float = 5.0,
     ) -> list[int]:
-        """Ends the running builds of that number or those parameter values now (neither: all that run).
+        """End the running builds of that number or those parameter values now (neither: all that run).
 
-        `failing_step` names the stage that failed, `error` what the step in it said.
-        Waits up to `seconds` for one to be running; raises LookupError if none came. Returns their numbers.
+        `failing_step` names the failed stage, `error` is the message of its step.
+        Wait up to `seconds` for one to run; raise LookupError if none does. Return their numbers.
         """
         check_result(result)
         found = self._c.job(job)
         what = f"no build of {job} is running" + (f" with {match}" if match else "")
 
         def ready() -> list[Build]:
-            """All chosen, once the start callbacks of every one of them are out."""
+            """Return the chosen builds once the start callbacks of all of them are out."""
             chosen = _running(found, number, match)
             return chosen if all(build.state is BuildState.RUNNING for build in chosen) else []
 
         with self._c.lock:
             try:
                 builds: list[Build] = self._c.await_(ready, seconds, what)
-            except LookupError:  # a receiver still holds up the start of some: they end when it lets them
+            except LookupError:  # a slow receiver still holds up the start of some: they end after it
                 builds = _running(found, number, match)
                 if not builds:
                     raise
@@ -159,7 +159,7 @@ class BuildVerbs:
         hold: bool | None = None,
         count: int | None = None,
     ) -> None:
-        """How builds that start from now on go; the newest rule that fits decides. `count`: for so many builds."""
+        """Set the course of builds that start from now on; the newest matching rule wins. `count`: how many builds."""
         changes: Json = {
             "result": result,
             "duration": duration,
@@ -178,7 +178,7 @@ class BuildVerbs:
             self._c.outcomes.add(Rule(job, match or {}, kept, count))
 
     def notify_endpoints(self, job: str, phase: str, number: int | None = None) -> None:
-        """What `notifyEndpoints` in a Jenkinsfile does: tells any phase at any time (the newest running build's)."""
+        """Send a phase of the newest running build at any time, as `notifyEndpoints` in a Jenkinsfile does."""
         if phase not in PHASES:
             raise ValueError(f"a phase is one of {', '.join(PHASES)}, not {phase!r}")
         with self._c.lock:

@@ -1,4 +1,4 @@
-"""Control verbs that look: builds, history, queue, counters, callbacks; and those that wait."""
+"""Control verbs that read builds, history, queue, counters and callbacks, or wait for them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Json = dict[str, Any]
 
 
 class LookingVerbs:
-    """What has happened and what is going on."""
+    """The verbs that read and wait."""
 
     _c: Controller
 
     def builds(self, job: str | None = None, running: bool | None = None) -> list[Json]:
-        """Builds in the order of their starts: job, number, params, result, building, held, queue_id, started."""
+        """List builds in the order of their starts: job, number, params, result, building, held, queue_id, started."""
         with self._c.lock:
             chosen = [build for build in self._c.history if job in (None, build.job.full_name)]
             return [_row(build) for build in chosen if running in (None, build.building)]
 
     def history(self, job: str | None = None) -> list[tuple[str, dict[str, Any], str | None]]:
-        """Rows (job, params, result) in the order of their starts; result None while building."""
+        """List rows (job, params, result) in the order of the starts; result None while building."""
         return [(row["job"], row["params"], row["result"]) for row in self.builds(job)]
 
     def queue(self, job: str | None = None) -> list[Json]:
-        """What waits in the queue: id, job, params, state, why."""
+        """List the items in the queue: id, job, params, state, why."""
         with self._c.lock:
             chosen = [one for one in self._c.jobs.values() if job in (None, one.full_name)]
             return [
@@ -53,7 +53,7 @@ class LookingVerbs:
         match: Json | None = None,
         seconds: float = 10.0,
     ) -> list[Json]:
-        """Waits until `count` builds of the job (with those values) are `started`, `running` or `done`."""
+        """Wait until `count` builds of the job (with those values) are `started`, `running` or `done`."""
         if state not in _STATES:
             raise ValueError(f"state is one of {', '.join(_STATES)}, not {state!r}")
         reached = _STATES[state]
@@ -69,7 +69,7 @@ class LookingVerbs:
             return [_row(build) for build in builds]
 
     def wait_idle(self, seconds: float = 10.0) -> None:
-        """Waits until nothing is queued, nothing runs and every callback is out."""
+        """Wait until nothing is queued, nothing runs and every callback is out."""
 
         def idle() -> bool:
             jobs_idle = not any(job.queued or job.running for job in self._c.jobs.values())
@@ -78,12 +78,12 @@ class LookingVerbs:
         self._c.await_(idle, seconds, "no rest")
 
     def requests(self) -> dict[str, int]:
-        """How many requests each route got, e.g. {"POST job/buildWithParameters": 3}; control calls are not counted."""
+        """Count the requests of each route, e.g. {"POST job/buildWithParameters": 3}; control calls do not count."""
         with self._c.lock:
             return dict(self._c.requests)
 
     def statuses(self) -> dict[str, int]:
-        """How many replies had each status; `dropped` for the lost ones."""
+        """Count the replies by status; `dropped` for the lost ones."""
         with self._c.lock:
             return dict(self._c.statuses)
 
@@ -93,7 +93,7 @@ class LookingVerbs:
             self._c.statuses.clear()
 
     def callbacks(self, job: str | None = None) -> list[Json]:
-        """The callbacks attempted, oldest first: job, number, phase, url, status or error."""
+        """List the attempted callbacks, oldest first: job, number, phase, url, status or error."""
         with self._c.lock:
             return [row for row in self._c.notifier.log if job in (None, row["job"])]
 

@@ -1,4 +1,4 @@
-"""Control verbs that make trouble: faults, restarts, quiet-down, time and settings."""
+"""Control verbs that cause trouble: faults, restarts, quiet-down, time and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 class TroubleVerbs:
-    """What goes wrong."""
+    """The verbs for faults, restarts, time and settings."""
 
     _c: Controller
 
@@ -32,9 +32,9 @@ class TroubleVerbs:
         body: str = "",
         path: str = "",
     ) -> None:
-        """Adds a fault: status, status_after, drop_request, drop_reply, repeat or delay, on routes matching `route`.
+        """Add a fault: status, status_after, drop_request, drop_reply, repeat or delay, on routes matching `route`.
 
-        `path`: a regular expression on the path as well.
+        `path`: a regular expression that the path must match too.
         """
         self._c.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body, path))
 
@@ -47,7 +47,7 @@ class TroubleVerbs:
         count: int | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """Adds a fault of callbacks: drop, duplicate, delay (overtaken by others) or timeout.
+        """Add a fault of callbacks: drop, duplicate, delay (overtaken by others) or timeout.
 
         `phase`: a phase of the notification plugin, or a type of event such as `org.jenkinsci.job.started`.
         """
@@ -55,13 +55,13 @@ class TroubleVerbs:
             self._c.notifier.faults.append(CallbackFault(kind, job, phase, rate, count, seconds))
 
     def clear_faults(self) -> None:
-        """Removes all faults, of replies and of callbacks."""
+        """Remove all faults, of replies and of callbacks."""
         self._c.faults.clear()
         with self._c.lock:
             self._c.notifier.faults.clear()
 
     def seed(self, seed: int) -> None:
-        """Begins the random numbers of the faults anew."""
+        """Restart the random numbers of the faults."""
         self._c.faults.seed(seed)
         with self._c.lock:
             self._c.notifier.seed(seed)
@@ -76,10 +76,10 @@ class TroubleVerbs:
         reuse_ids: bool = False,
         lose_builds: bool | None = None,
     ) -> None:
-        """Goes down, `clean` or by `crash`; answers 503 meanwhile, or with `refuse` breaks connections.
+        """Go down, `clean` or by `crash`; answer 503 meanwhile, or with `refuse` break connections.
 
-        A crash may lose what was queued in the last minute, build twice what started in it, and give its ids again.
-        `lose_builds`: the records of FreeStyle builds that ran are gone; unless said, a crash does that.
+        A crash may lose the items of the last minute, build its starts twice, and reuse its ids.
+        `lose_builds`: the records of running FreeStyle builds are lost; the default of a crash.
         """
         losses = Losses(lose_queue, rebuild_started, reuse_ids, mode == "crash" if lose_builds is None else lose_builds)
         with self._c.lock:
@@ -92,11 +92,11 @@ class TroubleVerbs:
                 self._c.queue.poke_all()
 
     def advance(self, seconds: float) -> None:
-        """Moves the controller's clock forward: durations, quiet periods and expiries pass at once."""
+        """Move the controller's clock forward: durations, quiet periods and expiries pass at once."""
         self._c.clock.advance(seconds)
 
     def set(self, settings: Json) -> None:
-        """Changes settings, by the names of the `settings` part of a configuration."""
+        """Change settings, by the names of the `settings` part of a configuration."""
         with self._c.lock:
             jobs.change_settings(self._c.settings, settings)
             if not self._c.settings.agents_offline:

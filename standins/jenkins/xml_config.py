@@ -1,4 +1,4 @@
-"""config.xml, as far as a stand-in keeps a job: kind, description, parameters, quiet period, concurrency."""
+"""Reads and writes config.xml: kind, description, parameters, quiet period and concurrency of a job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFINITION_TAGS = {kind: tag for tag, kind in _DEFINITIONS.items()}
 
 
 def read(full_name: str, body: bytes) -> Job:
-    """A job from its XML; raises ParseError."""
+    """Read a job from its XML; raise ParseError."""
     root = ElementTree.fromstring(body.replace(b"version='1.1'", b"version='1.0'"))  # noqa: S314  tests' own XML
     kind = _KINDS.get(root.tag, "pipeline")
     serial = root.find(".//*[@plugin='workflow-job']/..") is None and (root.find(f".//{_SERIAL}") is not None)
@@ -71,7 +71,7 @@ def write(job: Job) -> bytes:
 
 
 def _write_endpoints(properties: Element, job: Job) -> None:
-    """As the notification plugin saves them (`HudsonNotificationProperty`, `Endpoint`, `UrlInfo`)."""
+    """Write them as the notification plugin does (`HudsonNotificationProperty`, `Endpoint`, `UrlInfo`)."""
     holder = SubElement(properties, "com.tikal.hudson.plugins.notification.HudsonNotificationProperty")
     endpoints = SubElement(holder, "endpoints")
     for endpoint in job.endpoints:

@@ -1,4 +1,4 @@
-"""The little HTTP that both stand-ins speak: a server, its messages, and a sender of callbacks."""
+"""The HTTP layer of both stand-ins: a server, its messages, and a sender of callbacks."""
 
 from standins.wire.message import Reply, Request, json_reply
 from standins.wire.server import HttpServer

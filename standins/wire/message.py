@@ -1,4 +1,4 @@
-"""One HTTP request as received and one reply as sent: plain values, parsed no further than a handler asks."""
+"""HTTP requests as received and replies as sent: plain values, parsed only when a handler asks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pairs = list[tuple[str, str]]
 
 
 class BadBodyError(ValueError):
-    """The request body is not what its content type promises."""
+    """A request body that does not match its content type."""
 
 
 @dataclass(eq=False)
@@ -25,7 +25,7 @@ class Request:
     body: bytes = b""
     peer: str = "127.0.0.1"
     scheme: str = "http"
-    #: The name that the route gave itself; the counters are kept by it.
+    #: The name of the route; the counters use it.
     route: str = "unknown"
 
     @cached_property
@@ -34,7 +34,7 @@ class Request:
 
     @cached_property
     def segments(self) -> list[str]:
-        """The path's parts, percent-decoded once each, without empty ones."""
+        """Return the path's parts, percent-decoded once each, without empty ones."""
         return [unquote(part) for part in self.raw_path.split("/") if part]
 
     @cached_property
@@ -43,23 +43,23 @@ class Request:
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The query's fields; the first of a repeated name wins."""
+        """Return the query's fields; of a repeated name, the first."""
         return dict(reversed(self.query_pairs))
 
     @cached_property
     def form_pairs(self) -> Pairs:
-        """The fields of a form body (empty for every other content type)."""
+        """Return the fields of a form body (empty for every other content type)."""
         if not self.body or "x-www-form-urlencoded" not in self.headers.get("content-type", ""):
             return []
         return parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
 
     @cached_property
     def fields(self) -> dict[str, str]:
-        """Query and form fields together, as a servlet sees them; the query's come first."""
+        """Return query and form fields together, as a servlet sees them; the query's come first."""
         return dict(reversed(self.query_pairs + self.form_pairs))
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object, `{}` when empty; raises BadBodyError for anything else."""
+        """Return the body as a JSON object, `{}` when empty; raises BadBodyError for anything else."""
         if not self.body:
             return {}
         try:
@@ -77,7 +77,7 @@ class Request:
 
 @dataclass(eq=False)
 class Reply:
-    """What goes back. `dropped` closes the connection instead: the work is done, the answer is lost."""
+    """A reply. `dropped` closes the connection instead: the work is done, the answer is lost."""
 
     status: int = 200
     body: bytes = b""

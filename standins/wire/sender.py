@@ -1,4 +1,4 @@
-"""Sends a POST and reads its answer: what callbacks and webhooks need, with a deadline and kept connections."""
+"""Sends the POSTs of callbacks and webhooks and reads the answers, with a timeout and reused connections."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Place = tuple[str, str]
 
 
 class SendError(OSError):
-    """No answer came: refused, broken or too late. The text says which."""
+    """A POST without an answer: refused, broken or too late. The text says which."""
 
 
 class Answer(NamedTuple):
     status: int
-    #: With lower-case names.
+    #: The names are lower-case.
     headers: dict[str, str]
     body: bytes
 
 
 class Poster:
-    """Sends POSTs from many threads and keeps idle connections for the next.
+    """A sender of POSTs for many threads that reuses idle connections.
 
     `close()` ends all connections, also those in use: their senders get a SendError at once.
     """
@@ -40,9 +40,9 @@ class Poster:
         self._closed = False
 
     def post(self, url: str, body: bytes, headers: dict[str, str], seconds: float) -> Answer:
-        """POSTs once. `seconds` bounds the connect and every read, as the senders we stand in for do it.
+        """Send one POST. `seconds` bounds the connect and each read, as in Jenkins' plugins and GitHub.
 
-        Raises SendError if there was no complete answer. Never repeats by itself.
+        Raise SendError if no complete answer came. It never repeats by itself.
         """
         parts = urlsplit(url)
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
@@ -70,11 +70,11 @@ class Poster:
         for connection in idle:
             connection.close()
         for sock in busy:
-            with contextlib.suppress(OSError):  # it may have ended by itself meanwhile
+            with contextlib.suppress(OSError):  # the other side may have closed it meanwhile
                 sock.shutdown(socket.SHUT_RDWR)
 
     def _take(self, place: Place, seconds: float) -> http.client.HTTPConnection:
-        """An idle connection that is still open, so that a dead one is never written to; else a new one."""
+        """Return an idle connection that is still open, or a new one; a closed one is never written to."""
         connection = self._open_one(place, seconds)
         if connection is None:
             kind = http.client.HTTPSConnection if place[0] == "https" else http.client.HTTPConnection
@@ -109,7 +109,7 @@ class Poster:
 
 
 def _readable(sock: socket.socket) -> bool:
-    """Not by select(), which cannot watch descriptors above 1023."""
+    """Return whether the socket is readable, without select(), which cannot watch descriptors above 1023."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

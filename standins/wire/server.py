@@ -1,7 +1,7 @@
 """A threaded HTTP/1.1 server with keep-alive: one thread per connection, one write per reply, no log.
 
-Why not the development server of a framework: that one closes every connection after one reply, and it
-cannot lose a reply on purpose. A bench drives thousands of requests per second through this one.
+The development server of a framework would not do: it closes every connection after one reply, and it cannot lose a
+reply on purpose. A bench sends thousands of requests per second through this one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _BadRequestError(Exception):
 class HttpServer:
     """Serves `handler` on `host:port` (0: any free port) from `start()` until `stop()`.
 
-    `max_head` bounds request line and headers together, in bytes (Jenkins' Jetty: 8192); beyond: 414 or 431.
+    `max_head` bounds request line and headers together, in bytes (Jenkins' Jetty: 8192); longer ones get 414 or 431.
     With `tls` it speaks https only.
     """
 
@@ -66,7 +66,7 @@ class HttpServer:
         return int(self._listener.getsockname()[1])
 
     def start(self) -> int:
-        """Binds and begins to accept; returns the port."""
+        """Bind, begin to accept, and return the port."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -82,7 +82,7 @@ class HttpServer:
         return self.port
 
     def stop(self) -> None:
-        """Stops accepting, breaks every open connection and waits for their threads (5 s at most each)."""
+        """Stop accepting, break every open connection, and wait for the threads (5 s at most each)."""
         self._stopping = True
         if self._listener is not None:
             self._address = (self._address[0], self.port)
@@ -133,14 +133,14 @@ class HttpServer:
                 while not self._stopping and self._serve_one(connection, reader, peer):
                     pass
         except OSError:
-            pass  # the client went away or stop() broke the connection: nobody is left to be told
+            pass  # the client hung up or stop() broke the connection: nobody can get an answer
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
 
     def _encrypted(self, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
-        """The same connection for TLS, known to `stop()` under its new name; the handshake is still to come."""
+        """Wrap the connection for TLS and register the new socket for `stop()`; the handshake comes later."""
         with self._lock:
             thread = self._connections.pop(connection)
             wrapped = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -164,10 +164,10 @@ class HttpServer:
         return keep
 
     def _answer(self, request: Request) -> Reply:
-        """The handler's reply; a mistake of ours becomes a 500 that says where, for whoever reads the test's output."""
+        """Return the handler's reply; an exception becomes a 500 that names its place, for the test's output."""
         try:
             return self._handler(request)
-        except Exception:  # whatever it is, the client must be told
+        except Exception:  # the client must get an answer to every error
             return Reply(500, traceback.format_exc().encode(), [("Content-Type", "text/plain; charset=utf-8")])
 
     def _read(self, connection: socket.socket, reader: io.BufferedReader, peer: str) -> Request | None:

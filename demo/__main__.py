@@ -1,4 +1,4 @@
-"""`python -m demo`: the main job on the embedded default, checked against the four pictures."""
+"""`python -m demo`: plays the four pictures on the embedded stack and checks each of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def demo(keep: bool, pace: float, bind: str | None) -> None:
     """Play the four pictures: a stage locks, the fix overtakes, the lock opens, the next one passes."""
     console = Console(soft_wrap=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop everything, leave nothing behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: stop everything and clean up
     folder = Path(tempfile.mkdtemp(prefix="interlock-demo-"))
     try:
         _play(console, folder, keep=keep, pace=pace, bind=bind)

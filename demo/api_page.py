@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the document that the API makes of itself: `make api-docs`."""
+"""Writes docs/api.md from the API's own document: `make api-docs`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from demo.pipeline import pipeline
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 
-#: Of how many values a table names each; `FactKind` has all of its own below.
+#: The most values that a table lists in full; `FactKind` has a list of its own below.
 MOST = 12
 
 _HEAD = """# The API
@@ -67,12 +67,12 @@ curl "$INTERLOCK_URL/api/v1/pipelines/shop/stages/production/lock" \\
 
 
 def page(document: dict[str, Any]) -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     return "\n".join([_HEAD, *_refusals(), *_operations(document), "## Shapes\n", *_shapes(document)]).rstrip() + "\n"
 
 
 def application() -> Flask:
-    """An application with the pipeline of the pictures; it answers nothing, and no store is asked."""
+    """Return an application with the pipeline of the pictures; it serves no requests and needs no store."""
     unused = SecretStr("unused")
     settings = Settings(
         redis_url=SecretStr("redis://127.0.0.1:1/0"), github_webhook_secrets=(unused,), jenkins_webhook_secret=(unused,)
@@ -149,7 +149,7 @@ def _shapes(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _value(schema: dict[str, Any]) -> str:
-    """A schema in few words."""
+    """Return a schema in few words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[{name}](#{name.lower()})"
@@ -182,7 +182,7 @@ def _cell(text: str) -> str:
 
 
 def made() -> str:
-    """The page of the present code."""
+    """Return the page for the current code."""
     return page(openapi.document(application(), private=False))
 
 

@@ -1,4 +1,4 @@
-"""The browser of this machine: pictures, measurements and tests start the same Chromium in the same way."""
+"""Starts the installed Chromium, in the same way for screenshots, measurements and tests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-#: What Chromium is called, the first that there is.
+#: The names of Chromium's program; the first one found is used.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-#: It asks nobody but the pages it is sent to, and runs as root in a container.
+#: No requests except to the given pages; works as root in a container.
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -26,14 +26,14 @@ FLAGS = (
 
 
 def find() -> str | None:
-    """The path of the browser; None if this machine has none."""
+    """Return the path of the browser; None if it is not installed."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
 @contextmanager
 def opened(path: str) -> Iterator[Browser]:
-    """The browser at `path`, until the block ends."""
-    from playwright.sync_api import sync_playwright  # a development tool: not everybody who plays the demo has it
+    """Open the browser at `path` until the block ends."""
+    from playwright.sync_api import sync_playwright  # a development tool: the demo runs without it
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))

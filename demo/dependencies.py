@@ -1,6 +1,6 @@
-"""What the product depends on (`deploy/requirements.lock`): its licences, and whether a vulnerability is known.
+"""The dependencies of the product (`deploy/requirements.lock`): their licences and known vulnerabilities.
 
-`make licences` writes docs/licences.md anew. `make audit` asks PyPI's database of vulnerabilities, through pip-audit.
+`make licences` rewrites docs/licences.md. `make audit` asks PyPI's database of vulnerabilities, through pip-audit.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import click
 ROOT = Path(__file__).parents[1]
 LOCK, PAGE = ROOT / "deploy" / "requirements.lock", ROOT / "docs" / "licences.md"
 
-#: The licences (SPDX) under which somebody may use, change and pass on Interlock without asking: with a notice, or, for
-#: the weak copyleft of LGPL and MPL, as long as the package itself stays replaceable, as it is in a venv.
+#: The licences (SPDX) under which anybody may use, change and pass on Interlock without asking: with a notice, or, for
+#: the weak copyleft of LGPL and MPL, while the package itself stays replaceable, as in a venv.
 ALLOWED = frozenset(
     {
         "Apache-2.0",
@@ -35,7 +35,7 @@ ALLOWED = frozenset(
         "PSF-2.0",
     }
 )
-#: How packages say it that do not use SPDX yet (core metadata: License, Classifier).
+#: The licence names of packages that do not use SPDX yet (core metadata: License, Classifier).
 _SPDX = {
     "Apache Software License": "Apache-2.0",
     "BSD": "BSD-3-Clause",
@@ -45,17 +45,17 @@ _SPDX = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "GNU Library or Lesser General Public License (LGPL)": "LGPL-3.0-or-later",
 }
-#: Packages of the lock that are installed on some platforms alone, as their projects say it.
+#: Packages of the lock that are installed only on some platforms, with the licences that their projects state.
 _ELSEWHERE = {"async-timeout": "Apache-2.0"}
-#: Packages that offer a choice in words of their own.
+#: Packages that describe a choice of licences in their own words.
 _CHOICE = {"python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
 
-#: Vulnerabilities that do not concern Interlock, by their ids, each with the reason. None at present.
+#: Vulnerabilities that do not affect Interlock, by their ids, each with the reason. None at present.
 NOT_OURS: dict[str, str] = {}
 AUDITOR = "pip-audit==2.10.1"
 #: The longest that an audit may take, in seconds.
 PATIENCE = 180
-#: How `make audit` ends: with a known vulnerability; without an answer.
+#: The exit codes of `make audit`: a known vulnerability; no answer.
 VULNERABLE, NOT_AUDITED = 1, 3
 
 _HEAD = """# Licences
@@ -75,7 +75,7 @@ Interlock itself is under the MIT licence. The image also has Python and Debian,
 
 @dataclass(frozen=True)
 class Package:
-    """A package that the product is installed with. `licence` is an SPDX expression."""
+    """A package that is installed with the product. `licence` is an SPDX expression."""
 
     name: str
     version: str
@@ -83,19 +83,19 @@ class Package:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether its licence allows what ours does: each one of those joined by AND, or one of a choice."""
+        """Return whether its licence is allowed: each of those joined by AND, or one of a choice."""
         choices = [set(part.strip("() ").split(" AND ")) for part in self.licence.split(" OR ")]
         return any(each <= ALLOWED for each in choices)
 
 
 def packages() -> Iterator[Package]:
-    """Those of the product's lock, by their names. Raises LookupError for one that says nothing of its licence."""
+    """Yield the packages of the product's lock. Raise LookupError for one without a known licence."""
     for name, version in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==([^ ;\\]+)", LOCK.read_text("utf-8"), re.M):
         yield Package(name, version, licence(name))
 
 
 def licence(name: str) -> str:
-    """The SPDX expression of an installed package. Raises LookupError if it says nothing that is known."""
+    """Return the SPDX expression of an installed package. Raise LookupError if it is unknown."""
     if name in _CHOICE:
         return _CHOICE[name]
     try:
@@ -113,15 +113,15 @@ def licence(name: str) -> str:
 
 
 def page() -> str:
-    """docs/licences.md as it must be."""
+    """Return the right content of docs/licences.md."""
     rows = "".join(f"| {each.name} | {each.version} | {each.licence} |\n" for each in packages())
     return _HEAD.format(allowed=", ".join(sorted(ALLOWED)) + ".") + rows
 
 
 def audited(said: str) -> tuple[list[str], list[str]]:
-    """What an answer of pip-audit (`--format json`) amounts to: known vulnerabilities, and packages not looked up.
+    """Return the known vulnerabilities, and the skipped packages, of a pip-audit answer (`--format json`).
 
-    It calls a package that the database has no answer for skipped, and is content: so those are counted here.
+    pip-audit skips a package that the database does not know, and still succeeds: so they are returned here.
     """
     found: list[str] = []
     skipped: list[str] = []

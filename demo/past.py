@@ -1,7 +1,7 @@
-"""`python -m demo.past FILE`: two weeks of an invented town, recorded, for what-if to be asked about.
+"""`python -m demo.past FILE`: records two weeks of an invented town, as input for what-if.
 
-The town plays in virtual time, by the real rules, on the pipeline of the example with twelve services. Builds scatter
-as they do in life, one commit of ten breaks something, and whoever broke a stage mends it.
+The town plays in virtual time, by the real rules, on the pipeline of the example with twelve services. Durations
+scatter as they do in life, one commit of ten breaks something, and its author mends it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from demo.pipeline import EXAMPLE, pipeline
 MONDAY = 1_795_392_000.0
 HOUR, DAY = 3_600.0, 86_400.0
 SERVICES = tuple(f"S{number}" for number in range(1, 13))
-#: By stage: how long a build takes in the middle, in seconds, and how often a commit breaks it.
+#: By stage: the median duration of a build in seconds, and the share of commits that break it.
 STAGES = {"build": (240, 0.03), "acceptance": (1_500, 0.06), "pre-production": (700, 0.05), "production": (300, 0.01)}
-#: How often a build that failed passes when it is repeated.
+#: The share of failed builds that pass on a retry.
 FLAKY = 0.3
 
 
 def shop(**changes: object) -> Pipeline:
-    """Twelve services; with other values of the fields of pre-production."""
+    """Return a pipeline of twelve services; `changes`: other values of the fields of pre-production."""
     services = [Service(name, f"shop/{name.lower()}") for name in SERVICES]
     return pipeline(services=services, changes={"pre-production": changes, "acceptance": {"capacity": 4}})
 
 
 class PastBuilds:
-    """Builds scatter around a middle; a commit that breaks a stage breaks it again, unless that is by chance."""
+    """Builds with durations around a median; a commit that breaks a stage breaks it again unless it was flaky."""
 
     def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
         luck = Random(f"{trigger.sha} {trigger.stage}")
@@ -55,12 +55,12 @@ class PastBuilds:
         return SimulatedBuild(scatter.uniform(5, 20), seconds, outcome or Outcome.SUCCESS)
 
     def _before(self, trigger: Trigger) -> int:
-        """How many attempts a run has had when it gets to the stage, if none was repeated."""
+        """Return the number of attempts before the stage if none was repeated."""
         return list(STAGES).index(trigger.stage)
 
 
 class PastPeople:
-    """Whoever broke a stage repeats the build if that may be chance, or merges a fix."""
+    """The people: the author of a broken stage retries a flaky build, or merges a fix."""
 
     def __init__(self) -> None:
         self.fixes = 0
@@ -94,7 +94,7 @@ def _merge(service: str, sha: str, title: str, author: str, board: Board) -> Eve
 
 
 def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
-    """Merges of the working hours, five days of seven."""
+    """Yield merges in working hours, on five days of seven."""
     random = Random(seed)
     for day in range(days):
         if day % 7 < 5:
@@ -108,7 +108,7 @@ def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
 def past(
     days: int = 3, each_day: int = 36, seed: int = 1, town: Pipeline | None = None, others: tuple[Arrival, ...] = ()
 ) -> tuple[DecidedEntry, ...]:
-    """What was decided in some days. `others`: what else comes from outside."""
+    """Return the decisions of some days. `others`: more arrivals."""
     town = town or shop()
     found: list[DecidedEntry] = []
     begin = Arrival(MONDAY, Configured(town))
@@ -126,7 +126,7 @@ def past(
 
 
 def example() -> tuple[Pipeline, Callable[[float], FreezesPlanned]]:
-    """The pipeline of the example with the services of this town, and what its freezes are at a time."""
+    """Return the pipeline of the example with the services of this town, and a function for its freezes at a time."""
     configuration = parse(EXAMPLE.read_text("utf-8").replace("example.com", "shop.test"), EXAMPLE)
     (found,) = configuration.pipelines
     services = tuple(Service(name, f"shop/{name.lower()}") for name in SERVICES)
@@ -134,7 +134,7 @@ def example() -> tuple[Pipeline, Callable[[float], FreezesPlanned]]:
 
 
 def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
-    """The lines of a recording: a turn for each entry."""
+    """Yield the lines of a recording: one turn for each entry."""
     epoch = "" if first == 1 else f"{int(MONDAY * 1e6)}"
     for number, entry in enumerate(entries, first):
         after, epoch = epoch, str(int(entry.at * 1e6))
@@ -142,7 +142,7 @@ def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
 
 
 def weeks(days: int, seed: int = 1) -> tuple[Pipeline, tuple[DecidedEntry, ...]]:
-    """Some days of the town on the pipeline of the example, with its freezes."""
+    """Play some days of the town on the pipeline of the example, with its freezes."""
     town, freezes = example()
     others = tuple(Arrival(MONDAY + day * DAY, freezes(MONDAY + day * DAY)) for day in range(days))
     return town, past(days, seed=seed, town=town, others=others)

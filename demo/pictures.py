@@ -1,4 +1,4 @@
-"""The four pictures: how each comes about in any world, what is where then, and how it is drawn and compared."""
+"""The four pictures: the steps that lead to each in any world, its runs and locks, its drawing and comparison."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from demo.verbs import BuildingWorld, Spoiled, StoryWorld
 
 @dataclass(frozen=True)
 class Picture:
-    """Who waits and who is in which stage; queues are written tail first, as in the drawing."""
+    """The waiting runs and the runs in each stage; queues are written tail first, as in the drawing."""
 
     queue_1: tuple[str, ...] = ()
     acceptance: frozenset[str] = frozenset()
@@ -18,7 +18,7 @@ class Picture:
     pre_production: frozenset[str] = frozenset()
     production: frozenset[str] = frozenset()
     fast: tuple[tuple[str, str], ...] = ()
-    #: Who holds the locks of pre-production.
+    #: The holders of the locks of pre-production.
     locks: tuple[str, ...] = ()
 
 
@@ -47,7 +47,7 @@ TITLES = {
 
 
 def first_picture(world: BuildingWorld) -> None:
-    """Seven runs of the services S1 to S3 are on their way."""
+    """Bring seven runs of the services S1 to S3 onto the board."""
     for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
         world.merge_up_to(service, letter, before="pre-production")
     for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
@@ -55,25 +55,25 @@ def first_picture(world: BuildingWorld) -> None:
 
 
 def second_picture(world: BuildingWorld) -> None:
-    """S1a fails in pre-production."""
+    """Make S1a fail in pre-production."""
     world.fail_build("S1a", tests=("CheckoutTest.paysWithCard",))
 
 
 def third_picture(world: BuildingWorld) -> None:
-    """The fix S1e is merged, passes its build, and enters the fast lane."""
+    """Merge the fix S1e and pass its build, so that it enters the fast lane."""
     world.merge("S1", "e")
     world.pass_build("S1e")
 
 
 def fourth_picture(world: BuildingWorld) -> None:
-    """S1e passes the fast lane and pre-production."""
+    """Let S1e pass the fast lane and pre-production."""
     world.pass_fix("S1e")
 
 
 def tell(world: BuildingWorld, shown: Callable[[int], None] = lambda _: None) -> None:
-    """All four, in a world that has begun; `shown` is called with the number of each while it stands.
+    """Play all four pictures in a started world, and call `shown` with the number of each while it is there.
 
-    Raises Spoiled with the differences if one does not come about.
+    Raise Spoiled with the differences if a picture does not come about.
     """
     for number, come_about in enumerate((first_picture, second_picture, third_picture, fourth_picture), 1):
         come_about(world)
@@ -83,7 +83,7 @@ def tell(world: BuildingWorld, shown: Callable[[int], None] = lambda _: None) ->
 
 
 def everybody_else_passes(world: BuildingWorld) -> None:
-    """After the pictures: whoever is left passes all that is before it."""
+    """Let the remaining runs pass their remaining stages, after the pictures."""
     for name in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
         world.pass_build(name)
 
@@ -92,7 +92,7 @@ def everybody_else_passes(world: BuildingWorld) -> None:
 
 
 def stands(world: StoryWorld, number: int) -> None:
-    """A picture has come about. Raises Spoiled with the differences."""
+    """Wait until a picture has come about. Raise Spoiled with the differences if it does not."""
     wanted = PICTURES[number]
     try:
         world.wait_until(f"picture {number} stands", lambda: seen(world) == wanted)
@@ -102,7 +102,7 @@ def stands(world: StoryWorld, number: int) -> None:
 
 
 def seen(world: StoryWorld) -> Picture:
-    """What is where now."""
+    """Return the current picture."""
     fast = ("fast acceptance", "fast pre-production")
     return Picture(
         tuple(world.queue("acceptance")),
@@ -116,7 +116,7 @@ def seen(world: StoryWorld) -> Picture:
 
 
 def drawn(picture: Picture) -> str:
-    """The picture as it stands in the design."""
+    """Draw the picture as the design does."""
 
     def box(names: Iterable[str]) -> str:
         return " ".join(sorted(names, reverse=True))
@@ -132,7 +132,7 @@ def drawn(picture: Picture) -> str:
 
 
 def differences(wanted: Picture, found: Picture) -> list[str]:
-    """Where a picture differs from what it should be, one line each; none if it is right."""
+    """Return one line for each difference from the wanted picture; none if it is right."""
     pairs = [(each.name, getattr(wanted, each.name), getattr(found, each.name)) for each in fields(Picture)]
     return [
         f"{name.replace('_', ' ')}: expected {_shown(expected)}, found {_shown(there)}"

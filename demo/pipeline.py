@@ -23,7 +23,7 @@ JOBS = tuple(name for row in ROWS for name in (row["name"], f"fast-{row['name']}
 def stages(
     job: Callable[[str], Job], *, fast: bool = True, changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[Stage, ...]:
-    """Names, capacities, policies and fast lane of the example's stages; no retries, time-outs or environments.
+    """Return the example's stages: names, capacities, policies and fast lane; no retries, timeouts, environments.
 
     `job` makes the Jenkins job of a name in `JOBS`. `fast`: with the jobs of the fast lane. `changes`: other values of
     a stage's fields, by the stage's name.
@@ -47,12 +47,12 @@ def pipeline(
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     **more: Any,
 ) -> Pipeline:
-    """The whole pipeline. `more`: other values of the pipeline's fields."""
+    """Return the whole pipeline. `more`: other values of the pipeline's fields."""
     made = stages(job or shop_job, fast=fast, changes=changes)
     found = services if services is not None else (Service(each, f"shop/{each.lower()}") for each in SERVICES)
     return replace(Pipeline(name, made, tuple(found)), **more)
 
 
 def shop_job(name: str) -> Job:
-    """A job of the shop on the one controller that it has for all of them."""
+    """Return a job of the shop, on its only controller."""
     return Job("cdp", f"shop/{name}")

@@ -1,6 +1,6 @@
-"""The verbs for Interlock's real processes: they act at the demo's GitHub and Jenkins, and by the API.
+"""The verbs for Interlock's real processes: they act at the demo's GitHub and Jenkins, and through the API.
 
-Each waits until the board shows what came of it.
+Each waits until the board shows its result.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from demo.town import PIPELINE, SERVICES, Town
 from demo.verbs import BuildingWorld, Found, Spoiled, StoryWorld
 from demo.words import Names
 
-#: The longest that the web process may take to answer, in seconds; it waits for the decision.
+#: The longest wait for an answer of the web process, in seconds; it includes the decision.
 ANSWERS_WITHIN = 30.0
 
 
 class ProcessWorld(BuildingWorld):
-    """Web, worker and beat in the demo's town. `patience`: the longest that anything may take, in seconds.
+    """Web, worker and beat in the demo's town. `patience`: the longest wait for anything, in seconds.
 
-    `pace` is the pause, in seconds, that lets a person follow.
+    `pace`: the pause for a person who watches, in seconds.
     """
 
     def __init__(self, town: Town, redis: Redis, *, patience: float = 30.0, pace: float = 0.0) -> None:
@@ -53,15 +53,15 @@ class ProcessWorld(BuildingWorld):
         self._replica = BoardReplica(Scripts(redis), self.keys)
 
     def board_now(self) -> Board:
-        """The board as it is stored now."""
+        """Return the board as it is stored now."""
         self._replica.refresh()
         return self._replica.board
 
     def wait_until(self, what: str, so: Callable[[], Found]) -> Found:
-        """Wait until something is so. Raises Spoiled with `what` if it never is. The store may be away meanwhile."""
+        """Wait until `so()` is truthy and return it; raise Spoiled with `what` if too late. The store may be down."""
         deadline = time.monotonic() + self.patience
         while True:
-            with suppress(RedisError):  # it is being started again
+            with suppress(RedisError):  # Redis is restarting
                 if found := so():
                     return found
             if time.monotonic() > deadline:
@@ -69,17 +69,17 @@ class ProcessWorld(BuildingWorld):
             time.sleep(0.05)
 
     def start(self) -> None:
-        """The heads of main are known, from where on every merge counts; no build ends before the story says so."""
+        """Wait until the heads of main are known, so that each merge counts, and hold all builds."""
         self.wait_until("the heads of main are known", self.is_ready)
         for job in self._jobs():
             self.town.jenkins[job.controller].control.hold(job.name)
 
     def is_ready(self) -> bool:
-        """The pipeline is configured, and where main stands is known."""
+        """Return whether the pipeline is configured and all heads of main are known."""
         return len(self.board_now().services) == len(SERVICES)
 
     def let_go(self, *stages: str) -> None:
-        """Builds of these stages, or of all, end by themselves again, those that run as well."""
+        """Let builds of these stages (none named: of all), also running ones, end by themselves again."""
         for job in self._jobs(*stages):
             control = self.town.jenkins[job.controller].control
             control.unhold(job.name)
@@ -90,10 +90,10 @@ class ProcessWorld(BuildingWorld):
         found = [stage for stage in self.board_now().pipeline.stages if not stages or stage.name in stages]
         return [job for stage in found for job in (stage.job, stage.fast_job) if job is not None]
 
-    # -- what happens --------------------------------------------------------------------------------------------
+    # -- merges and builds --------------------------------------------------------------------------------------------
 
     def push(self, service: str, letter: str = "", *, title: str = "") -> str:
-        """A merge lands on main, and its webhook is on its way; returns the sha, by which it goes without a letter."""
+        """Merge a commit without waiting for its webhook; return the sha. Without a letter it has no name."""
         title = title or f"{service}{letter}: a change to {service}"
         sha = str(self.town.github.control.merge(SERVICES[service], title=title, author="dana"))
         if letter:
@@ -102,18 +102,18 @@ class ProcessWorld(BuildingWorld):
         return sha
 
     def merge(self, service: str, letter: str) -> str:
-        """A merge lands on main, and its run is on the board; returns the sha."""
+        """Merge a commit and wait for its run on the board; return the sha."""
         sha = self.push(service, letter)
         self.wait_until(f"{service}{letter} has a run", lambda: f"{service}{letter}" in self.live())
         return sha
 
     def pass_build(self, *names: str) -> None:
-        """The builds start and succeed."""
+        """Wait until the builds start, and let them succeed."""
         for name in names:
             self._end(name, "SUCCESS")
 
     def fail_build(self, name: str, tests: tuple[str, ...] = ()) -> None:
-        """The build starts and fails."""
+        """Wait until the build starts, and let it fail."""
         self._end(name, "FAILURE", tests)
 
     def _end(self, name: str, result: str, tests: tuple[str, ...] = ()) -> None:
@@ -127,14 +127,14 @@ class ProcessWorld(BuildingWorld):
         self.wait_until(f"the end of {name}'s build in {run.step} is known", lambda: self._has_ended(run))
 
     def _has_ended(self, run: Run) -> bool:
-        """Whether the attempt that the run had is over."""
+        """Return whether the attempt that the run had is over."""
         now = self.board_now().runs.get(run.key)
         if now is None or now.status is Status.FAILED:
             return True
         return (now.step, now.attempt.number) != (run.step, run.attempt.number)
 
     def end_withdrawn(self) -> None:
-        """Jenkins ends every build that it was asked to end, and says so."""
+        """Wait until Jenkins has ended all builds that Interlock asked it to end, and has reported it."""
         ending = Status.ENDING
         self.wait_until(
             "Jenkins has ended all that it was asked to end",
@@ -142,7 +142,7 @@ class ProcessWorld(BuildingWorld):
         )
 
     def tell(self, *events: Event) -> None:
-        """People ask, by the API, for what these events ask for. GitHub and Jenkins tell everything else themselves."""
+        """Send these requests of people through the API. Other events come from GitHub and Jenkins."""
         for event in events:
             path, details = _request(event)
             person = getattr(event, "by", "")
@@ -154,23 +154,23 @@ class ProcessWorld(BuildingWorld):
             )
             answer.raise_for_status()
 
-    # -- what there is to see ------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------
 
     def sha_of(self, name: str) -> str:
-        """The sha of a commit."""
+        """Return the sha of a commit."""
         return self.names.sha(name)
 
     def name_of(self, sha: str) -> str:
-        """The name of a commit."""
+        """Return the name of a commit."""
         return self.names.of(sha)
 
     def left(self, name: str) -> tuple[str, str | None] | None:
-        """How a run of the commit ended last, and by which commit; None if none has."""
+        """Return the last ending of a run of the commit, and the commit that caused it; None if none has ended."""
         return left(self, self.records, name)
 
 
 def left(world: StoryWorld, records: Records, name: str) -> tuple[str, str | None] | None:
-    """The same, for every world that keeps its records."""
+    """Return the same for any world with records: the last ending, and the commit that caused it."""
     ended, _ = records.ended(limit=200)
     runs = {each.run.key: each.run for each in ended} | world.board_now().runs
     for each in ended:
@@ -181,7 +181,7 @@ def left(world: StoryWorld, records: Records, name: str) -> tuple[str, str | Non
 
 
 def _request(event: Event) -> tuple[str, dict[str, object]]:
-    """The path and the body by which a person asks for it. Raises TypeError for what nobody can ask for."""
+    """Return path and body of a person's request. Raise TypeError for an event that nobody can request."""
     match event:
         case LockAsked():
             details = {"reason": event.reason, "let_fixes_in": event.let_fixes_in, "until": event.until}

@@ -1,6 +1,6 @@
-"""`python -m demo.screenshots`: plays the demo and takes the pictures of README and documentation, in docs/pictures.
+"""`python -m demo.screenshots`: plays the demo and takes screenshots for README and documentation, in docs/pictures.
 
-Three widths, light and dark, as WebP. What is in them is what the processes show: nothing is drawn or retouched.
+Three widths, light and dark, as WebP. They show the pages of the real processes, without retouching.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 FOLDER = ROOT / "docs" / "pictures"
-#: Widths in pixels, each with the greatest height of a picture: a page that is higher is cut off there.
+#: Widths in pixels, each with the greatest height of a picture; a higher page is cut off there.
 SIZES = {1440: 1160, 800: 1050, 390: 1100}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: 0 to 100. Text stays sharp, and a picture takes a third of what PNG does.
 QUALITY = 50
-#: Bytes: how much all pictures may take together. Each change of them stays in the history of the repository.
+#: The most bytes of all pictures together. Each version of them stays in the history of the repository.
 BUDGET = 3 << 20
 #: The longest that a page may take until it is live, in seconds.
 PATIENCE = 30.0
@@ -43,7 +43,7 @@ OTHERS = ("payments", "search")
 
 
 class Camera:
-    """Takes a page in all sizes and colours. `taken`: the files, by their names."""
+    """A camera that takes a page in all sizes and colours. `taken`: the files."""
 
     def __init__(self, browser: Browser, url: str, folder: Path) -> None:
         self._browser, self._url, self._folder = browser, url, folder
@@ -51,7 +51,7 @@ class Camera:
         self._cookies: list[dict[str, object]] = []
 
     def sign_in(self, token: str) -> None:
-        """From now on the pages are those of somebody who is signed in."""
+        """Sign in for the following pages."""
         page = self._browser.new_page()
         page.goto(f"{self._url}/sign-in", wait_until="domcontentloaded")
         page.get_by_label("Your API token").fill(token)
@@ -61,7 +61,7 @@ class Camera:
         page.close()
 
     def take(self, name: str, path: str) -> None:
-        """One page, as `NAME-WIDTH-SCHEME.webp`."""
+        """Take one page, as `NAME-WIDTH-SCHEME.webp`."""
         for scheme in SCHEMES:
             context = self._browser.new_context(
                 color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
@@ -109,7 +109,7 @@ def _play(console: Console, folder: Path, browser: Browser) -> list[Path]:
 
 
 def _while_locked(camera: Camera, base: str, token: str) -> None:
-    """The other pages, while pre-production is locked; first as a guest, then as one who may act."""
+    """Take the other pages while pre-production is locked: first as a guest, then signed in."""
     for name, path in (
         ("overview", "/"),
         ("where", f"{base}/where"),

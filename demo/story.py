@@ -1,4 +1,4 @@
-"""The demo: the four pictures with real processes, each drawn in the terminal, and what people see of them besides."""
+"""The demo: the four pictures with real processes, drawn in the terminal, with banner, mail and lock report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from demo.verbs import Spoiled
 
 
 class Story:
-    """Plays the four pictures. `shown` is called with the number of each picture while it stands."""
+    """The story of the four pictures. `shown` is called with the number of each picture while it is there."""
 
     def __init__(self, world: ProcessWorld, console: Console, shown: Callable[[int], None] = lambda _: None) -> None:
         self._world, self._town, self._names = world, world.town, world.names
@@ -28,14 +28,14 @@ class Story:
         self._lock = ""
 
     def play(self) -> None:
-        """The whole story. Raises Spoiled with the difference if it goes otherwise than in the pictures."""
+        """Play the whole story. Raise Spoiled with the difference if it does not match the pictures."""
         self._world.start()
         tell(self._world, self._show)
         self._report()
         self._once()
 
     def _show(self, number: int) -> None:
-        """Draw a picture that stands, and wait for what people see of it elsewhere."""
+        """Draw the current picture, and wait for the banner and the mail that belong to it."""
         time.sleep(0.3)  # let the teller finish its lines
         picture = Text(drawn(seen(self._world)))
         self._console.print(Panel(picture, title=f"{number}  {TITLES[number]}", title_align="left", expand=False))
@@ -51,7 +51,7 @@ class Story:
         time.sleep(self._world.pace)
 
     def _mail(self, words: str) -> None:
-        """Wait for a mail that says so, and print the last one."""
+        """Wait for a mail with these words in its subject, and print the last subject."""
         subjects = self._town.mailbox.subjects
         self._world.wait_until("people have mail", lambda: any(words in subject for subject in subjects))
         self._console.print(f"  mail: {self._names.told(subjects[-1])}", style="magenta")
@@ -60,7 +60,7 @@ class Story:
         return str(self._cdp.description(self._town.job("pre-production")))
 
     def _report(self) -> None:
-        """The lock has a report, and it says what happened in the story. Print where it is, and what it says."""
+        """Check the report of the lock against the story, and print its address and its main parts."""
         listed = self._world.board_now().version("S1", Step("pre-production")).whole
         fix = listed.run if listed is not None else ""
         found = self._town.report(self._lock)
@@ -76,7 +76,7 @@ class Story:
             self._console.print(f"    {name}: {said}", markup=False, highlight=False)
 
     def _once(self) -> None:
-        """Every attempt was built once; S1c's build was stopped; nobody else's was touched."""
+        """Check that each attempt was built once, and that only S1c's build was stopped."""
         rows = [row for jenkins in self._town.jenkins.values() for row in jenkins.control.builds()]
         attempts = [(row["params"]["INTERLOCK_RUN"], row["params"]["INTERLOCK_ATTEMPT"]) for row in rows]
         twice = {attempt for attempt in attempts if attempts.count(attempt) > 1}

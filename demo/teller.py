@@ -1,4 +1,4 @@
-"""Tells in the terminal what happens, as it happens: every fact a line, with its reason."""
+"""Prints each fact in the terminal as it happens, in one line with its reason."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _STYLES = {
     FactKind.RUN_DELIVERED: "green",
     FactKind.MERGE_ACCEPTED: "cyan",
 }
-#: Facts that say what the line before them has said already.
+#: Facts that only repeat the line before them.
 _QUIET = frozenset({FactKind.MERGE_KNOWN, FactKind.BUILD_STARTED, FactKind.BASELINE_TAKEN})
 
 
 class Teller:
-    """Follows the fact log in a thread of its own until it is stopped."""
+    """A follower of the fact log, in a thread of its own until it is stopped."""
 
     def __init__(self, console: Console, records: Records, names: Names) -> None:
         self._console = console
@@ -53,14 +53,14 @@ class Teller:
             time.sleep(0.15)
 
     def catch_up(self) -> None:
-        """Tell what was decided since the last time."""
+        """Print the facts since the last call."""
         for identity, told in self._records.facts_after(self._last):
             self._last = identity
             if told.fact.kind not in _QUIET:
                 self._tell(told)
 
     def _words(self, told: RecordedFact) -> str:
-        """The fact's sentence, with the names of the story; it begins with the run that it is about."""
+        """Return the fact's sentence with the names of the story; it begins with the name of its run."""
         fact = told.fact
         if fact.run is not None and fact.sha is not None:
             self._names.learn_run(fact.run, fact.sha)

@@ -24,35 +24,35 @@ PARAMETERS = [
     f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
 ]
 SERVICES = {"S1": "shop/s1", "S2": "shop/s2", "S3": "shop/s3"}
-#: What the owners of the jobs wrote there; a banner must leave it as it is.
+#: The description that the job owners wrote; a banner must not change it.
 OWNERS_TEXT = "Rolls out to pre-production.\nAsk #shop-release before you touch it."
-#: Who may do everything: `demo`, whose token the demo prints, and Ann of the stories.
+#: The admins: `demo`, whose token the demo prints, and Ann, who acts in the stories.
 PEOPLE = ("demo", "ann")
-#: How long a build takes that nobody holds, in seconds.
+#: The duration of a build that is not held, in seconds.
 BUILD_SECONDS = 0.8
 
 
 class Mailbox:
-    """Takes every mail and keeps it."""
+    """A mail server that keeps the subject of each mail."""
 
     def __init__(self) -> None:
         self.subjects: list[str] = []
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
-        """Keep one mail (RFC 5321)."""
+        """Keep the subject of one mail (RFC 5321)."""
         self.subjects.append(str(message_from_bytes(envelope.content, policy=default)["Subject"]))
         return "250 OK"
 
 
 class Town:
-    """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
+    """Everything around Interlock. Use as a context manager; `env` is the environment of its processes."""
 
     def __init__(
         self, folder: Path, bind: str | None = None, others: Sequence[str] = (), host: str = "127.0.0.1"
     ) -> None:
         """Prepare a town whose files go to `folder` and whose Interlock listens on `bind`.
 
-        `others`: the names of more pipelines, each with two services of its own on which nothing happens. `host`: the
+        `others`: the names of more pipelines, each with two services without any merges. `host`: the
         address on which the stand-ins listen.
         """
         self.folder = folder
@@ -63,7 +63,7 @@ class Town:
         self.mailbox = Mailbox()
         self._secret = secrets.token_hex(16)
         self._callback = secrets.token_hex(16)
-        #: The API tokens of the people who may do everything, by their names.
+        #: The API tokens of the admins, by their names.
         self.tokens = {name: secrets.token_hex(16) for name in PEOPLE}
         self.token = self.tokens["demo"]
         self._session = secrets.token_hex(16)
@@ -90,7 +90,7 @@ class Town:
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of Interlock's processes."""
+        """Return the environment of Interlock's processes."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("INTERLOCK_")}
         mail = f"mailto://{self._host}:{self._smtp.port}?from=interlock@shop.test&to=release@shop.test&mode=insecure"
         return inherited | {
@@ -110,11 +110,11 @@ class Town:
         }
 
     def page(self, lock: str) -> str:
-        """Where the report of a lock is."""
+        """Return the address of the page with the report of a lock."""
         return f"http://{self.bind}/p/{PIPELINE}/locks/{lock}"
 
     def report(self, lock: str) -> dict[str, Any]:
-        """The report of a lock, as the API has it. Raises requests.HTTPError if there is none."""
+        """Return the report of a lock from the API. Raise requests.HTTPError if there is none."""
         address = f"http://{self.bind}/api/v1/pipelines/{PIPELINE}/lock-reports/{lock}"
         answer = requests.get(address, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         answer.raise_for_status()
@@ -122,11 +122,11 @@ class Town:
         return found
 
     def job(self, stage: str) -> str:
-        """The full name of a stage's job."""
+        """Return the full name of a stage's job."""
         return f"shop/{stage.replace(' ', '-')}"
 
     def _write_configuration(self) -> None:
-        """The commented example, pointed at this town: what the demo plays is what the example says."""
+        """Write the example's configuration with the addresses of this town, so that the demo plays the example."""
         example = yaml.safe_load((Path(__file__).parent.parent / "config" / "example.yaml").read_text("utf-8"))
         for name, controller in example["controllers"].items():
             controller["url"] = self.jenkins[name].url
@@ -134,7 +134,7 @@ class Town:
         web = {"public_url": f"http://{self.bind}", "read": "public", "sign_in": {"token": True}}
         example["web"] = web
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
-        example["pipelines"][0].pop("freezes", None)  # the story is played on any day
+        example["pipelines"][0].pop("freezes", None)  # the story must work on any day
         example["pipelines"][0]["notify"] = {
             "routes": [{"of": ["locked", "unlocked"], "to": ["authors"]}],
             "escalation": [{"after": "15m", "to": ["mail"]}],
@@ -146,12 +146,12 @@ class Town:
 
 
 def _services(pipeline: str) -> dict[str, str]:
-    """The services of one of the other pipelines, with their repositories."""
+    """Return the services of one of the other pipelines, with their repositories."""
     return {f"{pipeline}-{part}": f"{pipeline}/{part}" for part in ("api", "worker")}
 
 
 def _like(example: dict[str, Any], name: str) -> dict[str, Any]:
-    """Another pipeline with the stages of the example's, and jobs and services of its own."""
+    """Return another pipeline with the example's stages and with jobs and services of its own."""
     made: dict[str, Any] = yaml.safe_load(yaml.safe_dump(example).replace("shop/", f"{name}/"))
     services = [{"name": service, "repository": repository} for service, repository in _services(name).items()]
     return {"name": name, "stages": made["stages"], "services": services, "roles": made["roles"]}

@@ -686,6 +686,22 @@ def test_the_pull_requests_of_all_merges_whose_webhooks_were_lost_are_looked_up_
     assert {comment.pull for comment in town.did(Comment)} == {7, 8, 9}
 
 
+def test_an_answer_that_is_delivered_again_looks_up_nothing_that_was_told_and_is_forgotten() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    town.github.commit("S1", "S1lost")
+    for number in range(8):
+        before = town.github.heads["S1"]
+        for letter in "ab":
+            town.github.commit("S1", f"S1{letter}{number}")
+        town.deliver(replace(town.merged("S1", before, f"S1b{number}"), commits=(f"S1a{number}",)))
+    town.quiet()
+    answer = town.github.answer(town.github.questions.pop())
+    town.send(answer)
+    town.send(answer)
+    assert searched(town) == [("S1lost", "S1b0")]
+
+
 def test_of_a_head_that_was_told_before_ours_the_lost_merges_in_between_are_looked_up_too() -> None:
     town = Town()
     town.merge("S1", "-")

@@ -385,7 +385,8 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     board.put(replace(state, asked=asked, history=history, unconfirmed_head=unconfirmed))
     told = ContainmentAnswer(event.head, event.base, event.contains)
     decision.tell(FactKind.CONTAINMENT_KNOWN, told, service=event.service, sha=event.base)
-    containment.carry_missed(decision, event)
+    if asked != state.asked:  # else it was answered before, and what was told since may be forgotten
+        containment.carry_missed(decision, event)
     if (
         state.unconfirmed_head
         and history.head is not None

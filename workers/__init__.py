@@ -1,1 +1,1 @@
-"""The hands: Celery tasks that take turns, perform effects, keep the clock and look after what was missed."""
+"""The Celery application: tasks that take turns, perform effects, run the clock, and poll for what was missed."""

@@ -1,4 +1,4 @@
-"""The Celery application: the broker, the queues, the schedule; and what a worker does when it starts."""
+"""The Celery application: the broker, the queues, the schedule; and the start of a worker and of beat."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from workers.scheduler import schedule
 
 log = structlog.get_logger()
 
-#: How long a thread may compute while another waits to, in seconds: CPython's 5 ms are longer than a whole turn, which
-#: would wait for a status of GitHub's to be prepared.
+#: How long a thread may compute while another one waits, in seconds. CPython's default of 5 ms is longer than a whole
+#: turn, which would wait while another thread prepares a status for GitHub.
 SWITCH = 0.0005
-#: The exit code of a worker that must not touch what is stored (sysexits.h: EX_CONFIG).
+#: The exit code of a worker that must not use the stored state (sysexits.h: EX_CONFIG).
 REFUSED = 78
 
 
 def make_app() -> Celery:
-    """The application as the settings say. Without INTERLOCK_REDIS_URL it exists, but reaches no broker."""
+    """Make the application according to the settings. Without INTERLOCK_REDIS_URL it has no broker."""
     found = settings.load()
     app = Celery("interlock", include=["workers.tasks"])
     address = found.broker
@@ -47,11 +47,11 @@ def make_app() -> Celery:
         broker_connection_max_retries=None,
         task_default_queue=TURNS,
         task_ignore_result=True,
-        # Else beat would ask for a clean-up of results at four in the morning (celery.beat, install_default_entries).
+        # Otherwise beat would add a clean-up of results at four in the morning (celery.beat, install_default_entries).
         result_expires=None,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # With True a task is lost when the connection to the broker breaks while it runs (Celery 5.7).
+        # With True, a task is lost if the connection to the broker breaks while it runs (Celery 5.7).
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_prefetch_multiplier=1,
         worker_soft_shutdown_timeout=3,
@@ -66,41 +66,41 @@ def make_app() -> Celery:
     return app
 
 
-# -- where Celery and kombu do not do what we need ---------------------------------------------------------------------
+# -- changes of the behaviour of Celery and kombu ----------------------------------------------------------------------
 
 
 class TolerantChannel(redis.Channel):
-    """Redis channel that drops what it cannot read.
+    """A Redis channel that drops messages that cannot be decoded.
 
-    kombu takes a message off the list and decodes it in the worker's own loop, where nothing catches what goes wrong
-    (kombu 5.7, `transport.redis.Channel#_brpop_read`). Such a message is lost: it carries nothing (see
-    docs/design.md), and the clock finds what it was to wake up.
+    kombu takes a message off the list and decodes it in the worker's own loop, where nothing catches errors (kombu 5.7,
+    `transport.redis.Channel#_brpop_read`). Losing such a message is harmless: it is only a wake-up (see
+    docs/design.md), and the clock finds the work in any case.
     """
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            # No JSON; or JSON without what every message has. kombu has given the connection free by now.
+            # Not JSON, or JSON without the fields of a message. kombu has released the connection by now.
             log.error("message-unreadable", error=type(error).__name__, exc_info=error)
             raise Empty from error
 
 
 class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):
-    """The same where sentinels say which Redis is the master."""
+    """The same channel for a Redis behind sentinels."""
 
 
 def tolerate_broken_messages() -> None:
-    """From now on the worker outlives them. kombu makes channels of the class that its transport names."""
+    """Have kombu use the tolerant channels, by the attribute of its transports that names the class."""
     redis.Transport.Channel = broker.bounded(TolerantChannel)
     redis.SentinelTransport.Channel = broker.bounded(TolerantSentinelChannel)
 
 
 def send_nothing_late() -> None:
-    """From now on a worker declares nothing for messages that are due later: none of ours is.
+    """Disable delayed messages, which we do not use.
 
-    With quorum queues Celery would declare 28 exchanges and as many queues more, each a group of servers that agree
-    (Celery 5.7, `worker.consumer.delayed_delivery`).
+    With quorum queues Celery would otherwise declare 28 exchanges and as many replicated queues for them (Celery 5.7,
+    `worker.consumer.delayed_delivery`).
     """
     DelayedDelivery.include_if = lambda *_: False
 
@@ -109,7 +109,7 @@ tolerate_broken_messages()
 send_nothing_late()
 
 
-# -- what a worker and beat do when they start -------------------------------------------------------------------------
+# -- the start of a worker and of beat ---------------------------------------------------------------------------------
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
@@ -120,27 +120,27 @@ def _log(**_: Any) -> None:
 
 @celeryd_init.connect  # type: ignore[untyped-decorator]
 def _check(**_: Any) -> None:
-    """Migrate what an older version stored; refuse to start on what a newer one did, or with a wrong configuration."""
+    """Migrate state of an older version; refuse to start on that of a newer one, or with a wrong configuration."""
     from workers.beginning import check_store
 
     try:
         check_store(runtime())
     except OtherSchema as error:
         _say(error)
-        raise SystemExit(REFUSED) from None  # Celery swallows every Exception of a signal's handler, but not this
+        raise SystemExit(REFUSED) from None  # Celery swallows every Exception in a signal handler, but not SystemExit
 
 
 @task_failure.connect  # type: ignore[untyped-decorator]
 def _end(exception: BaseException, **_: Any) -> None:
-    """Another version has taken over what is stored: this worker ends, after what is under way."""
+    """End this worker after its running tasks, because another version has taken over the state."""
     if isinstance(exception, OtherSchema) and not state.should_stop:
         _say(exception)
-        state.should_stop = REFUSED  # looked at by the consumer's loop (celery.worker.state.maybe_shutdown)
+        state.should_stop = REFUSED  # checked by the consumer's loop (celery.worker.state.maybe_shutdown)
 
 
 def _say(error: OtherSchema) -> None:
     log.error("worker-refuses", why=str(error))
-    sys.stderr.write(f"{error}\n")  # whatever the log level and form
+    sys.stderr.write(f"{error}\n")  # independent of log level and format
     sys.stderr.flush()
 
 
@@ -162,12 +162,12 @@ def _announce(**_: Any) -> None:
     runtime().start_watch(WORKER, runtime)
     _reload_on_hangup(keep_up(WORKER, ProcessRuntime(runtime, use_here)))
     _serve_metrics()
-    sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
+    sys.stderr.write("worker ready\n")  # independent of the log level: the supervisor waits for it
     sys.stderr.flush()
 
 
 def _reload_on_hangup(uptake: ConfigurationUptake) -> None:
-    """SIGHUP puts this process' file in force. Celery would start a worker anew, and end beat."""
+    """Put this process' pipeline file in force at SIGHUP. Celery would restart a worker, and end beat."""
 
     def reload(_number: int, _frame: FrameType | None) -> None:
         threading.Thread(target=uptake.reload, name="reload", daemon=True).start()
@@ -176,7 +176,7 @@ def _reload_on_hangup(uptake: ConfigurationUptake) -> None:
 
 
 def _serve_metrics() -> None:
-    """Answer Prometheus at the address that the settings name, if they do. A worker without is not asked."""
+    """Serve metrics for Prometheus at the address in the settings, if there is one."""
     address = runtime().settings.worker_metrics
     if not address:
         return
@@ -185,13 +185,13 @@ def _serve_metrics() -> None:
     host, _, port = address.rpartition(":")
     try:
         start_http_server(int(port), host.strip("[]"))
-    except OSError as error:  # another worker of this machine has the address: it works all the same
+    except OSError as error:  # another worker on this machine has the address; this one runs without
         log.warning("metrics-not-served", address=address, error=str(error))
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]
 def _follow(**_: Any) -> None:
-    """Beat tells the outbound webhooks: in a worker that would take time from the turns."""
+    """Start the threads of the outbound webhooks in beat: in a worker they would take time from the turns."""
     from workers.outbound import ConfiguredWebhooks
 
     threads = ConfiguredWebhooks()
@@ -206,13 +206,13 @@ def _follow(**_: Any) -> None:
 
 @beat_init.connect  # type: ignore[untyped-decorator]
 def _listen(**_: Any) -> None:
-    """Beat lives as long as it sends: whenever a message of its schedule has gone out, it says so."""
+    """Store a heartbeat of beat whenever it has sent a message of its schedule: it counts as alive while it sends."""
     heartbeats = Heartbeats(runtime().redis)
 
     def said(**_: Any) -> None:
         try:
             heartbeats.beat(BEAT)
-        except RedisError as error:  # the message went out; that the store takes nothing is found by the watch
+        except RedisError as error:  # the message was sent; the watch reports that the store takes no writes
             log.debug("heartbeat-lost", error=type(error).__name__)
 
     after_task_publish.connect(said, weak=False)

@@ -1,9 +1,9 @@
-"""The start of a worker and the beginning of a board.
+"""Start a worker, and begin a board.
 
-A worker works only on a schema of its own, and tells the boards of a new configuration. A turn that finds no board
-begins one. Whether that is a first start, or the store was emptied, a worker that has run since before knows from its
-copy of the board (`BoardReplica.lost`). After a restart of everything only Jenkins can tell: a banner of ours over a
-job, or builds that carry our parameters, from before this board began.
+A worker runs only on state of its own schema, and adds a new configuration to the inbox of each board. A turn that
+finds no board begins one. To distinguish a first start from an emptied store, a worker that was running before has its
+board replica (`BoardReplica.lost`). After a restart of everything only Jenkins shows it: by a banner of ours on a job,
+or builds with our parameters, from before this board began.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from config.logs import Once
 log = structlog.get_logger()
 
 
-# -- the windows of freezes: the board knows the next few, and gets new ones before they run out -----------------------
+# -- freeze windows: the board has the next few, and gets new ones before they run out ---------------------------------
 
 
 def planned_freezes(context: PipelineContext) -> FreezesPlanned:
-    """The freezes of the file with their windows from now on."""
+    """Return the event with the freezes of the pipeline file and their windows from now on."""
     now = time.time()
     revision = context.stored.revision if context.stored is not None else UNSTORED
     return FreezesPlanned(tuple(freeze.planned(now) for freeze in context.freezes), revision)
 
 
 def plan_freezes(context: PipelineContext) -> bool:
-    """Tell a board that has begun, if the file has other freezes or their windows run out; whether it needs a turn."""
+    """Add the freezes to the inbox if the file has other ones than the board, or its windows run out; return whether a
+    turn is needed. A board that has not begun gets them at its beginning."""
     event = planned_freezes(context)
     with context.look() as copy:
         header, version = copy.board.header, copy.version
@@ -56,9 +57,9 @@ def plan_freezes(context: PipelineContext) -> bool:
 
 
 def check_store(runtime: Runtime) -> None:
-    """Migrate what an older version stored, and say what the environment lacks.
+    """Migrate state of an older version, and log what the environment lacks.
 
-    Raises NewerSchema if a newer version wrote what is stored.
+    Raises NewerSchema if a newer version wrote the state.
     """
     runtime.migrate()
     for sentence in (*settings.missing(runtime.configuration, runtime.settings), *settings.unknown_variables()):
@@ -66,10 +67,10 @@ def check_store(runtime: Runtime) -> None:
 
 
 def configure_boards(runtime: Runtime) -> list[str]:
-    """Tell each board whose configuration is another one, or whose freezes are; returns the pipelines that need a turn.
+    """Add a changed configuration or changed freezes to the inbox of each board; return the pipelines that need a turn.
 
-    A mode that is new in the file takes effect; while it stands there unchanged, a person's word counts, and a restart
-    does not undo it.
+    A mode that is new in the file takes effect. As long as the file does not change it, the mode that a person has set
+    stays in force, also after a restart.
     """
     told = tell_boards(runtime)
     return [name for name, context in runtime.pipelines.items() if plan_freezes(context) or name in told]
@@ -81,7 +82,7 @@ _said = Once()
 
 
 def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
-    """What must be decided before anything else on the board that this copy has; mostly nothing."""
+    """Return the events that must be decided before any other on the board of this replica; usually none."""
     header = copy.board.header
     found: list[Event] = []
     if not header.born:
@@ -89,21 +90,22 @@ def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
         found += [planned_freezes(context)] if context.freezes else []
     before = copy.lost()
     if before is not None and header.lost is not None:
-        copy.settled()  # another worker has dealt with it
+        copy.settled()  # another worker has handled the loss
     elif before is not None:
         found.append(remembered(before, "the store was emptied while Interlock ran"))
     return found
 
 
 def without_memory(begun: Sequence[Event]) -> list[Event]:
-    """The same without what is remembered: should that not fit any more, what locks is closed all the same."""
+    """Return the events without the remembered details of a loss, for the case that these no longer fit: then every
+    stage that locks is closed nevertheless."""
     return [StateLost(event.why) if isinstance(event, StateLost) else event for event in begun]
 
 
 def prove_first_start(runtime: Runtime, context: PipelineContext) -> int:
-    """Ask Jenkins whether this board is the first; returns how many events went into the inbox.
+    """Ask Jenkins whether this board is the first one; returns how many events were added to the inbox.
 
-    It is asked once, and again as long as a controller does not answer and the others show nothing.
+    Jenkins is asked once, and again as long as a controller does not answer and the others show no traces.
     """
     with context.look() as copy:
         board = copy.board

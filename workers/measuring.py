@@ -1,10 +1,10 @@
-"""What a worker does for the statistics now and then: fold the log into them, and forget what counts no more.
+"""Update the statistics at intervals: fold the log into them, and delete what is too old.
 
-It also tells the board when the report of a week is due: the board remembers which one went out last, so that each goes
-out once.
+It also stores the estimates of some runs and locks, to compare them with what happens and so measure their error. The
+estimates that people see are never stored.
 
-It also notes what is estimated of some runs and locks, so that it can be compared with what happens: that is how far
-estimates are off. What people are shown is never stored.
+It also adds an event when the weekly report is due. The board stores which one was sent last, so that each is sent
+once.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from bot.statistics.statistics import Statistics
 from bot.store.inbox import Accepted
 from config.week_times import last_report
 
-#: Of how many runs in each queue, and in each step, estimates are noted.
+#: The most runs in each queue, and in each step, whose estimates are stored.
 NOTED = 20
 
 
 def measure(context: PipelineContext, history: int = 5_000) -> None:
-    """Bring the stored statistics of a pipeline up to date. Safe to run twice, and at once with others.
+    """Update the stored statistics of a pipeline. Safe to run repeatedly, and in several processes at once.
 
-    The reports of the locks that have opened are stored with that. `history`: so many of them, and at most so many
-    runs that have ended, are kept.
+    This also stores the reports of locks that have opened. `history`: the most lock reports, and the most ended runs,
+    that are kept.
     """
 
     def also(statistics: Statistics) -> None:
@@ -49,7 +49,7 @@ def measure(context: PipelineContext, history: int = 5_000) -> None:
 
 
 def note_estimates(statistics: Statistics, board: Board, now: float) -> None:
-    """Note what is estimated of runs and locks of which nothing is noted yet."""
+    """Store the estimates of runs and locks for which none is stored yet."""
     forecast = Forecast(board, statistics, now)
     for step in board.steps():
         for run in (*islice(board.queue(step), NOTED), *board.inside(step)[:NOTED]):
@@ -90,9 +90,9 @@ def _said(estimate: Estimate, now: float) -> SaidEstimate:
 
 
 def report_week(context: PipelineContext) -> bool:
-    """Tell the board that a report is due, if one is; whether it needs a turn.
+    """Add an event to the inbox if a weekly report is due; return whether a turn is needed.
 
-    While the pipeline observes nobody is told. A board that began after the report was due has nothing to report.
+    Nothing is sent while the mode is observe. A board that began after the report was due has nothing to report.
     """
     plan = context.pipeline.notices.weekly
     if plan is None:

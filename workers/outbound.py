@@ -1,8 +1,7 @@
-"""The threads of beat that tell outbound webhooks of facts: one for each webhook and pipeline.
+"""Run the threads of beat that post facts to outbound webhooks: one for each webhook and pipeline.
 
-They follow the log of facts in a process that takes no turn and performs no effect: whoever answers slowly, or not at
-all, delays neither, and what posting costs is not taken from them. Where two processes run them, one at a time tells a
-webhook.
+They follow the log of facts in a process that takes no turns and performs no effects, so that a slow receiver delays
+neither, nor does the cost of posting. If two processes run such threads, one at a time serves a webhook.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ log = structlog.get_logger()
 
 #: The pause after the store could not be reached, in seconds.
 PAUSE = 2.0
-#: How long the end of a process waits for a thread to give its webhook back, in seconds.
+#: How long the end of a process waits for its threads to release their leases, in seconds.
 END = 1.0
 
 
 class ConfiguredWebhooks:
-    """Those of one configuration at a time, each with its threads."""
+    """The threads for the webhooks of one configuration at a time."""
 
     def __init__(self) -> None:
         self._ended = threading.Event()
@@ -34,13 +33,13 @@ class ConfiguredWebhooks:
         atexit.register(self.end)
 
     def begin(self, runtime: Runtime) -> None:
-        """Tell the webhooks of this runtime of facts from now on, and no others; what they were told is stored."""
+        """Serve the webhooks of this runtime from now on, and no others; the progress of each is in the store."""
         self.end()
         self._ended = threading.Event()
         self._threads = _started(runtime, self._ended)
 
     def end(self) -> None:
-        """So that another process goes on at once. Who is just posting is not waited for long."""
+        """Stop the threads so that another process can continue at once; a post under way is not waited for long."""
         self._ended.set()
         for thread in self._threads:
             thread.join(END / len(self._threads))
@@ -62,12 +61,12 @@ def _started(runtime: Runtime, ended: threading.Event) -> list[threading.Thread]
 
 
 def follow(follower: WebhookFollower, ended: threading.Event) -> None:
-    """Let a follower work, whatever happens to it."""
+    """Run a follower until `ended`, and start it again after any error."""
     while not ended.is_set():
         try:
             follower.follow(ended)
-        except (RedisError, OtherSchema) as error:  # what it was about is in the log of facts still
+        except (RedisError, OtherSchema) as error:  # the facts are still in the log
             log.warning("webhooks-wait", error=type(error).__name__)
-        except Exception:  # the thread must live: a mistake of ours must not silence a webhook for ever
+        except Exception:  # a mistake of ours must not stop a webhook for ever
             log.exception("webhook-broken", thread=threading.current_thread().name)
         ended.wait(PAUSE)

@@ -1,6 +1,6 @@
-"""Telling people: by mail and everything else that apprise can reach, and by comments that name them.
+"""Notify people: by channels (mail and every other service that apprise supports), and by comments that name them.
 
-Addresses come from the settings alone.
+Addresses come only from the settings. `bot.reporting` makes the words.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ from bot.runtime import PipelineContext, Runtime
 from bot.statistics.report import week_figures
 from bot.store.outbox import Claim
 
-#: How long it is remembered that a channel took something, in seconds: longer than it is tried.
+#: How long the note that a channel took a notice is kept, in seconds: longer than a notice is tried.
 TOLD_SECONDS = 2 * 86_400
-#: How long a notice waits before it looks again whether the earlier ones have gone out, in seconds.
+#: The pause before a notice that waits for earlier ones is tried again, in seconds.
 EARLIER_PAUSE = 0.5
 
 
 def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Notify) -> Done:
-    """Tell every channel that wants to know of it, each until it has taken it, and then not again.
+    """Send a notice to every channel for its topic, to each until it has taken it.
 
-    At least once: a channel that took it while we died, or whose answer was lost, may hear it twice. A channel hears
-    the notices in their order: a later one waits until the earlier ones were taken, or given up.
+    Delivery is at least once: a channel that took it just before a crash, or whose answer was lost, may get it twice. A
+    channel gets the notices in their order: a later one waits until the earlier ones were taken or given up. Raises
+    RetryLater if a channel did not take it, RateLimited while it waits for an earlier notice.
     """
     failed: list[str] = []
     waiting: list[str] = []
@@ -65,7 +66,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
 
 
 def mention(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Mention) -> Done:
-    """Name people in a comment on a pull request, once."""
+    """Write one comment that names people on a pull request."""
     details = details_of(runtime, context, effect.about)
     text = f"{comment(effect.about, effect.people, details)}\n\n[The pipeline]({details.page})"
     return say_once(runtime, context, claim, (effect.repository, effect.pull), text)
@@ -78,7 +79,7 @@ def _written(runtime: Runtime, context: PipelineContext, about: Message) -> tupl
 
 
 def _listeners(runtime: Runtime, effect: Notify) -> list[str]:
-    """The channels that want to know of what a notice is about, each once."""
+    """Return the channels for the recipients and topics of a notice, each once."""
     told = runtime.configuration.notify.channels_for
     everywhere = (name for topic in (effect.topic, *effect.also) for name in told(topic))
     return list(dict.fromkeys((*effect.to, *everywhere)))
@@ -88,11 +89,11 @@ def _was_told(context: PipelineContext, effect: Notify, name: str) -> bool:
     return bool(context.redis.exists(context.keys.given(f"{effect.slot}/{name}")))
 
 
-# -- what else a notice says, as it is when it is written --------------------------------------------------------------
+# -- details of a notice, as they are when it is written ---------------------------------------------------------------
 
 
 def details_of(runtime: Runtime, context: PipelineContext, about: Message) -> NoticeDetails:
-    """Where to look and what to type, and what the statistics know of the locks."""
+    """Return the details of a notice: addresses, what to type, and what the statistics say of the locks."""
     name = context.pipeline.name
     page, flag = runtime.page_of(name), f" -p {name}" if len(runtime.pipelines) > 1 else ""
     if isinstance(about, WeekNotice):

@@ -1,4 +1,4 @@
-"""Performing what is due: claim one effect, do it, store what came of it; and take the turn that this asks for."""
+"""Perform effects that are due: claim one, perform it, store the result, and take the turn that follows from it."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ from workers.turn import Claimed, ClaimWish, take_turns_and_claim
 log = structlog.get_logger()
 _said = Once()
 
-#: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
+#: The most effects of a family that are under way at once, over all workers; a system that hangs blocks only these.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
-#: What moves a run, or what a run may wait for, is not given up however often it was tried.
+#: Effects that move a run, or for which a run may wait: they are never given up, however often they were tried.
 MOVES_A_RUN = (Trigger, Withdraw, Compare, Survey)
-#: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
-#: vain a few times comes again within four seconds, not within a minute.
+#: Effects that hold a slot of a stage until they are done; and the number of tries after which their pause stops
+#: growing, so that the next try comes within four seconds, not within a minute.
 HOLDS_A_SLOT = (Trigger, Withdraw)
 GROWS_UNTIL = 3
 
-#: After how many failures an effect is shown to people until it is done.
+#: The number of failed tries after which people see an effect as delayed.
 TOLD_AFTER = 2
 
 PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] = {
@@ -82,25 +82,27 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
 
 
 def decide_and_perform(runtime: Runtime, context: PipelineContext, wake_up: Callable[[str, str], None]) -> None:
-    """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are woken up for the rest.
+    """Decide the entries in the inbox, then perform the resulting effects at Jenkins; wake up others for the rest.
 
-    The first effect that is due for Jenkins is claimed in the same step as the commit: a trigger goes out the sooner.
+    The first effect for Jenkins that is due is claimed in the same step as the commit, so that a trigger is sent
+    sooner.
     """
     turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, "jenkins"))
     triggers = "jenkins" in turned.families
     claimed = turned.claimed or ((None, False) if not triggers else claim_next(runtime, context, "jenkins"))
     following = _perform(
         runtime, context, "jenkins", wake_up, claimed
-    )  # one first: a wake-up costs as much as a trigger
+    )  # one first, because a wake-up costs as much as a trigger
     for family in sorted(turned.families - {"jenkins"}):
         wake_up(context.pipeline.name, family)
     _perform_all(runtime, context, "jenkins", wake_up, following)
 
 
 def perform_due(runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None]) -> None:
-    """Do the effects of a family until none is due; `wake_up(pipeline, family)` calls for a helper if there are more.
+    """Perform the effects of a family until none is due; call `wake_up(pipeline, family)` for help if more are due.
 
-    What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
+    This thread also takes the turn that follows from an effect, so that one task leads from a callback to the next
+    trigger.
     """
     _perform_all(runtime, context, family, wake_up, claim_next(runtime, context, family))
 
@@ -116,7 +118,7 @@ def _perform_all(
 def _perform(
     runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None], claimed: Claimed
 ) -> Claimed:
-    """Do one effect of a family that was claimed; returns the next one, if any is due."""
+    """Perform one claimed effect of a family; returns the next claim, if one is due."""
     claim, more = claimed
     if claim is None:
         return claimed
@@ -138,7 +140,8 @@ def _wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
 
 
 def claim_next(runtime: Runtime, context: PipelineContext, family: str) -> Claimed:
-    """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
+    """Claim one effect that is due, and return whether more are. For the first try of a trigger the same step stores
+    the post note."""
     return context.outbox.claim(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
 
@@ -147,7 +150,7 @@ def _notes(runtime: Runtime, context: PipelineContext, family: str) -> PostNotes
 
 
 def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
-    """Do one effect and store what came of it; True if a turn must be taken for that."""
+    """Perform one effect and store the result; True if a turn must be taken for it."""
     effect = claim.effect
     try:
         with timed_effect(context.pipeline.name, effect.kind):
@@ -163,18 +166,18 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         log.info("claim-lost", effect=effect.slot, pipeline=context.pipeline.name)
         return False
     except (RedisError, OtherSchema):
-        raise  # nothing can be stored now; when the claim ends, somebody else goes on from what is noted
+        raise  # nothing can be stored now; after the end of the claim another performer continues from the notes
     except (PermanentFailure, JenkinsNotFound, JenkinsForbidden) as error:
-        if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
+        if isinstance(effect, Trigger):  # L6: nothing was started, so the run may wait and try again
             return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
-        if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done
+        if isinstance(effect, MOVES_A_RUN):  # it must still be done once a person has corrected the cause
             _later(runtime, context, claim, str(error), None, refused=True)
         else:
             _give_up(context, claim, str(error))
         return False
     except Exception as error:
-        # A mistake of ours: it must not be lost, nor stop the others. What moves a run is tried again; the rest an
-        # operator finds among the dead letters.
+        # A mistake of ours: the effect must not be lost, nor stop the others. One that moves a run is tried again;
+        # others become dead letters.
         log.exception("effect-broken", effect=effect.slot, pipeline=context.pipeline.name)
         why = f"{type(error).__name__}: {error}"
         if isinstance(effect, MOVES_A_RUN):
@@ -186,7 +189,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
 
 
 def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
-    """Tell the board of an event, once for this effect; True if it is news."""
+    """Add an event to the inbox, once for this effect; True if it was not there yet."""
     return context.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
 
@@ -202,7 +205,8 @@ def _finish(runtime: Runtime, context: PipelineContext, claim: Claim, done: Done
 def _later(
     runtime: Runtime, context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False
 ) -> None:
-    """It is tried again; one that was refused not so soon: a person has to mend something first."""
+    """Postpone an effect, or give it up if it has failed for long. One that was refused waits longer, because a person
+    must correct something first."""
     if _is_hopeless(runtime, context, claim):
         _give_up(context, claim, why)
         return
@@ -215,7 +219,7 @@ def _later(
 
 
 def _is_hopeless(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
-    """Whether it has been in vain for so long that an operator must look at it."""
+    """Return whether an effect has failed for so long that it is given up."""
     patience = runtime.retry_policy.give_up.get(claim.family)
     if patience is None or isinstance(claim.effect, MOVES_A_RUN):
         return False
@@ -232,19 +236,19 @@ def _give_up(context: PipelineContext, claim: Claim, why: str) -> None:
 
 
 def _note_delay(context: PipelineContext, claim: Claim, why: str) -> None:
-    """Show people an effect that failed a few times: what it does, why it fails, since when."""
+    """Store a delay for people if the effect has failed a few times: what it does, why it fails, since when."""
     if claim.tries >= TOLD_AFTER:
         context.delays.note(claim.effect.slot, _words(claim.effect), why, time.time(), claim.tries + 1)
 
 
 def _clear_delay(context: PipelineContext, claim: Claim) -> None:
-    """Show it no more: it is done, or given up."""
+    """Delete the delay of an effect that is done or given up."""
     if claim.tries >= TOLD_AFTER:
         context.delays.clear(claim.effect.slot)
 
 
 def _words(effect: Effect) -> str:
-    """What an effect does, for people."""
+    """Return what an effect does, in words for people."""
     match effect:
         case Trigger():
             return f"starting the build of {effect.run} in {Step(effect.stage, effect.track)}"

@@ -1,6 +1,6 @@
-"""Polling: what no callback and no webhook reported becomes an event in the inbox. Never touches a board.
+"""Poll Jenkins and GitHub: each change that no callback or webhook reported becomes an event in the inbox.
 
-`builds` compares the jobs in Jenkins with the board, `heads` the main branches at GitHub.
+`builds` compares the jobs in Jenkins with the board, `heads` the main branches at GitHub. Neither changes a board.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from config.logs import Once
 
 log = structlog.get_logger()
 
-#: After so many requests to GitHub in a row without an answer the rest is left for next time.
+#: The number of unanswered requests to GitHub in a row after which a poll stops until the next time.
 AWAY = 3
-#: How many pages of facts are read to learn whose main has just moved.
+#: The most pages of facts that are read to find the services whose main has just moved.
 PAGES = 10
 _said = Once()
 
@@ -48,10 +48,10 @@ _said = Once()
 
 
 def builds(runtime: Runtime, context: PipelineContext) -> int:
-    """Compare every job that matters now with Jenkins; returns how many differences went into the inbox.
+    """Compare every relevant job with Jenkins; returns how many differences were added to the inbox.
 
-    Those are the jobs with live builds, those with few slots, for a build started by hand may take one of them, and
-    those that carry a banner. One request per job and one per controller, however many builds run (Jenkins:
+    Relevant are jobs with live builds, jobs with a limited number of slots, because an unmanaged build may take one,
+    and jobs with a banner. This takes one request per job and one per controller, however many builds run (Jenkins:
     `builds[...]{0,N}` under `tree=`).
     """
     with context.look() as copy:
@@ -72,7 +72,7 @@ def builds(runtime: Runtime, context: PipelineContext) -> int:
 
 
 def _say(context: PipelineContext, controller: str, later: dict[str, str]) -> None:
-    """Log which jobs of a controller could not be compared, if they were others the last time."""
+    """Log which jobs of a controller could not be compared, if they are not the same as last time."""
     matter = (context.pipeline.name, controller)
     if not later:
         if _said.is_over(matter):
@@ -88,7 +88,7 @@ def _lives(context: PipelineContext, board: Board, version: int) -> list[Watched
     everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
     inside = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.queue_number, b.key))
     for run, job in zip(inside, triggers.posted_jobs(context, inside), strict=True):
-        # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
+        # A build runs in the job to which it was sent, even if the configuration has another job or no such stage now.
         where = job or board.job_of(run)
         if where is not None:
             at[where].append(run)
@@ -99,10 +99,10 @@ def _lives(context: PipelineContext, board: Board, version: int) -> list[Watched
 
 
 def _live(board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None) -> WatchedJob:
-    # Where there should be none, one of ours may have been left: with a description that was applied anew, say.
+    # A job without a lock may still have a banner of ours, for example after its description was applied again.
     wanted = shown or Banner(job, step.stage)
     real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None
-    # Until it is proven that nothing was lost, a banner may be all that is left of a lock.
+    # Until it is proven that no state was lost, a banner may be the only trace of a lock.
     carries = real and board.header.mode is not Mode.OBSERVE and not board.header.unproven
     return WatchedJob(version, job, tuple(runs), tuple(board.unmanaged_builds(step)), wanted if carries else None)
 
@@ -118,13 +118,16 @@ def _poll(runtime: Runtime, context: PipelineContext, job: Job) -> ControllerPol
 
     def amiss(description: str, banner: Banner) -> bool:
         wrong = shown_on(runtime, context, description, banner) != description
-        return wrong and not context.outbox.has(banner.slot)  # it is on its way, or given up, where an operator sees it
+        return wrong and not context.outbox.has(
+            banner.slot
+        )  # the effect is pending, or a dead letter, which people see
 
     return ControllerPoll(jenkins, lambda run: _missing_for(context, run, patience) >= lost_after, amiss)
 
 
 def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> float:
-    """For how long each look at a run's build was in vain, in seconds; `patience`: what ends such a series."""
+    """Return for how long every look at a run's build has missed it, in seconds; after `patience` seconds without a
+    look this begins again."""
     now, key = time.time(), context.keys.missing(run.key, run.attempt.number)
     context.redis.set(key, repr(now), nx=True)
     context.redis.pexpire(key, int(patience * 1000))
@@ -132,9 +135,9 @@ def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> f
 
 
 def _add(context: PipelineContext, live: WatchedJob, event: Event) -> int:
-    """Put one difference into the inbox, once however often it is seen before a turn is taken.
+    """Add one difference to the inbox, once however often it is seen before the next turn; returns 1 if it was added.
 
-    A difference that is still there after a turn is reported again: the turn may have been about something else.
+    A difference that is still there after a turn is reported again: the turn may have been about another event.
     """
     name = f"{live.job.controller}/{live.job.name}"
     match event:
@@ -153,13 +156,13 @@ def _add(context: PipelineContext, live: WatchedJob, event: Event) -> int:
     return 1
 
 
-# -- GitHub: where main stands -----------------------------------------------------------------------------------------
+# -- GitHub: the heads of main -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """What GitHub last said of a branch. `unconfirmed_head`: our head and an older one that GitHub named instead, and
-    `told`: that was reported to the board."""
+    """GitHub's last answer about a branch. `unconfirmed_head`: our head and an older one that GitHub named instead;
+    `told`: whether that was reported to the board."""
 
     branch: str = ""
     etag: str = ""
@@ -169,10 +172,10 @@ class KnownHead:
 
 
 def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False) -> int:
-    """Compare where each service's main stands with what the board knows; returns how many differ.
+    """Compare the head of each service's main with the board; returns how many differ.
 
-    One request per service, conditional: as long as main does not move GitHub answers 304, which is free. Without
-    `everybody` a service whose main has just moved, as far as we know, is left out.
+    This takes one conditional request per service: as long as main does not move, GitHub answers 304, which costs no
+    limit. Without `everybody`, services whose main has just moved according to the facts are left out.
     """
     if not identity.is_known(runtime.settings):
         return 0
@@ -187,7 +190,7 @@ def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False
             look = _ask(runtime, context, service)
         except (RetryLater, PermanentFailure) as error:
             silent = silent + 1 if isinstance(error, GitHubUnreachable) else 0
-            is_limit = isinstance(error, RateLimited)  # limits are logged where they are found
+            is_limit = isinstance(error, RateLimited)  # limits are logged by the session
             if not is_limit and _said.is_new(service.repository, str(error)):
                 log.warning("reconcile-later", repository=service.repository, why=str(error))
             continue
@@ -199,13 +202,13 @@ def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False
 
 
 def _known(context: PipelineContext, service: Service) -> ServiceState:
-    """What the board knows of a service now."""
+    """Return the present state of a service on the board."""
     with context.look() as replica:
         return replica.board.service(service.name)
 
 
 def _just_moved(context: PipelineContext, seconds: float) -> set[str]:
-    """The services whose main has moved, as far as we know, in the last so many seconds."""
+    """Return the services whose main has moved in the last `seconds`, according to the facts."""
     records, now = context.records, int(context.redis.time()[0])
     moved: set[str] = set()
     before: str | None = None
@@ -223,7 +226,7 @@ def _just_moved(context: PipelineContext, seconds: float) -> set[str]:
 
 
 def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownHead:
-    """What GitHub says of the branch now, or as before if nothing has changed."""
+    """Ask GitHub for the head of the branch; returns the former answer if nothing has changed."""
     session = Session(runtime, service.repository)
     before = _remembered(context, service)
     path = f"/git/ref/heads/{quote(service.branch)}"
@@ -240,16 +243,16 @@ def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownH
 
 
 def _is_elsewhere(data: Any, present: str) -> bool:
-    """Whether a redirect was followed: the answer's own address has the name that the repository has now."""
+    """Return whether a redirect was followed: the address in the answer has another name than the one known."""
     url = str(data.get("url", "")) if isinstance(data, dict) else ""
     return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
 
 
 def _compare(context: PipelineContext, service: Service, look: KnownHead, moves: int) -> int:
-    """Report a head that the board does not have; returns 1 if that is news.
+    """Report a head that the board does not have; returns 1 if it was not reported before.
 
-    `moves`: how often main had moved, as far as the board knew, before GitHub was asked. If main has moved since, the
-    answer may be older than that: it is not reported, the next poll will know more.
+    `moves`: how often main had moved on the board before GitHub was asked. If it has moved since, the answer may be
+    older than that move; then it is not reported, and the next poll decides.
     """
     with context.look() as copy:
         state, version = copy.board.service(service.name), copy.version
@@ -263,7 +266,7 @@ def _compare(context: PipelineContext, service: Service, look: KnownHead, moves:
         kind = "rewound"
         unconfirmed_head = f"{head.sha} {look.sha}"
         if look.unconfirmed_head != unconfirmed_head or look.told:
-            # A replica of GitHub may lag behind a push that we know: an older head is believed the second time.
+            # A replica of GitHub may lag behind a push that we have: an older head is reported only the second time.
             _remember(
                 context,
                 service,
@@ -276,7 +279,7 @@ def _compare(context: PipelineContext, service: Service, look: KnownHead, moves:
             return 0
         look = replace(look, told=True)
     if head is not None and head.sha == look.sha == state.unconfirmed_head:
-        kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for it
+        kind = "rewound"  # the head is as expected, and the board waits for this confirmation
     is_news = head is None or head.sha != look.sha or kind == "rewound"
     added = _report(context, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
     _remember(context, service, look if kind == "rewound" else replace(look, unconfirmed_head="", told=False))
@@ -286,7 +289,7 @@ def _compare(context: PipelineContext, service: Service, look: KnownHead, moves:
 
 
 def _report(context: PipelineContext, seen: HeadSeen, version: int) -> int:
-    """Report where main stands, once for each version of the board; returns 1 if that is new."""
+    """Report the head of main, once for each version of the board; returns 1 if it was not reported before."""
     return 1 if context.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
 
 

@@ -1,4 +1,4 @@
-"""What beat sends with: several beats share the schedule, and send what one of them would."""
+"""The scheduler of beat: several beats share the schedule, and together send what one of them would."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from bot.runtime import WATCH_LIMITS, connect_store, runtime
 
 log = structlog.get_logger()
 
-#: Of the time between two messages, this part belongs to whoever has sent one. The rest is for beats whose clocks run a
+#: The part of the interval during which no other beat sends the same message. The rest allows for clocks that run a
 #: little faster.
 SHARE = 0.9
 
 
 def schedule() -> dict[str, dict[str, Any]]:
-    """What beat asks for, and how often (seconds). A message that nobody took in time is void: another follows."""
+    """Return the tasks of beat with their intervals in seconds. A message that no worker takes within one interval
+    expires, because another one follows."""
     polling = runtime().configuration.polling
     every = {
         "interlock.tick": polling.clock,
@@ -42,28 +43,29 @@ def schedule() -> dict[str, dict[str, Any]]:
 
 
 class SteadyScheduler(PersistentScheduler):  # type: ignore[misc]
-    """Goes on when the clock is put back. Celery's own sends nothing until the clock is where it was (Celery 5.7)."""
+    """A scheduler that continues when the clock is set back. Celery's own sends nothing until the clock has caught up
+    again (Celery 5.7)."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due; returns for how long nothing more is.
+        """Send what is due; returns for how many seconds nothing more is.
 
-        What seems to be sent in the future is sent anew after its interval: the clock was put back, now or before the
-        start.
+        An entry whose last message seems to be in the future, because the clock was set back, now or before the start,
+        is sent again after its interval.
         """
         for entry in self.schedule.values():
             now = maybe_make_aware(entry.default_now())
             if maybe_make_aware(entry.last_run_at) > now:
                 log.warning("clock-put-back", task=entry.task, sent=entry.last_run_at.isoformat())
                 entry.last_run_at = now
-                self._heap = None  # Celery makes it of the entries
+                self._heap = None  # Celery makes it again from the entries
         return cast(float, super().tick(*args, **kwargs))
 
 
 class SharedScheduler(SteadyScheduler):
-    """What beat sends with. Of several beats, whichever comes first sends the message of a round.
+    """The scheduler of beat. Of several beats, the first one sends the message of a round.
 
-    No beat leads: one that dies is missed by nobody. And Celery's own scheduler logs a page of stack for every message
-    that finds no broker: in a fail-over, say, when for a moment there is no master.
+    No beat leads, so the loss of one has no effect. It also logs one line for a message that finds no broker, as during
+    a fail-over; Celery's own scheduler logs a page of stack trace.
     """
 
     @cached_property
@@ -71,7 +73,9 @@ class SharedScheduler(SteadyScheduler):
         return connect_store(runtime().settings, WATCH_LIMITS)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due, as often as the configuration in force says; returns for how long nothing more is."""
+        """Send what is due, at the intervals of the configuration in force; returns for how many seconds nothing is
+        due.
+        """
         wanted = schedule()
         if wanted != self.app.conf.beat_schedule:
             self.app.conf.beat_schedule = wanted
@@ -79,7 +83,7 @@ class SharedScheduler(SteadyScheduler):
         return super().tick(*args, **kwargs)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Send what is due, unless another beat has sent it; or say in one line that it could not be sent."""
+        """Send a message unless another beat has sent it; if that fails, log it in one line."""
         sent = f"interlock:{{beat}}:sent:{entry.task}"
         if not self._is_first(sent, entry.schedule.run_every.total_seconds()):
             return
@@ -88,16 +92,16 @@ class SharedScheduler(SteadyScheduler):
             self.apply_async(entry, producer=producer, advance=False)
             contact.good()
         except SchedulingError as error:
-            kind = type(error.__cause__ or error).__name__  # its text may hold the address
+            kind = type(error.__cause__ or error).__name__  # its text may contain the address
             log.warning("broker-unreachable", task=entry.task, error=kind)
             contact.bad(kind)
-            with suppress(RedisError):  # then it ends by itself
+            with suppress(RedisError):  # otherwise it expires
                 self._redis.delete(sent)
 
     def _is_first(self, sent: str, every: float) -> bool:
-        """Whether no other beat has sent this message in this round.
+        """Return whether no other beat has sent this message in this round.
 
-        Without the store nobody knows; then all send, for a message more does no harm.
+        If the store cannot be reached, every beat sends, because an additional message does no harm.
         """
         try:
             return bool(self._redis.set(sent, own_name(), nx=True, px=max(1, int(SHARE * every * 1000))))

@@ -1,4 +1,4 @@
-"""The Celery tasks: thin, short, safe to run twice; a message is only a wake-up, all truth is in inbox and outbox."""
+"""The Celery tasks: thin, short, safe to run twice. A message is only a wake-up; all state is in inbox and outbox."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MIB = 1_048_576
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
-    """A Celery task that ends quietly while store or broker cannot be reached: a fail-over, say.
+    """Decorate a Celery task that ends quietly while store or broker cannot be reached, as during a fail-over.
 
-    Whatever it was about is in inbox and outbox, and the sweeper asks again.
+    Its work is in inbox and outbox, and the sweeper sends another wake-up.
     """
 
     def made(function: Callable[..., None]) -> Any:
@@ -41,13 +41,13 @@ def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
 
 
 def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
-    """The function, ending quietly while store or broker cannot be reached."""
+    """Wrap a function so that it ends quietly while store or broker cannot be reached."""
 
     @wraps(function)
     def tried(*arguments: Any) -> None:
         try:
             function(*arguments)
-        except (RedisError, OperationalError) as error:  # its text may hold an address, and tells no more
+        except (RedisError, OperationalError) as error:  # its text may contain an address
             if isinstance(error, RedisError) and not is_out_of_reach(error):
                 raise
             log.warning("store-unreachable", task=name, error=type(error).__name__)
@@ -57,16 +57,16 @@ def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
 
 @task(TURN_TASK, queue=TURNS)
 def turn(pipeline: str) -> None:
-    """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
+    """Decide the entries in the inbox, then perform the resulting effects at Jenkins at once."""
     shared = runtime()
-    if pipeline in shared.pipelines:  # else it is not configured, or this process is about to take up that it is
+    if pipeline in shared.pipelines:  # else it is not configured, or this process has not taken it up yet
         decide_and_perform(shared, shared.pipeline(pipeline), wake_up)
         ask_at_once(shared.pipeline(pipeline))
 
 
 @task("interlock.perform")
 def perform(pipeline: str, family: str) -> None:
-    """Do the effects of a family that are due."""
+    """Perform the effects of a family that are due."""
     shared = runtime()
     if pipeline not in shared.pipelines:
         return
@@ -76,21 +76,22 @@ def perform(pipeline: str, family: str) -> None:
 
 
 def wake_up(pipeline: str, whom: str) -> None:
-    """Have another thread, here or elsewhere, take the turn (`TURN`) or help with a family's effects.
+    """Wake up another thread, in any worker, to take the turn (`TURN`) or to help with a family's effects.
 
-    A broker that takes no message keeps nobody from performing what they have claimed: the sweeper asks again.
+    An error of the broker is only logged, because the caller must still perform what it has claimed; the sweeper sends
+    another wake-up.
     """
     try:
         if whom == TURN:
             turn.apply_async((pipeline,), expires=60)
         else:
             wake_up_performer(pipeline, whom)
-    except OperationalError as error:  # its text may hold an address
+    except OperationalError as error:  # its text may contain an address
         log.warning("wake-up-failed", pipeline=pipeline, whom=whom, error=type(error).__name__)
 
 
 def wake_up_performer(pipeline: str, family: str) -> None:
-    """Have another thread help with a family's effects, unless one is on its way already."""
+    """Wake up another thread for a family's effects, unless a wake-up is pending already."""
     context = runtime().pipelines.get(pipeline)
     if context is not None and context.redis.set(context.keys.performer_wake_up(family), "1", nx=True, px=WAKE_UP_MS):
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
@@ -98,18 +99,18 @@ def wake_up_performer(pipeline: str, family: str) -> None:
 
 @task("interlock.tick", queue=TURNS)
 def tick() -> None:
-    """The clock and the sweeper: wakes up whoever has something due or left over."""
+    """Run the clock and the sweeper: wake up workers for everything that is due or left over."""
     sweep()
 
 
 def sweep() -> None:
-    """What the clock does, for every pipeline."""
+    """Run the clock and the sweeper for every pipeline."""
     for name, context in runtime().pipelines.items():
         waiting, look = context.inbox.tick_and_look(TimePassed())
-        if look:  # what was accepted and lost with the former master is found by asking: now, and not at the next poll
+        if look:  # deliveries lost with the former master are found by asking: now, and not at the next poll
             log.warning("store-changed", pipeline=name)
             when = context.redis.hget(context.keys.meta, "changed")
-            context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # once, though two looks find it
+            context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # once, although two ticks report it
             waiting += 1
             reconcile_builds.apply_async((name,), expires=60)
             reconcile_heads.apply_async((True, name), expires=60)
@@ -122,11 +123,11 @@ def sweep() -> None:
 
 
 def ask_at_once(context: PipelineContext) -> None:
-    """Ask what a turn has found to be unknown, and do not wait for the next poll.
+    """Ask for what a turn has found to be unknown, without waiting for the next poll.
 
-    Where main stands, when a board has begun, main was moved in a way that fits nowhere, or a loss was found; and
-    whether state was lost, when a board has begun. Of this pipeline alone: the boards of a new installation all begin
-    at once, and each of them asks.
+    GitHub is asked for the heads of main when a board has begun, main was moved in a way that does not fit its history,
+    or a loss was found; Jenkins is asked whether state was lost when a board has begun. Only this pipeline is asked
+    for: the boards of a new installation all begin at once, and each of them asks.
     """
     name, began = context.pipeline.name, context.began.is_set()
     if began or context.main_unclear.is_set():
@@ -139,19 +140,19 @@ def ask_at_once(context: PipelineContext) -> None:
 
 @task("interlock.reconcile_builds", queue=TURNS)
 def reconcile_builds(pipeline: str = "") -> None:
-    """Ask Jenkins what it did not tell (invariant 8) about one pipeline; without a name, about all."""
+    """Ask Jenkins for changes that it did not report (invariant 8), for one pipeline; without a name, for all."""
     shared = runtime()
     for name, context in to_poll(shared, pipeline):
         if beginning.prove_first_start(shared, context) + reconcile.builds(shared, context):
             turn.apply_async((name,), expires=60)
 
 
-#: How long after a restart was noticed another look for the same reason is not asked for, in milliseconds.
+#: How long after a restart was noticed no other poll is requested for the same reason, in milliseconds.
 RESTART_MS = 2_000
 
 
 def look_again() -> None:
-    """A Jenkins has restarted: what it did meanwhile it told nobody, so everything is asked about now."""
+    """Poll all builds now, because a Jenkins has restarted and reported nothing in the meantime."""
     shared = runtime()
     if any(
         context.redis.set(context.keys.restarted, "1", nx=True, px=RESTART_MS) for context in shared.pipelines.values()
@@ -161,9 +162,9 @@ def look_again() -> None:
 
 @task("interlock.reconcile_heads", queue=TURNS)
 def reconcile_heads(everybody: bool = False, pipeline: str = "") -> None:
-    """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8).
+    """Ask GitHub for the heads of main: the baseline at the first start, lost pushes later (invariant 8).
 
-    `everybody`: those too whose main has just moved. Of one pipeline; without a name, of all.
+    `everybody`: also for services whose main has just moved. For one pipeline; without a name, for all.
     """
     shared = runtime()
     for name, context in to_poll(shared, pipeline):
@@ -172,13 +173,13 @@ def reconcile_heads(everybody: bool = False, pipeline: str = "") -> None:
 
 
 def to_poll(shared: Runtime, pipeline: str) -> list[tuple[str, PipelineContext]]:
-    """The pipeline of this name, if this process has it; without a name, all."""
+    """Return the pipeline of this name, if this process has it; without a name, all."""
     return [(name, context) for name, context in shared.pipelines.items() if pipeline in ("", name)]
 
 
 @task("interlock.plan_freezes", queue=TURNS)
 def plan_freezes() -> None:
-    """Carry the windows of the freezes on, before those that the boards know run out."""
+    """Add further freeze windows before those on the boards run out."""
     for name, context in runtime().pipelines.items():
         if beginning.plan_freezes(context):
             turn.apply_async((name,), expires=60)
@@ -186,7 +187,7 @@ def plan_freezes() -> None:
 
 @task("interlock.report_week", queue=TURNS)
 def report_week() -> None:
-    """Have the report of the last week sent, where it is due."""
+    """Have the weekly report sent for each pipeline where it is due."""
     for name, context in runtime().pipelines.items():
         if measuring.report_week(context):
             turn.apply_async((name,), expires=60)
@@ -194,7 +195,7 @@ def report_week() -> None:
 
 @task("interlock.measure", queue=TURNS)
 def measure() -> None:
-    """Fold the facts since the last time into the statistics."""
+    """Fold the new facts into the statistics."""
     shared = runtime()
     for context in shared.pipelines.values():
         measuring.measure(context, shared.configuration.keep.history)
@@ -202,7 +203,7 @@ def measure() -> None:
 
 @task("interlock.pack_recording", queue=TURNS)
 def pack_recording() -> None:
-    """Pack the turns that were recorded, and take snapshots of the boards now and then."""
+    """Pack the recorded turns, and take the snapshots of the boards that are due."""
     keep = runtime().configuration.keep
     for context in runtime().pipelines.values():
         with context.look() as replica:
@@ -212,7 +213,7 @@ def pack_recording() -> None:
 
 @task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
-    """Compress raw deliveries and forget the oldest, as the configuration says; forget notes of what is done."""
+    """Pack raw deliveries and delete the oldest, as the configuration says; delete the notes of finished effects."""
     shared = runtime()
     keep = shared.configuration.keep
     for context in shared.pipelines.values():

@@ -1,4 +1,4 @@
-"""The turn: claim what came in, translate, decide, commit; the only caller of `decide`."""
+"""Take turns: read inbox entries, translate, decide and commit them. Nothing else in the workers calls `decide`."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from workers import beginning
 
 log = structlog.get_logger()
 
-#: Whom to wake: who performs a family of effects, or, by this name, who takes the turn.
+#: The name by which a worker is woken up for a turn; for effects it is the name of the family.
 TURN = "turn"
 Wake = Callable[[str], None]
-#: How many commits one thread makes in a row: then somebody else takes the turn, and this thread does what was asked of
-#: it. Else it would never come to that while deliveries never stop.
+#: The most commits of one thread in a row. Then another one takes the turn, and this thread performs its effects, which
+#: it would otherwise never do under steady load.
 COMMITS_IN_A_ROW = 16
-#: From how many milliseconds of debounce on nobody is woken up for an effect: the clock finds it when it is due.
+#: With a debounce of this many milliseconds or more, no worker is woken up: the clock finds the effect when it is due.
 DEBOUNCE = 100
 
 
-#: An effect that was claimed, if one was due, and whether more are.
+#: The claim of an effect, if one was due, and whether more are due.
 Claimed = tuple[Claim | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimWish:
-    """What the caller goes on with: an effect of this family, claimed in the same step as the last commit."""
+    """The wish of the caller to claim an effect of this family in the same step as the last commit."""
 
     family: str
     wanted: Callable[[], ClaimRequest]
@@ -55,8 +55,8 @@ class ClaimWish:
 
 @dataclass(slots=True)
 class TurnResult:
-    """What came of the turns: the families of effects that were asked for and are due, and what was claimed, if
-    anything was wished for and everything was decided. `handed_on`: more waits, which others must decide."""
+    """The result of turns: the families with new effects that are due, and the claim (None if there was no wish, or not
+    everything was decided). `handed_on`: more entries wait, which another worker must decide."""
 
     families: set[str] = field(default_factory=set)
     claimed: Claimed | None = None
@@ -64,18 +64,18 @@ class TurnResult:
 
 
 def take_turns(context: PipelineContext, wake: Wake = lambda _: None) -> set[str]:
-    """Decide what waits in the inbox; returns the families of effects that were asked for and are due."""
+    """Decide the entries in the inbox; returns the families with new effects that are due."""
     return take_turns_and_claim(context, wake, None).families
 
 
 def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: ClaimWish | None) -> TurnResult:
-    """Decide what waits in the inbox, and claim what the caller wishes to go on with.
+    """Decide the entries in the inbox, and claim the effect that the caller wishes to perform.
 
-    Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
-    called for whoever performs them. What the last one asks for, the caller does.
+    Effects do not wait until everything is decided: after each commit except the last, `wake` is called for the
+    families that have new ones. The caller handles those of the last commit.
 
-    Returns at once if somebody else, in this process or another, takes the turn: they will see what came in. Between
-    the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
+    Returns at once if another thread or process takes the turn, which will see the new entries. A thread of this
+    process could miss them between its last commit and the release of the lock, so `asked` makes it look once more.
     """
     turned = TurnResult()
     context.asked.set()
@@ -92,7 +92,7 @@ def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: ClaimWish |
 
 
 def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, turned: TurnResult) -> None:
-    """Take turns until nothing is left to decide; or as many as one thread may, and `handed_on` says so."""
+    """Take turns until nothing is left to decide, or up to the limit of one thread, which sets `handed_on`."""
     store, redis = context.store, context.redis
     token = uuid.uuid4().hex
     commits = 0
@@ -124,13 +124,13 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, tu
             turned.families |= asked_for
             entries = _or_what_goes_on(context, token, entries)
             if not entries:
-                break  # the commit has given the lease back
+                break  # the commit has released the lease
             for family in sorted(asked_for):
                 wake(family)
     except Busy:
         return
     except BaseException:
-        store.copy.forget()  # whatever was half decided must not be built upon
+        store.copy.forget()  # a partly decided board must not be used again
         raise
 
 
@@ -142,9 +142,9 @@ def _committed(
     wish: ClaimWish | None,
     turned: TurnResult,
 ) -> list[InboxEntry]:
-    """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
+    """Commit, and claim the wished effect in the same step unless one is claimed already; return the next entries.
 
-    Nothing is claimed while a clean-up goes on: it would be held meanwhile.
+    Nothing is claimed while a clean-up is under way, because the claim would be held until its end.
     """
     store, board = context.store, context.store.copy.board
     if wish is None or board.clean_ups or (turned.claimed is not None and turned.claimed[0] is not None):
@@ -157,7 +157,7 @@ def _committed(
 
 
 def _opened(context: PipelineContext, token: str) -> list[InboxEntry]:
-    """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
+    """Begin a turn and return its entries. If there are none but the board has not begun, add one for its beginning."""
     entries = context.store.begin(token)
     if entries or not beginning.first_events(context, context.store.copy):
         return entries
@@ -166,7 +166,8 @@ def _opened(context: PipelineContext, token: str) -> list[InboxEntry]:
 
 
 def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEntry]) -> list[InboxEntry]:
-    """What there is to decide after a commit; a clean-up under way goes on at once, not when the clock ticks."""
+    """Return the entries to decide after a commit; if there are none and a clean-up is under way, add one to continue
+    it at once instead of at the next tick."""
     if entries or not context.store.copy.board.clean_ups:
         return entries
     context.inbox.tick(TimePassed())
@@ -174,7 +175,8 @@ def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEn
 
 
 def _beginning(context: PipelineContext) -> list[Event]:
-    """What must be decided first; after a loss, writes count as unacknowledged before a trigger goes out."""
+    """Return the events that must be decided first; after a loss, also make writes count as unacknowledged, before any
+    trigger is sent."""
     begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
         context.store.note_unacknowledged_writes(LOOK_MS)
@@ -182,9 +184,9 @@ def _beginning(context: PipelineContext) -> list[Event]:
 
 
 def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Work) -> None:
-    """A turn is stored: what it could not know is to be asked of others at once (`tasks.ask_at_once`).
+    """Note, after a commit, what must be asked for at once (`tasks.ask_at_once`).
 
-    If it began the board, what is remembered has been used.
+    If the turn began the board, the remembered board has been used and is discarded.
     """
     if begun:
         context.store.copy.settled()
@@ -194,7 +196,7 @@ def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Wo
 
 
 def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[InboxEntry]:
-    """One of `batch` entries leads to something that cannot be stored: they are taken one by one, and it is parked."""
+    """Handle a turn whose work cannot be stored: take its entries one by one, and park the one that causes it."""
     store.copy.forget()
     first = store.begin(token)[:1]
     if batch > 1 or not first:
@@ -212,7 +214,7 @@ def decide_all(
     begun: Sequence[Event] = (),
     limits: DecisionLimits = LIMITS,
 ) -> Work:
-    """Decide what begins the board, then these entries, one after the other, as one piece of work."""
+    """Decide the events that begin the board, then these entries, one after the other, as one piece of work."""
     changes: dict[tuple[str, str], Change] = {}
     work = Work([], [], [], [], None, limits=limits)
 
@@ -232,7 +234,7 @@ def decide_all(
         try:
             take(entry, events_of(entry, board.pipeline))
         except Exception as error:
-            # One delivery that we cannot digest must not stop the pipeline: it is kept for people, loudly.
+            # One delivery that cannot be processed must not stop the pipeline: it is parked and logged as an error.
             log.exception("delivery-parked", pipeline=keys.pipeline, entry=entry.id, source=entry.source)
             board.undo()
             park(redis, keys, entry, error)
@@ -245,7 +247,7 @@ def decide_all(
 def _begin(
     board: Board, entry: InboxEntry, begun: Sequence[Event], take: Callable[[InboxEntry, Sequence[Event]], None]
 ) -> None:
-    """Decide what begins the board; what a worker remembers must not keep it from beginning."""
+    """Decide the events that begin the board; if the remembered board makes that fail, begin without it."""
     try:
         take(entry, begun)
     except Exception:
@@ -255,13 +257,13 @@ def _begin(
 
 
 def events_of(entry: InboxEntry, pipeline: Pipeline) -> list[Event]:
-    """What an inbox entry means under the configuration of the board."""
+    """Translate an inbox entry to events, by the configuration of the board."""
     if entry.source == "event":
         return [load_event(entry.body)]
     payload = read_object(entry.body)
     if entry.source == "jenkins":
         return callbacks.events(entry.name, payload)
-    name, _, known_as = entry.name.partition(" ")  # the ingress adds the name that the file has, after a rename
+    name, _, known_as = entry.name.partition(" ")  # after a rename the ingress adds the name in the pipeline file
     said = webhooks.read_commands(name, payload, entry.body)
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]
@@ -273,7 +275,7 @@ def events_of(entry: InboxEntry, pipeline: Pipeline) -> list[Event]:
 
 
 def _merge(changes: dict[tuple[str, str], Change], newer: Iterable[Change]) -> None:
-    """Add the changes of one more entry: what was before the first, what is after the last."""
+    """Add the changes of one more entry: keep the record before the first change and the one after the last."""
     for change in newer:
         record = change.after or change.before
         if record is None:

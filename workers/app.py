@@ -126,7 +126,7 @@ def _check(**_: Any) -> None:
     try:
         check_store(runtime())
     except OtherSchema as error:
-        _say(error)
+        _report_refusal(error)
         raise SystemExit(REFUSED) from None  # Celery swallows every Exception in a signal handler, but not SystemExit
 
 
@@ -134,11 +134,11 @@ def _check(**_: Any) -> None:
 def _end(exception: BaseException, **_: Any) -> None:
     """End this worker after its running tasks, because another version has taken over the state."""
     if isinstance(exception, OtherSchema) and not state.should_stop:
-        _say(exception)
+        _report_refusal(exception)
         state.should_stop = REFUSED  # checked by the consumer's loop (celery.worker.state.maybe_shutdown)
 
 
-def _say(error: OtherSchema) -> None:
+def _report_refusal(error: OtherSchema) -> None:
     log.error("worker-refuses", why=str(error))
     sys.stderr.write(f"{error}\n")  # independent of log level and format
     sys.stderr.flush()

@@ -87,7 +87,9 @@ def decide_and_perform(runtime: Runtime, context: PipelineContext, wake_up: Call
     The first effect for Jenkins that is due is claimed in the same step as the commit, so that a trigger is sent
     sooner.
     """
-    turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, "jenkins"))
+    turned = take_turns_and_claim(
+        context, partial(wake_up, context.pipeline.name), _claim_wish(runtime, context, "jenkins")
+    )
     triggers = "jenkins" in turned.families
     claimed = turned.claimed or ((None, False) if not triggers else claim_next(runtime, context, "jenkins"))
     following = _perform(
@@ -126,13 +128,15 @@ def _perform(
         wake_up(context.pipeline.name, family)
     if not perform(runtime, context, claim):
         return claim_next(runtime, context, family)
-    turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, family))
+    turned = take_turns_and_claim(
+        context, partial(wake_up, context.pipeline.name), _claim_wish(runtime, context, family)
+    )
     for asked in sorted(turned.families - {family}):
         wake_up(context.pipeline.name, asked)
     return turned.claimed or claim_next(runtime, context, family)
 
 
-def _wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
+def _claim_wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
     def wanted() -> ClaimRequest:
         return context.outbox.claim_request(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
@@ -160,8 +164,8 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         context.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
     except RetryLater as error:
-        _later(runtime, context, claim, str(error), error.after)
-        return error.event is not None and _told(context, claim, error.event)
+        _retry_later(runtime, context, claim, str(error), error.after)
+        return error.event is not None and _add_event(context, claim, error.event)
     except ClaimLost:
         log.info("claim-lost", effect=effect.slot, pipeline=context.pipeline.name)
         return False
@@ -171,7 +175,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         if isinstance(effect, Trigger):  # L6: nothing was started, so the run may wait and try again
             return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         if isinstance(effect, MOVES_A_RUN):  # it must still be done once a person has corrected the cause
-            _later(runtime, context, claim, str(error), None, refused=True)
+            _retry_later(runtime, context, claim, str(error), None, refused=True)
         else:
             _give_up(context, claim, str(error))
         return False
@@ -181,14 +185,14 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         log.exception("effect-broken", effect=effect.slot, pipeline=context.pipeline.name)
         why = f"{type(error).__name__}: {error}"
         if isinstance(effect, MOVES_A_RUN):
-            _later(runtime, context, claim, why, None)
+            _retry_later(runtime, context, claim, why, None)
         else:
             _give_up(context, claim, why)
         return False
     return _finish(runtime, context, claim, done)
 
 
-def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
+def _add_event(context: PipelineContext, claim: Claim, event: Event) -> bool:
     """Add an event to the inbox, once for this effect; True if it was not there yet."""
     return context.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
@@ -202,12 +206,12 @@ def _finish(runtime: Runtime, context: PipelineContext, claim: Claim, done: Done
     return context.outbox.finish(claim, done.event)
 
 
-def _later(
+def _retry_later(
     runtime: Runtime, context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False
 ) -> None:
     """Postpone an effect, or give it up if it has failed for long. One that was refused waits longer, because a person
     must correct something first."""
-    if _is_hopeless(runtime, context, claim):
+    if _must_give_up(runtime, context, claim):
         _give_up(context, claim, why)
         return
     _note_delay(context, claim, why)
@@ -218,7 +222,7 @@ def _later(
     context.outbox.postpone(claim, seconds)
 
 
-def _is_hopeless(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
+def _must_give_up(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     """Return whether an effect has failed for so long that it is given up."""
     patience = runtime.retry_policy.give_up.get(claim.family)
     if patience is None or isinstance(claim.effect, MOVES_A_RUN):

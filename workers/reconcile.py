@@ -55,7 +55,7 @@ def builds(runtime: Runtime, context: PipelineContext) -> int:
     `builds[...]{0,N}` under `tree=`).
     """
     with context.look() as copy:
-        lives = _lives(context, copy.board, copy.version)
+        lives = _watched_jobs(context, copy.board, copy.version)
     poll: dict[str, ControllerPoll] = {}
     later: dict[str, dict[str, str]] = {}
     found = 0
@@ -67,11 +67,11 @@ def builds(runtime: Runtime, context: PipelineContext) -> int:
         except (RetryLater, JenkinsForbidden, JenkinsNotFound, PermanentFailure) as error:
             later.setdefault(live.job.controller, {})[live.job.name] = str(error)
     for controller in {live.job.controller for live in lives}:
-        _say(context, controller, later.get(controller, {}))
+        _log_unreachable(context, controller, later.get(controller, {}))
     return found
 
 
-def _say(context: PipelineContext, controller: str, later: dict[str, str]) -> None:
+def _log_unreachable(context: PipelineContext, controller: str, later: dict[str, str]) -> None:
     """Log which jobs of a controller could not be compared, if they are not the same as last time."""
     matter = (context.pipeline.name, controller)
     if not later:
@@ -82,7 +82,7 @@ def _say(context: PipelineContext, controller: str, later: dict[str, str]) -> No
         log.warning("reconcile-later", controller=controller, jobs=len(later), job=job, why=why)
 
 
-def _lives(context: PipelineContext, board: Board, version: int) -> list[WatchedJob]:
+def _watched_jobs(context: PipelineContext, board: Board, version: int) -> list[WatchedJob]:
     watched = board.jobs()
     at: dict[Job, list[Buildable]] = defaultdict(list)
     everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
@@ -93,12 +93,14 @@ def _lives(context: PipelineContext, board: Board, version: int) -> list[Watched
         if where is not None:
             at[where].append(run)
     shown = banners(board)
-    lives = [_live(board, version, job, step, at.pop(job, []), shown.get(job)) for job, step in watched.items()]
+    lives = [_watched_job(board, version, job, step, at.pop(job, []), shown.get(job)) for job, step in watched.items()]
     few = [live for live in lives if _matters(board, live, watched[live.job], shown)]
     return few + [WatchedJob(version, job, tuple(runs), None, None) for job, runs in at.items()]
 
 
-def _live(board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None) -> WatchedJob:
+def _watched_job(
+    board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None
+) -> WatchedJob:
     # A job without a lock may still have a banner of ours, for example after its description was applied again.
     wanted = shown or Banner(job, step.stage)
     real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None

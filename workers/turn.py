@@ -97,7 +97,7 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, tu
     token = uuid.uuid4().hex
     commits = 0
     try:
-        entries = _opened(context, token)
+        entries = _begin_turn(context, token)
         while entries or store.release(token):
             if not entries:
                 entries = store.begin(token)
@@ -106,23 +106,23 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, tu
                 store.hand_on(token)
                 turned.handed_on = True
                 return
-            begun = _beginning(context)
+            begun = _first_events(context)
             work = decide_all(store.copy.board, entries, redis, store.keys, begun, context.decision_limits)
             try:
-                entries = _committed(context, token, entries, work, wish, turned)
+                entries = _commit(context, token, entries, work, wish, turned)
             except Outdated:
                 log.warning("turn-outdated", pipeline=store.keys.pipeline, version=store.copy.version)
                 store.copy.forget()
                 entries = store.begin(token)
                 continue
             except Unstorable as error:
-                entries = _without_culprit(store, token, redis, len(entries), error)
+                entries = _isolate_unstorable(store, token, redis, len(entries), error)
                 continue
-            _note_what_to_ask(context, begun, work)
+            _note_questions(context, begun, work)
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects if debounce(effect) < DEBOUNCE}
             turned.families |= asked_for
-            entries = _or_what_goes_on(context, token, entries)
+            entries = _continue_clean_up(context, token, entries)
             if not entries:
                 break  # the commit has released the lease
             for family in sorted(asked_for):
@@ -134,7 +134,7 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, tu
         raise
 
 
-def _committed(
+def _commit(
     context: PipelineContext,
     token: str,
     entries: list[InboxEntry],
@@ -156,7 +156,7 @@ def _committed(
     return following
 
 
-def _opened(context: PipelineContext, token: str) -> list[InboxEntry]:
+def _begin_turn(context: PipelineContext, token: str) -> list[InboxEntry]:
     """Begin a turn and return its entries. If there are none but the board has not begun, add one for its beginning."""
     entries = context.store.begin(token)
     if entries or not beginning.first_events(context, context.store.copy):
@@ -165,7 +165,7 @@ def _opened(context: PipelineContext, token: str) -> list[InboxEntry]:
     return context.store.begin(token)
 
 
-def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEntry]) -> list[InboxEntry]:
+def _continue_clean_up(context: PipelineContext, token: str, entries: list[InboxEntry]) -> list[InboxEntry]:
     """Return the entries to decide after a commit; if there are none and a clean-up is under way, add one to continue
     it at once instead of at the next tick."""
     if entries or not context.store.copy.board.clean_ups:
@@ -174,7 +174,7 @@ def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEn
     return context.store.begin(token)
 
 
-def _beginning(context: PipelineContext) -> list[Event]:
+def _first_events(context: PipelineContext) -> list[Event]:
     """Return the events that must be decided first; after a loss, also make writes count as unacknowledged, before any
     trigger is sent."""
     begun = beginning.first_events(context, context.store.copy)
@@ -183,7 +183,7 @@ def _beginning(context: PipelineContext) -> list[Event]:
     return begun
 
 
-def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Work) -> None:
+def _note_questions(context: PipelineContext, begun: Sequence[Event], work: Work) -> None:
     """Note, after a commit, what must be asked for at once (`tasks.ask_at_once`).
 
     If the turn began the board, the remembered board has been used and is discarded.
@@ -195,7 +195,7 @@ def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Wo
         context.main_unclear.set()
 
 
-def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[InboxEntry]:
+def _isolate_unstorable(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[InboxEntry]:
     """Handle a turn whose work cannot be stored: take its entries one by one, and park the one that causes it."""
     store.copy.forget()
     first = store.begin(token)[:1]

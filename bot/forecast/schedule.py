@@ -43,7 +43,7 @@ class StepSchedule:
         #: A heap of the slots by when they become free, each with the service of the build in it until then.
         self._slots: list[tuple[float, int, Moment, str]] = []
         self._numbers = count()
-        self._tells = True
+        self._is_predictable = True
         #: Until when a run of a service is in the step, if only one of each service may be at a time (F11).
         self._busy: dict[str, Moment] = {}
         self._alone = rolls_out(board.pipeline, step)
@@ -69,8 +69,8 @@ class StepSchedule:
     def free(self, at: Moment) -> Moment | None:
         """Return when a fix that arrives `at` gets a slot: no run that waits for a locked stage enters before it."""
         if self._capacity is None or not self._slots:
-            return at if self._tells else None
-        return at.not_before(self._slots[0][0]) if self._tells else None
+            return at if self._is_predictable else None
+        return at.not_before(self._slots[0][0]) if self._is_predictable else None
 
     def build(self, service: str) -> Spread | None:
         """Return how long a build takes from its admission to its end; None if none has passed."""
@@ -100,7 +100,7 @@ class StepSchedule:
             self._occupy(Moment(self._earliest), "")
         while len(self._slots) > max(capacity, 0):
             heappop(self._slots)  # the capacity was lowered: these must leave before another run enters
-        self._tells = self._tells and bool(self._slots)
+        self._is_predictable = self._is_predictable and bool(self._slots)
 
     def _when_asked_again(self) -> float:
         """Return when Jenkins is asked again if it refused a build, else now."""
@@ -109,7 +109,7 @@ class StepSchedule:
 
     def _occupy(self, until: Moment | None, service: str) -> None:
         if until is None:
-            self._tells = False  # the end of a build that holds a slot is unknown
+            self._is_predictable = False  # the end of a build that holds a slot is unknown
             return
         heappush(self._slots, (until.at, next(self._numbers), until, service))
 
@@ -142,7 +142,7 @@ class StepSchedule:
     def _play(self, last: str) -> None:
         """Let the waiting runs enter one after the other, in their order, up to `last`."""
         most = PLAYED if self._capacity is not None else sys.maxsize
-        while self._tells and len(self._enters) < most and (run := next(self._in_line, None)) is not None:
+        while self._is_predictable and len(self._enters) < most and (run := next(self._in_line, None)) is not None:
             gate = self._gate(run)
             self._enters[run.key] = self._enter(run, gate) if gate is not None else None
             if run.key == last:
@@ -154,7 +154,7 @@ class StepSchedule:
         None if that cannot be estimated.
         """
         gate, capacity, build = self._gate(run), self._capacity, self._mixed_build()
-        if gate is None or build is None or not capacity or not self._slots or not self._tells:
+        if gate is None or build is None or not capacity or not self._slots or not self._is_predictable:
             return None
         turns = (self._board.ahead_of(run) - len(self._enters)) / capacity
         free = [until for _, _, until, _ in self._slots]

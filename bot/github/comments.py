@@ -55,7 +55,7 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
             if not written.known:
                 entry.looked(None)  # so that a later effect need not look for a comment
             return Done()
-    words = effect.text or _rendered(runtime, context, effect, waits=bool(wait))
+    words = effect.text or _render(runtime, context, effect, waits=bool(wait))
     if not words:
         return Done()  # the run is gone
     body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
@@ -111,7 +111,7 @@ def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told
     return wait if wait != told else ""
 
 
-def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment, *, waits: bool) -> str:
+def _render(runtime: Runtime, context: PipelineContext, effect: Comment, *, waits: bool) -> str:
     """Return the text of the comment; `waits`: the text that reports a long wait. Empty if there is nothing to say."""
     with context.reported(effect.run) as found:
         if found is None:
@@ -199,13 +199,13 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     marker = f"{webhooks.MARKER}{effect.slot} -->"
     with context.look() as replica:
         answered = effect.text or answer(effect, replica.board, time.time())
-    words = _tamed(answered[:LONGEST])
+    words = _without_mentions(answered[:LONGEST])
     link = f"[The pipeline]({runtime.page_of(context.pipeline.name)})"
     _write_once(entry, session, effect.pull, marker, f"{words}\n\n{link}")
     return Done()
 
 
-def _tamed(text: str) -> str:
+def _without_mentions(text: str) -> str:
     """Return the text so that it mentions nobody and hides nothing, whatever a name in it contains."""
     return text.replace("@", "@\u200b").replace("<!--", "<! --")
 

@@ -40,7 +40,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
         "description": shortened(words(effect.description), DESCRIPTION),
         "log_url": _log_url(runtime, context, effect),
     }
-    written, mark = _known(session, context, effect, entry), _mark(body)
+    written, mark = _written_state(session, context, effect, entry), _mark(body)
     if written.mark == mark or (written.id is None and effect.state in _ONLY_ENDS):
         return Done()
     number = written.id if written.id is not None else _make(session, context, effect, entry)
@@ -55,7 +55,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
     return Done()
 
 
-def _known(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
+def _written_state(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
     """Return the written state; if the reply to a write is missing, ask GitHub first whether it arrived."""
     written = entry.read(makes=True)
     if written.unanswered and written.id is None:

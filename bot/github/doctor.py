@@ -112,7 +112,7 @@ class _Examination:
         self._transports.append(GitHubTransport(self._where, auth))
         return self._transports[-1]
 
-    def _us(self, transport: GitHubTransport, path: str) -> GitHubResponse | DoctorFinding:
+    def _ask_identity(self, transport: GitHubTransport, path: str) -> GitHubResponse | DoctorFinding:
         """Ask for our own identity; return the answer, or a finding if it fails."""
         try:
             answer = transport.ask("GET", path)
@@ -194,7 +194,7 @@ class _Person(_Examination):
     def findings(self) -> Iterator[DoctorFinding]:
         auth = identity.token_auth(self._settings)
         transport = self._transport(auth)
-        user = self._us(transport, "/user")
+        user = self._ask_identity(transport, "/user")
         if isinstance(user, DoctorFinding):
             yield user
             return
@@ -266,7 +266,7 @@ class _App(_Examination):
 
     def findings(self) -> Iterator[DoctorFinding]:
         transport = self._transport(identity.app_auth(self._settings))
-        app = self._us(transport, "/app")
+        app = self._ask_identity(transport, "/app")
         if isinstance(app, DoctorFinding):
             yield app
             return

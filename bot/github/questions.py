@@ -62,11 +62,11 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
         )  # raises GitHubNotFound if we may not read the repository: then there is no answer
         return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
     contains = answer.data["status"] in ("ahead", "identical")
-    commits = _stood_at(answer.data["commits"], effect.head) if contains and effect.listed else ()
+    commits = _first_parents(answer.data["commits"], effect.head) if contains and effect.listed else ()
     return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains, commits))
 
 
-def _stood_at(rows: Sequence[dict[str, Any]], head: str) -> tuple[str, ...]:
+def _first_parents(rows: Sequence[dict[str, Any]], head: str) -> tuple[str, ...]:
     """Return the commits that were the head of main, up to `head`, oldest first: the chain of first parents.
 
     A comparison lists the oldest commits first (GitHub docs: compare two commits). If there are more than `LISTED`, it
@@ -86,7 +86,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     If the run ends before the answer is decided, its pull request is told nevertheless.
     """
     if not effect.run:
-        run = _to_tell(context, effect)
+        run = _run_to_tell(context, effect)
         if run is None:
             return Done()
         effect = replace(effect, run=run.key, began=run.created)
@@ -100,7 +100,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()
 
 
-def _to_tell(context: PipelineContext, effect: FindPull) -> Run | None:
+def _run_to_tell(context: PipelineContext, effect: FindPull) -> Run | None:
     """Return the run of the commit if its pull request is not known; if the commit has no run, that of the head that
     carries it."""
     own = _runs_of(context, effect.service, effect.sha)
@@ -160,7 +160,7 @@ def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
 def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     said, session = effect.said, Session(runtime, effect.said.repository)
     purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # everybody may be waiting for an unlock
-    if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
+    if said.comment is not None and (over := _gone_or_changed(session, claim, said, purpose)) is not None:
         return over
     allowed = CommandAllowed(said)
     if said.pull is not None:
@@ -171,12 +171,12 @@ def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
             if said.comment is not None:
                 return _not_ours(runtime, context, said, base) if known is None else Done()
         else:
-            allowed = _about(said, known[1].name, found)
-    why = _turned_off(runtime, context, said) or _no(runtime, context, allowed, purpose)
+            allowed = _with_pull(said, known[1].name, found)
+    why = _why_turned_off(runtime, context, said) or _why_refused(runtime, context, allowed, purpose)
     return Done(CommandRefused(said, why)) if why is not None else Done(_with_past(context, allowed))
 
 
-def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
+def _gone_or_changed(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
     """Return the outcome if the comment has been deleted or changed meanwhile and must not be obeyed; else None."""
     try:
         present = session.read(f"/issues/comments/{said.comment}", purpose).data
@@ -190,7 +190,7 @@ def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose
     return None
 
 
-def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
+def _with_pull(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
     """Return the allowed command with the present state of its pull request. A deleted fork counts as a fork."""
     own, theirs = number(pull, "base", "repo", "id"), number(pull, "head", "repo", "id")
     merged = text(pull, "merge_commit_sha") if at(pull, "merged") is True else ""
@@ -210,7 +210,7 @@ def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, bas
     return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
 
 
-def _turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -> str | None:
+def _why_turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -> str | None:
     """Return a sentence about the commands that the pipeline file turns off; None if it turns off none of them."""
     obeyed = runtime.configuration.access(context.pipeline.name).commands
     off = [f"`{command.verb}`" for command in said.commands if command.verb and _known_as(command) not in obeyed]
@@ -222,7 +222,7 @@ def _known_as(command: Command) -> str:
     return "retry" if command.verb == webhooks.RERUN.verb else command.verb
 
 
-def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, purpose: Purpose) -> str | None:
+def _why_refused(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, purpose: Purpose) -> str | None:
     """Return why one of the commands is refused, and with it all of them; None if all are allowed.
 
     Only a permission in the repository of the command counts, so that nobody can make us ask about all repositories.

@@ -150,7 +150,7 @@ class Session:
         self._names = runtime.repositories
         self._limits = runtime.configuration.github.limits
         self._spacing = runtime.configuration.github.write_spacing
-        self._auth, self._transport, self._allowance = _reach(runtime, repository)
+        self._auth, self._transport, self._allowance = _sign_in(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
         """Send a GET for `path` below the repository. With `etag` the answer may be 304, which costs no limit.
@@ -235,7 +235,7 @@ class Session:
             mend = "rename it in the pipeline file"
             log.error("repository-renamed", configured=self.repository, present=present, mend=mend)
         if present.casefold() != before.casefold():
-            self._reached_anew()
+            self._check_installation()
         return data
 
     def _may_read(self, purpose: Purpose) -> None:
@@ -248,16 +248,16 @@ class Session:
         try:
             answer = self._transport.ask(verb, path, body, headers)
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
-                answer = self._again(self._auth, verb, path, body, headers)
+                answer = self._repeat_after_401(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
             respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):  # no token: the installation is gone, or suspended
-                self._perhaps_elsewhere(error)
+                self._raise_if_moved(error)
             raise
         note_left(self._allowance, answer)
         return answer
 
-    def _again(
+    def _repeat_after_401(
         self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
     ) -> GitHubResponse:
         """Repeat a request after a 401: wait if the token is new, else make another. A write as well, because a request
@@ -275,11 +275,11 @@ class Session:
             error = refusal(answer, f"{what} ({self.repository})")
             respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):
-                self._perhaps_elsewhere(error)
+                self._raise_if_moved(error)
             raise error
         return answer
 
-    def _reached_anew(self) -> None:
+    def _check_installation(self) -> None:
         """Ask again which installation has access, because the repository has another name and perhaps another owner.
 
         Raises RetryLater if it is another installation.
@@ -287,9 +287,9 @@ class Session:
         if isinstance(self._auth, identity.InstallationAuth):
             identity.forget_installation(self._runtime.redis, self.repository)
             if _installation_of(self._runtime, self.repository) != self._auth.installation:
-                raise self._elsewhere()
+                raise self._moved_error()
 
-    def _perhaps_elsewhere(self, error: GitHubNotFound | GitHubForbidden) -> None:
+    def _raise_if_moved(self, error: GitHubNotFound | GitHubForbidden) -> None:
         """Raise RetryLater if another installation has access to the repository by now; otherwise do nothing.
 
         GitHub refuses the old one after a transfer to another owner, or if the App was installed again.
@@ -305,9 +305,9 @@ class Session:
         except RetryLater as why:  # the refused request did nothing
             raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
         if moved:
-            raise self._elsewhere() from error
+            raise self._moved_error() from error
 
-    def _elsewhere(self) -> RetryLater:
+    def _moved_error(self) -> RetryLater:
         log.warning("installation-changed", repository=self.repository)
         return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
 
@@ -316,7 +316,7 @@ def _is_redirect(answer: GitHubResponse) -> bool:
     return 300 <= answer.status < 400
 
 
-def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
+def _sign_in(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
     """Return the sign-in, this thread's connection, and the shared allowance for one repository."""
     where, settings = runtime.configuration.github, runtime.settings
     if not identity.is_app(settings):

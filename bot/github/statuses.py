@@ -129,7 +129,7 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
     link = _leads_to(runtime, context, effect)
     page = runtime.page_of(context.pipeline.name, effect.run) if effect.run else link
     tail = f"\n\n[Where it is now]({page})"
-    explained, buttons = _explained(runtime, context, effect)
+    explained, buttons = _summary_and_buttons(runtime, context, effect)
     summary = cut(explained, SUMMARY - len(tail)) + tail
     state: dict[str, Any] = {"status": "in_progress"}
     if effect.state != "pending":
@@ -146,7 +146,7 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
     }
 
 
-def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
+def _summary_and_buttons(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
     """Return the summary, in Markdown, and the buttons of the check run, for the present state of its run."""
     if isinstance(effect.description, IsMerged):
         return words(effect.description), ()  # a text that stays the same until the run ends takes one write
@@ -187,7 +187,7 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
     """Set the lock notice on the open pull requests of a branch; after the unlock, on those that have one."""
     if effect.sha:
         return _report_late(runtime, context, claim, effect)
-    renewed, heads = RenewedClaim(runtime, context, claim), _left(runtime, context, claim, effect)
+    renewed, heads = RenewedClaim(runtime, context, claim), _remaining_heads(runtime, context, claim, effect)
     for sha in heads[: renewed.limits.lock_notices_at_once]:
         if effect.locked:  # noted first, so that a crash in between does not lose the note
             _note_notified(context, effect, sha)
@@ -227,13 +227,13 @@ def _note_notified(context: PipelineContext, effect: LockNotice, sha: str) -> No
     context.redis.expire(_notified(context, effect), REMEMBERED)
 
 
-def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
+def _remaining_heads(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
     """Return the heads on which this notice is still to be set; GitHub is asked for them once for each notice."""
     known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
     if known is not None:
         return cast("list[str]", json.loads(known))
     notified = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_notified(context, effect)))}
-    heads = _open(runtime, effect) if effect.locked or notified else []
+    heads = _open_heads(runtime, effect) if effect.locked or notified else []
     heads = heads if effect.locked else [sha for sha in heads if sha in notified]
     if not effect.locked:
         context.redis.delete(_notified(context, effect))  # closed pull requests need no status
@@ -244,7 +244,7 @@ def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Lock
     return heads
 
 
-def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
+def _open_heads(runtime: Runtime, effect: LockNotice) -> list[str]:
     """Return the heads of the open pull requests to the branch, newest first."""
     path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
     rows = Session(runtime, effect.repository).pages(path, Purpose.LOCK)

@@ -219,7 +219,7 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
         push_id=f"{before}..{after}@{pushed_at or ''}",
         title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
         author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
-        commits=_others(payload, after),
+        commits=_other_commits(payload, after),
         authors=_authors(payload),
     )
 
@@ -231,7 +231,7 @@ def _authors(payload: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if _LOGIN.match(name)))[:AUTHORS]
 
 
-def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
+def _other_commits(payload: dict[str, Any], after: str) -> tuple[str, ...]:
     """Return the other commits of a push (GitHub docs: `commits` has at most 2,048, oldest first)."""
     rows = at(payload, "commits")
     shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
@@ -266,7 +266,7 @@ _QUOTE = re.compile(r" {0,3}>")
 
 def parse(body: str) -> tuple[Command, ...]:
     """Return all commands in a comment, in their order."""
-    return tuple(_command(found[1] or "") for row in _plain(body) if (found := _COMMAND.match(row)))
+    return tuple(_command(found[1] or "") for row in _plain_lines(body) if (found := _COMMAND.match(row)))
 
 
 def _command(words: str) -> Command:
@@ -278,7 +278,7 @@ def _command(words: str) -> Command:
     return Command("", meant=close[0] if close else "")
 
 
-def _plain(body: str) -> Iterator[str]:
+def _plain_lines(body: str) -> Iterator[str]:
     """Yield the lines of a comment that are neither code, nor quoted, nor hidden; in doubt a line is left out."""
     fence, ends, quoted = "", None, False
     for row in _NEWLINE.split(body):

@@ -77,7 +77,7 @@ class WrittenSlot:
         """
         found = self._read()
         if makes and found.id is None and not found.unanswered:
-            found = self._perhaps_forgotten(found)
+            found = self._assume_lost(found)
         late = self._claim.limits.late_request
         left = found.sent + late - self._now() if found.unanswered else 0.0
         if left > 0:
@@ -85,7 +85,7 @@ class WrittenSlot:
         self._unsure = bool(found.unanswered)
         return found
 
-    def _perhaps_forgotten(self, found: Written) -> Written:
+    def _assume_lost(self, found: Written) -> Written:
         """Return an unanswered write if the store lost writes since GitHub was last asked; otherwise return `found`."""
         lost = self._context.outbox.lost_writes()
         looked = cast("bytes | None", self._context.redis.hget(self._key, "looked"))

@@ -142,7 +142,7 @@ class Heartbeats:
         for kind, rows in self.heard().items():
             for process, _ in rows[1:]:
                 host, _, number = process.rpartition("/")
-                if host == socket.gethostname() and number.isdecimal() and not _lives(int(number)):
+                if host == socket.gethostname() and number.isdecimal() and not _exists(int(number)):
                     self._forget(kind, process)
 
     def leave(self, kind: str) -> None:
@@ -168,7 +168,7 @@ def own_name() -> str:
     return f"{socket.gethostname()}/{os.getpid()}"
 
 
-def _lives(pid: int) -> bool:
+def _exists(pid: int) -> bool:
     """Return whether a process exists; one that is suspended or hangs does."""
     try:
         os.kill(pid, 0)

@@ -102,12 +102,12 @@ def judge(seen: Observations, limits: Limits, now: float) -> Health:
         findings += _configured(seen)
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
-        findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
+        findings += [found for each in seen.pipelines for found in _problems(each, limits, now)]
         findings += [found for each in seen.pipelines for found in _webhooks(each, seen, limits, now)]
-    return Health((*_with(findings, HealthStatus.DOWN), *_with(findings, HealthStatus.DEGRADED)))
+    return Health((*_of_status(findings, HealthStatus.DOWN), *_of_status(findings, HealthStatus.DEGRADED)))
 
 
-def _with(findings: list[Finding], status: HealthStatus) -> list[Finding]:
+def _of_status(findings: list[Finding], status: HealthStatus) -> list[Finding]:
     return [each for each in findings if each.status is status]
 
 
@@ -149,17 +149,17 @@ def _writable(refused: str) -> str:
 
 
 def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
-    if not _lives(seen, "worker", limits.heartbeat, now):
+    if not _is_alive(seen, "worker", limits.heartbeat, now):
         waiting = sum(each.undecided + each.due for each in seen.pipelines)
         waits = f", and {_count(waiting, 'thing waits', 'things wait')} for one" if waiting else ""
         mend = "start the worker, or look at its log; what comes in is kept and decided then"
         status = HealthStatus.DOWN if waiting else HealthStatus.DEGRADED
         yield Finding("worker", status, f"no worker is running{waits}", seen.heard("worker"), mend)
-    if not _lives(seen, "beat", limits.beat, now) and not any(_refuses(each, limits, now) for each in seen.contacts):
+    if not _is_alive(seen, "beat", limits.beat, now) and not any(_refuses(each, limits, now) for each in seen.contacts):
         what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
         mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
         yield Finding("beat", HealthStatus.DEGRADED, what, seen.heard("beat"), mend)
-    if not _lives(seen, "web", limits.heartbeat, now):
+    if not _is_alive(seen, "web", limits.heartbeat, now):
         what = "no web process is running: webhooks, the page and the API find nobody"
         mend = "start the web process, or look at its log; what was missed is asked for meanwhile"
         yield Finding("web", HealthStatus.DEGRADED, what, seen.heard("web"), mend)
@@ -168,7 +168,7 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
 def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
     """Report processes that hang or are cut off, while another one of the same kind works."""
     for kind, one, several in (("worker", "worker", "workers"), ("web", "web process", "web processes")):
-        if not _lives(seen, kind, limits.heartbeat, now):
+        if not _is_alive(seen, kind, limits.heartbeat, now):
             continue
         silent = [
             each for each in seen.processes if each.kind == kind and limits.heartbeat < now - each.heard_at < GONE
@@ -183,7 +183,7 @@ def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]
             yield Finding(f"{kind}-silent", HealthStatus.DEGRADED, what, since, mend, holds_up=False)
 
 
-def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
+def _is_alive(seen: Observations, kind: str, limit: float, now: float) -> bool:
     heard = seen.heard(kind)
     return heard is not None and now - heard <= limit
 
@@ -210,7 +210,7 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
         what, _, mend = pipeline.other_schema.rpartition(": ")
         yield Finding("schema", HealthStatus.DOWN, what, None, mend, pipeline=name)
         return
-    if oldest is None or now - oldest <= limits.undecided or not _lives(seen, "worker", limits.heartbeat, now):
+    if oldest is None or now - oldest <= limits.undecided or not _is_alive(seen, "worker", limits.heartbeat, now):
         return
     waits = _count(pipeline.undecided, "delivery waits", "deliveries wait")
     if pipeline.decided_at is None or now - pipeline.decided_at > limits.undecided:
@@ -240,7 +240,7 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
         mend = "start it, or correct INTERLOCK_BROKER_URL; what comes in is kept, and decided then"
         yield Finding("broker", HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at)
         return
-    who, mend = _who(contact)
+    who, mend = _name_and_remedy(contact)
     cause = f"{contact.kind}/{contact.name}"
     what = f"{who} gives no good answer: {contact.error}"
     holds_up = contact.kind != "channel"
@@ -257,7 +257,7 @@ def _refused_callbacks(contact: ContactSeen) -> Finding:
     return Finding(cause, HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
 
 
-def _who(contact: ContactSeen) -> tuple[str, str]:
+def _name_and_remedy(contact: ContactSeen) -> tuple[str, str]:
     """Return the name of a contact for people, and what to do about it."""
     match contact.kind:
         case "jenkins":
@@ -276,7 +276,7 @@ def _who(contact: ContactSeen) -> tuple[str, str]:
             return f"channel {contact.name}", f"{mend}; Interlock retries each message for six hours"
 
 
-def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
+def _problems(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
     """Report lost state, failing actions, dead letters and parked deliveries of a pipeline."""
     if pipeline.closed:
         stages = ", ".join(pipeline.closed)
@@ -322,7 +322,9 @@ def _webhooks(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
             mend = f"mend its receiver, or the cause that is named: `interlock notify test {webhook.name}` tries it; "
             mend += "Interlock retries each fact for six hours"
             yield Finding(cause, HealthStatus.DEGRADED, what, failing, mend, pipeline=name, holds_up=False)
-        elif failing is None and webhook.behind >= BEHIND * limits.silence and _lives(seen, "beat", limits.beat, now):
+        elif (
+            failing is None and webhook.behind >= BEHIND * limits.silence and _is_alive(seen, "beat", limits.beat, now)
+        ):
             what = f"webhook {webhook.name} is {webhook.behind:,.0f} s behind in {name}"
             mend = "have its receiver answer sooner, or give it fewer kinds of facts (`facts` in the pipeline file)"
             yield Finding(cause, HealthStatus.DEGRADED, what, now - webhook.behind, mend, pipeline=name, holds_up=False)

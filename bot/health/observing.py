@@ -132,7 +132,7 @@ class Observer:
             # Not every server allows INFO; then less is known.
             found += [memory] if isinstance(memory, dict) else []
             log_written &= not isinstance(persistence, dict) or persistence.get("aof_last_write_status", "ok") == "ok"
-        return max(found, key=_worst, default={}), log_written
+        return max(found, key=_severity, default={}), log_written
 
     def _is_ours(self, contact: ContactSeen) -> bool:
         """Return whether a contact is still configured; others are ignored."""
@@ -207,7 +207,7 @@ def limits(configuration: Configuration) -> Limits:
     )
 
 
-def _worst(memory: dict[str, Any]) -> tuple[bool, float]:
+def _severity(memory: dict[str, Any]) -> tuple[bool, float]:
     """Return a sort key for the state of a server: whether it evicts data, and the used share of its memory."""
     most = int(memory.get("maxmemory", 0))
     throws_away = most > 0 and memory.get("maxmemory_policy", "noeviction") != "noeviction"

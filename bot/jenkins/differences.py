@@ -69,18 +69,20 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
         ours |= {build.get("number") for build in mine}
         nameless = of_item.get(run.attempt.queue_item) if run.attempt.queue_item is not None else None
         if mine:
-            events += [builds.build_seen(poll.jenkins, live.job, build) for build in mine if _news(run, build, known)]
+            events += [
+                builds.build_seen(poll.jenkins, live.job, build) for build in mine if _is_news(run, build, known)
+            ]
         elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
             # The job no longer declares the parameters, but this build is our queue item (Jenkins: `Run#getQueueId`).
             seen = builds.build_seen(poll.jenkins, live.job, nameless)
-            events += [replace(seen, run=run.key, attempt=run.attempt.number)] if _news(run, nameless, known) else []
+            events += [replace(seen, run=run.key, attempt=run.attempt.number)] if _is_news(run, nameless, known) else []
         else:
-            events += _unseen(poll, live.job, run)
+            events += _of_unlisted(poll, live.job, run)
     if live.unmanaged_builds is not None:
         events += _unmanaged(poll.jenkins, live, [build for build in listed if build.get("number") not in ours])
         gone = known - {build.get("number") for build in listed}
-        events += [event for number in sorted(gone) for event in _gone(poll.jenkins, live.job, number)]
+        events += [event for number in sorted(gone) for event in _missing_unmanaged(poll.jenkins, live.job, number)]
     return events + _banner(poll, live, answer.get("description"))
 
 
@@ -91,13 +93,13 @@ def _wanted(run: Buildable) -> attempts.AttemptParameters:
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
     found: defaultdict[tuple[str, str], list[Build]] = defaultdict(list)
     for build in listed:
-        found[_carried(build)].append(build)
+        found[_attempt_of(build)].append(build)
     return found
 
 
 def _by_item(listed: list[Build]) -> dict[int, Build]:
     """Return the builds without our parameters, by the number of their queue item; the newest for each."""
-    nameless = (build for build in reversed(listed) if not _carried(build)[0] and build.get("queueId"))
+    nameless = (build for build in reversed(listed) if not _attempt_of(build)[0] and build.get("queueId"))
     return {int(build["queueId"]): build for build in nameless}
 
 
@@ -106,18 +108,18 @@ def _may_be_of(run: Buildable, build: Build) -> bool:
     return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
 
 
-def _carried(build: Build) -> tuple[str, str]:
+def _attempt_of(build: Build) -> tuple[str, str]:
     carried = builds.parameters(build)
     return carried.get(builds.RUN, ""), carried.get(builds.ATTEMPT, "")
 
 
-def _news(run: Buildable, build: Build, known: set[int]) -> bool:
+def _is_news(run: Buildable, build: Build, known: set[int]) -> bool:
     if run.attempt.build in (None, build.get("number")):
         return not build.get("building") or run.attempt.build is None
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
-def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
+def _of_unlisted(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     """Return the differences of a run that has no build among the newest of its job."""
     if run.attempt.build is not None:
         return _by_number(poll, job, run)
@@ -151,12 +153,12 @@ def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) ->
     events: list[Event] = []
     for build in listed:
         news = bool(build.get("building")) != (build.get("number") in known)
-        if news and not _nameless(build):
+        if news and not _lacks_parameters(build):
             events.append(builds.build_seen(jenkins, live.job, build))
     return events
 
 
-def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
+def _missing_unmanaged(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
     """Ask for an unmanaged build that is not among the newest, because it takes a slot as long as it runs."""
     try:
         build = jenkins.get(f"{job_path(job.name)}/{number}", builds.BUILD_TREE)
@@ -165,7 +167,7 @@ def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
     return [] if build.get("building") else [builds.build_seen(jenkins, job, build)]
 
 
-def _nameless(build: Build) -> bool:
+def _lacks_parameters(build: Build) -> bool:
     """Return whether a build has just started and does not show its parameters yet (Jenkins: `Executor#run`)."""
     fresh = abs(time.time() - float(build.get("timestamp") or 0) / 1000) < NAMELESS_FOR
     return bool(build.get("building")) and fresh and not builds.parameters(build)

@@ -194,13 +194,13 @@ def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Tr
     if claim.noted is not None and time.monotonic() - claim.at < jenkins.limits.claim_note:  # the note is stored
         if claim.noted.follows:
             confirm_note(context, effect)
-        return _sent(context, jenkins, effect)
-    done = _became_of_it(runtime, context, jenkins, effect) if claim.tries > 0 or effect.look_first else None
-    done = done or _refused_unasked(jenkins, effect) or _noted(runtime, context, claim, jenkins, effect)
-    return done or _sent(context, jenkins, effect)
+        return _send(context, jenkins, effect)
+    done = _earlier_result(runtime, context, jenkins, effect) if claim.tries > 0 or effect.look_first else None
+    done = done or _refuse_undeclared(jenkins, effect) or _store_note(runtime, context, claim, jenkins, effect)
+    return done or _send(context, jenkins, effect)
 
 
-def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+def _earlier_result(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """Return the result of an earlier try; None if it is certain that nothing was posted. Raises RetryLater."""
     since = posted_since(context, effect.run, effect.attempt)
     try:
@@ -214,7 +214,7 @@ def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsCl
     return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
 
 
-def _noted(
+def _store_note(
     runtime: Runtime, context: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
 ) -> Done | None:
     """Store the post note and let a replica confirm it. Returns instead the result of a build that the store has lost,
@@ -234,7 +234,7 @@ def _noted(
     return None
 
 
-def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
+def _send(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
     """Post the trigger; if no answer comes, record whether the request is over.
 
     A trigger that is late, because a worker was down or busy, is withdrawn instead (W1).
@@ -249,7 +249,7 @@ def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> 
         raise
 
 
-def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+def _refuse_undeclared(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """Refuse the trigger if the job lacks the parameters: nothing was posted, so the refusal is certain (L6)."""
     try:
         missing = undeclared(jenkins, effect.job)

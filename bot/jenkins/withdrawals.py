@@ -35,12 +35,12 @@ def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: W
     effect = replace(effect, job=triggers.posted_job(context, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(runtime, effect.job)
     if effect.build is not None:
-        return _of(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
+        return _with_attempt(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
     found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
     return found or _find_and_withdraw(jenkins, context, effect)
 
 
-def _of(effect: Withdraw, done: Done) -> Done:
+def _with_attempt(effect: Withdraw, done: Done) -> Done:
     """Add run and attempt to the event: the job may have another name by the time it is decided."""
     if isinstance(done.event, AbortTaken):
         return Done(replace(done.event, run=effect.run, attempt=effect.attempt))
@@ -75,7 +75,7 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
 def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
     """Stop the build of the attempt. The event names the attempt even if the build does not show its parameters yet."""
     if effect.abort and build.get("building"):
-        _end(jenkins, effect.job, int(build["number"]), effect.level)
+        _stop(jenkins, effect.job, int(build["number"]), effect.level)
     seen = builds.build_seen(jenkins, effect.job, build)
     return Done(replace(seen, run=effect.run, attempt=effect.attempt))
 
@@ -91,7 +91,7 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
         if tries < GONE_LOOKS:
             raise RetryLater(why, after=jenkins.limits.gone_pause) from None
         return Done(BuildLost(effect.run, effect.attempt, why))
-    return _end(jenkins, effect.job, number, effect.level)
+    return _stop(jenkins, effect.job, number, effect.level)
 
 
 def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect: Withdraw) -> Done:
@@ -121,20 +121,20 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
     return status == 204
 
 
-def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
+def _stop(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
     """Ask Jenkins to stop a build; a later look shows whether it has ended.
 
     A build that is not a Pipeline supports only `stop`, so that is sent to it again (Jenkins: `WorkflowRun#doTerm`).
     """
     path = f"{job_path(job.name)}/{number}"
-    if _taken(jenkins, f"{path}/{level}"):
+    if _stop_is_accepted(jenkins, f"{path}/{level}"):
         return Done(AbortTaken(job.controller, job.name, number, level))
-    if level is not AbortLevel.STOP and _taken(jenkins, f"{path}/{AbortLevel.STOP}"):
+    if level is not AbortLevel.STOP and _stop_is_accepted(jenkins, f"{path}/{AbortLevel.STOP}"):
         return Done(AbortTaken(job.controller, job.name, number, level, only_stop=True))
     return Done()
 
 
-def _taken(jenkins: JenkinsClient, path: str) -> bool:
+def _stop_is_accepted(jenkins: JenkinsClient, path: str) -> bool:
     """Send a request to stop a build; return whether Jenkins accepted it. False: no such build, or it cannot be stopped
     in this way.
 
@@ -157,4 +157,4 @@ def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, ef
         return Done()
     if not build.get("building"):
         return Done(builds.build_seen(jenkins, effect.job, build))
-    return _end(jenkins, effect.job, effect.number, effect.level)
+    return _stop(jenkins, effect.job, effect.number, effect.level)

@@ -101,9 +101,9 @@ class WebhookFollower:
             if passed != state:  # none of the skipped facts concerns the webhook
                 self._keep(passed)
             return None
-        forgotten = self._forgotten(state, entry)
+        forgotten = self._deleted_facts(state, entry)
         if forgotten is not None:
-            self._bury_forgotten(state, forgotten)
+            self._report_deleted(state, forgotten)
         else:
             self._deliver(passed, entry)
         return 0.0
@@ -140,11 +140,11 @@ class WebhookFollower:
         """Post the next message about a fact, and store the result."""
         taken = min(state.taken, len(entry.messages) - 1)
         result = self._post(entry.messages[taken])
-        state = self._noted(state, result)
+        state = self._after_try(state, result)
         if result.refused:
             self._give_up(state, [entry.identity])
-        elif result.error and self._is_hopeless(state):
-            self._give_up(state, [entry.identity, *self._as_old(entry)])
+        elif result.error and self._must_give_up(state):
+            self._give_up(state, [entry.identity, *self._equally_old(entry)])
         elif result.error:
             self._keep(state)
         elif taken + 1 < len(entry.messages):
@@ -159,7 +159,7 @@ class WebhookFollower:
             return PostResult(None, str(error), 0.0)
         return posts.post(self._session, self._webhook, secret, message)
 
-    def _noted(self, state: OutboundState, result: PostResult) -> OutboundState:
+    def _after_try(self, state: OutboundState, result: PostResult) -> OutboundState:
         """Return the state after a try: a good one ends a failure, a bad one leads to a pause.
 
         A receiver that refuses one message has answered, so it does not count as failing.
@@ -179,11 +179,11 @@ class WebhookFollower:
 
     # -- giving up -------------------------------------------------------------------------------------------------
 
-    def _is_hopeless(self, state: OutboundState) -> bool:
+    def _must_give_up(self, state: OutboundState) -> bool:
         """Return whether it has failed for so long that it is given up."""
         return self._now - state.failing_since >= self._runtime.retry_policy.give_up[WEBHOOKS]
 
-    def _as_old(self, entry: OutboundEntry) -> Iterator[str]:
+    def _equally_old(self, entry: OutboundEntry) -> Iterator[str]:
         """Yield the following facts that have waited as long, so that they are not tried one by one."""
         until = self._now - self._runtime.retry_policy.give_up[WEBHOOKS]
         for each in self._entries(entry.identity):
@@ -201,9 +201,9 @@ class WebhookFollower:
             what, text = Undelivered(self._name, state.cursor, facts[-1], len(facts)), ""
         given_up = state.given_up + len(facts)
         moved = replace(state, cursor=facts[-1], taken=0, gap=what.slot, tries=0, given_up=given_up)
-        self._bury(moved, what, text, state.tries)
+        self._store_letter(moved, what, text, state.tries)
 
-    def _bury(
+    def _store_letter(
         self, state: OutboundState, what: Undelivered, text: str, tries: int, redelivered: Undelivered | None = None
     ) -> None:
         """Store a dead letter. `text`: that of the one that it continues, or empty; `redelivered`: the redelivery that
@@ -220,7 +220,7 @@ class WebhookFollower:
         log.error("webhook-given-up", webhook=self._name, pipeline=self._context.pipeline.name, why=error)
         self._context.outbox.bound_dead()
 
-    def _forgotten(self, state: OutboundState, entry: OutboundEntry) -> Undelivered | None:
+    def _deleted_facts(self, state: OutboundState, entry: OutboundEntry) -> Undelivered | None:
         """Return the facts that the log has deleted before the webhook took them; None if it still begins at or before
         the cursor."""
         if self._now - entry.at < OLD or not (state.delivered or state.given_up):
@@ -231,7 +231,7 @@ class WebhookFollower:
             return None
         return Undelivered(self._name, state.cursor, f"{before[0]}-{before[1]}", 0)
 
-    def _bury_forgotten(self, state: OutboundState, what: Undelivered) -> None:
+    def _report_deleted(self, state: OutboundState, what: Undelivered) -> None:
         """Report deleted facts by a dead letter, although they cannot be redelivered; the webhook continues with the
         facts that are left.
 
@@ -257,15 +257,15 @@ class WebhookFollower:
         result = PostResult(None, "", 0.0)
         for message in entry.messages:
             result = self._post(message)
-            state = self._noted(state, result)
+            state = self._after_try(state, result)
             if result.error:
                 break
         if not result.error:
             left = replace(what, after=entry.identity, facts=max(0, what.facts - 1))
             self._keep(state, redelivered=(what, left if order(left.after) < order(left.last) else None))
-        elif result.refused or self._is_hopeless(state):
+        elif result.refused or self._must_give_up(state):
             known = self._store.letter(what.slot)
-            self._bury(state, what, known[1] if known is not None else "", state.tries, redelivered=what)
+            self._store_letter(state, what, known[1] if known is not None else "", state.tries, redelivered=what)
         else:
             self._keep(state)
 

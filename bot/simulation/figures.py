@@ -199,9 +199,9 @@ class _Tally:
             if everything:
                 closed.keys.clear()
             if not closed.keys:
-                self._sums[name] = self._sums.get(name, 0.0) + self._inside(closed, at)
+                self._sums[name] = self._sums.get(name, 0.0) + self._counted(closed, at)
 
-    def _inside(self, closed: _Closed, until: float) -> float:
+    def _counted(self, closed: _Closed, until: float) -> float:
         return max(0.0, until - max(closed.since, self._since))
 
     # -- at the end --------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class _Tally:
         """Return the figures of all facts so far."""
         for name, closed in self._closed.items():
             if closed.keys:
-                self._sums[name] = self._sums.get(name, 0.0) + self._inside(closed, until)
+                self._sums[name] = self._sums.get(name, 0.0) + self._counted(closed, until)
         return Figures(
             self._since,
             until,
@@ -227,13 +227,13 @@ class _Tally:
             if run is None or run.began < self._since or key in self._older:
                 continue
             if seen.end is None:
-                run = self._carried_on(key, run, until)
+                run = self._up_to_now(key, run, until)
             yield RunFigures(
                 key, run.service, seen.sha, seen.turn, run.began, seen.end, seen.ended,
                 self._delivered(key), dict(run.waits), run.built,
             )  # fmt: skip
 
-    def _carried_on(self, key: str, run: MeasuredRun, until: float) -> MeasuredRun:
+    def _up_to_now(self, key: str, run: MeasuredRun, until: float) -> MeasuredRun:
         """Return a run on its way with its present waiting added."""
         found = self._statistics.change(f"run/{key}", run)
         settle(self._statistics, until, found)

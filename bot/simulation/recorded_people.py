@@ -69,7 +69,7 @@ class RecordedPeople:
             if fact.kind is FactKind.BUILD_FAILED:
                 yield from self._failed(decision.now, fact)
             elif fact.kind is FactKind.BUILD_PASSED or fact.kind in ENDS:
-                yield from self._gone_well(decision.now, fact)
+                yield from self._fixes_without_failure(decision.now, fact)
             elif fact.kind is FactKind.STAGE_LOCKED:
                 yield from self._locked(decision, fact)
 
@@ -79,21 +79,21 @@ class RecordedPeople:
         commit, stage = (fact.service or "", fact.sha), fact.step.stage
         self._failures[commit, stage] += 1
         failure = Failure(commit, stage, self._failures[commit, stage])
-        for reaction, each in self._taken(commit, lambda reaction: reaction.failure == failure):
+        for reaction, each in self._take_waiting(commit, lambda reaction: reaction.failure == failure):
             yield Intention(now + reaction.after, self._act(each))
 
-    def _gone_well(self, now: float, fact: Fact) -> Iterator[Intention]:
+    def _fixes_without_failure(self, now: float, fact: Fact) -> Iterator[Intention]:
         """Yield the merges of fixes for a failure that can no longer happen, because the commit has passed the stage or
         is gone."""
         if fact.sha is None:
             return
         stage = fact.step.stage if fact.kind is FactKind.BUILD_PASSED and fact.step is not None else None
         commit = (fact.service or "", fact.sha)
-        for _, each in self._taken(commit, lambda reaction: stage in (None, reaction.failure.stage)):
+        for _, each in self._take_waiting(commit, lambda reaction: stage in (None, reaction.failure.stage)):
             if isinstance(each, RecordedMerge):
                 yield Intention(max(now, each.at), self._act(each))
 
-    def _taken(self, commit: Commit, wanted: Callable[[Reaction], bool]) -> list[tuple[Reaction, _Caused]]:
+    def _take_waiting(self, commit: Commit, wanted: Callable[[Reaction], bool]) -> list[tuple[Reaction, _Caused]]:
         """Remove and return the reactions that wait for a failure of this commit and match `wanted`."""
         waiting = self._waiting.get(commit)
         if not waiting:

@@ -47,12 +47,12 @@ def _load_message(value: Any) -> Message:
         raise ValueError("no message that this version knows")
     fields = {name: each for name, each in value.items() if name != "kind"}
     if "whose" in fields:
-        fields |= _whose(fields.pop("whose"))
+        fields |= _convert_build_name(fields.pop("whose"))
     loaded: Message = _message_adapter(value["kind"]).validate_python(fields)
     return loaded
 
 
-def _whose(text: str) -> dict[str, Any]:
+def _convert_build_name(text: str) -> dict[str, Any]:
     """Convert the text by which schema 4 named a build (`S1 1234567` or `a second build of S1.1`) to today's fields."""
     _, second, run = text.partition("a second build of ")
     service, _, sha = text.rpartition(" ")

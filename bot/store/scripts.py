@@ -24,7 +24,7 @@ FIRST = 1
 #: The beginning of the fence's error.
 OTHER = "OTHERSCHEMA "
 #: The scripts that use functions of other files, and which files.
-_BEHIND = {
+_NEEDS = {
     "claim": ("history", "claiming"),
     "commit": ("history", "claiming"),
     "intent": ("history",),
@@ -84,7 +84,7 @@ def check_schema(redis: Redis, keys: Keys) -> None:
 @lru_cache(maxsize=64)
 def source(name: str) -> str:
     """Return the text of `bot/store/lua/<name>.lua`, preceded by the files whose functions it uses."""
-    return "".join(map(_text, (*_BEHIND.get(name, ()), name)))
+    return "".join(map(_text, (*_NEEDS.get(name, ()), name)))
 
 
 def _text(name: str) -> str:

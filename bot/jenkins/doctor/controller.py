@@ -38,12 +38,12 @@ def examine(controller: Controller, token: str) -> Iterator[DoctorFinding]:
         before = time.time()
         response = probe(place, _TREE, auth=auth)
         after = time.time()
-        wrong = _wrong(about, controller, place, response, auth)
+        wrong = _fault(about, controller, place, response, auth)
         if wrong is not None:
             yield wrong
             return
         root = response.json()
-        wrong = _unknown(about, controller, root, probe(place, "me/api/json?tree=id", auth=auth))
+        wrong = _not_signed_in(about, controller, root, probe(place, "me/api/json?tree=id", auth=auth))
         if wrong is not None:
             yield wrong
             return
@@ -63,7 +63,7 @@ def _version(response: requests.Response) -> str:
 # -- errors in an answer ---------------------------------------------------------------------------------------
 
 
-def _wrong(
+def _fault(
     about: Subject,
     controller: Controller,
     place: ProbedAddress,
@@ -73,11 +73,11 @@ def _wrong(
     """Return a finding if this is not an answer of our Jenkins, else None."""
     status = response.status_code
     if status == HTTPStatus.OK:
-        return _no_jenkins(about, response)
+        return _not_jenkins(about, response)
     if 300 <= status < 400:
         return _redirected(about, controller, response.headers.get("Location", ""))
     if status == HTTPStatus.NOT_FOUND:
-        return _elsewhere(about, place)
+        return _not_found(about, place)
     if status == HTTPStatus.FORBIDDEN:
         return _forbidden(about, controller, place, response, auth)
     say = _STATUSES.get(status)
@@ -87,7 +87,7 @@ def _wrong(
     return about.bad(f"{shown(controller.url)} answers {status} ({response.reason})", mend)
 
 
-def _no_jenkins(about: Subject, response: requests.Response) -> DoctorFinding | None:
+def _not_jenkins(about: Subject, response: requests.Response) -> DoctorFinding | None:
     try:
         mode = response.json()["mode"]
     except (ValueError, KeyError, TypeError):
@@ -111,7 +111,7 @@ def _redirected(about: Subject, controller: Controller, location: str) -> Doctor
     return about.bad(f"it redirects to {to}", "put the address that it redirects to into url")
 
 
-def _elsewhere(about: Subject, place: ProbedAddress) -> DoctorFinding:
+def _not_found(about: Subject, place: ProbedAddress) -> DoctorFinding:
     """Report that there is no API at this address; try whether there is one with or without a context path."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
@@ -207,7 +207,7 @@ _STATUSES: dict[int, Callable[[Subject, Controller, requests.Response], DoctorFi
 # -- the state of the controller -------------------------------------------------------------------------------
 
 
-def _unknown(
+def _not_signed_in(
     about: Subject, controller: Controller, root: dict[str, Any], me: requests.Response
 ) -> DoctorFinding | None:
     """Return a finding if Jenkins treats us as anonymous, which a page that everybody may read does not show."""

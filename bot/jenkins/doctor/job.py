@@ -61,7 +61,7 @@ def examine(
     except JenkinsForbidden as error:
         return [about.bad(str(error), "give the user Item/Read on it")]
     if "buildable" not in job:
-        return [_no_job(about, plan, job)]
+        return [_not_a_job(about, plan, job)]
     tried = try_permissions(client, about, plan, job)
     findings = [
         *_name(about, plan, job),
@@ -91,7 +91,7 @@ def _settings(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Elemen
         return hidden.finding
 
 
-def _no_job(about: Subject, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
+def _not_a_job(about: Subject, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
     kind = str(job.get("_class", "")).rpartition(".")[2]
     names = [f"{plan.name}/{child.get('name')}" for child in job.get("jobs") or []]
     inside = f", such as {', '.join(names[:3])}" if names else ""
@@ -216,10 +216,10 @@ def _build(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, 
     elif response.status_code == 409:
         tried.untried.append("Item/Build")
     elif response.status_code in (201, 303):
-        tried.findings.append(_taken_back(client, about, item_of(response)))
+        tried.findings.append(_undo_trigger(client, about, item_of(response)))
 
 
-def _taken_back(client: JenkinsClient, about: Subject, item: int | None) -> DoctorFinding:
+def _undo_trigger(client: JenkinsClient, about: Subject, item: int | None) -> DoctorFinding:
     found = "Jenkins took a trigger of the doctor's that it should have refused, and"
     if item is not None and cancel_item(client, item) in (204, 302):
         mend = "does a proxy on the way to Jenkins change requests? It made one parameter out of two"

@@ -206,7 +206,7 @@ def _row(path: Path, found: Any) -> BackupRow:
 
 
 def _next_line(path: Path, zipped: gzip.GzipFile, *, at_end: bool = False) -> bytes:
-    """Return the next line. It is empty only at the end of the file, and only if `at_end` allows the end here."""
+    """Return the next line, or an empty one at the end of the file if `at_end` allows that. Raises BackupError."""
     try:
         line: bytes = zipped.readline()
     except gzip.BadGzipFile as error:

@@ -145,7 +145,7 @@ def dump_event(event: Event) -> bytes:
 
 
 def load_event(text: bytes) -> Event:
-    """Return the event in `text`, also if an older schema stored it. Raises pydantic.ValidationError if it is none."""
+    """Return the event in `text`, of any schema. Raises pydantic.ValidationError if it is not valid."""
     for end, before, after in _EVENTS_OF_SCHEMA_3:
         if text.endswith(end):
             text = text.replace(before, after)
@@ -158,7 +158,7 @@ def dump_effect(effect: Effect) -> str:
 
 
 def load_effect(text: bytes | str) -> Effect:
-    """Return the effect in `text`. Raises pydantic.ValidationError if it is none."""
+    """Return the effect in `text`. Raises pydantic.ValidationError if it is not valid."""
     return _EFFECT.validate_json(text)
 
 

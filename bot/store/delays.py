@@ -69,7 +69,7 @@ class Delays:
 
 
 class Patience:
-    """When the effects of one pipeline first failed. An effect that replaces another one in its slot starts anew."""
+    """The first failures of one pipeline's effects. An effect that replaces another one in its slot starts anew."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis

@@ -389,6 +389,15 @@ def test_to_unlock_a_freeze_lifts_the_rest_of_its_window_and_the_next_one_comes(
     assert (town.locks(PRODUCTION), town.board.header.lifted) == (["Interlock"], ())
 
 
+def test_a_lift_is_forgotten_in_the_very_second_in_which_its_window_ends() -> None:
+    town = frozen()
+    town.unlock(PRODUCTION)
+    until(town, ENDS - 1)
+    assert [lift.stage for lift in town.board.header.lifted] == [PRODUCTION]
+    until(town, ENDS)
+    assert town.board.header.lifted == ()
+
+
 def test_the_next_window_comes_though_it_begins_the_second_in_which_the_lifted_one_ends() -> None:
     town = frozen(replace(WEEKEND, windows=(FreezeWindow(BEGINS, ENDS), FreezeWindow(ENDS, ENDS + 500))))
     town.unlock(PRODUCTION)

@@ -95,6 +95,8 @@ def test_whatever_changes_of_a_run_it_is_found_as_on_a_board_that_is_built_anew(
         town.merge_up_to("S1", letter, ACC)
     waiting = town.run("S1b")
     running = replace(waiting, status=Status.RUNNING, attempt=Attempt(2, build=7))
+    beside = replace(running, since=waiting.since + 10)
+    town.board.put(replace(beside, key=town.key("S1a"), position=town.run("S1a").position))
     labels = (PullLabels(7, ("hotfix",)),)
     changes: list[tuple[Run, dict[str, Any]]] = [
         (waiting, {"status": Status.STARTING}),

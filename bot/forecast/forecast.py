@@ -151,7 +151,7 @@ class Forecast:
     def _locks_before(self, run: Run) -> tuple[LockForecast, ...]:
         if not self._kept_out(run):
             return ()
-        return tuple(self.of_lock(lock) for lock in freeze_windows.counting(self._board, run.step.stage, run))
+        return tuple(self.of_lock(lock) for lock in fast_lane.counting(self._board, run.step.stage, run))
 
     def _containing_fix(self, run: Run) -> Run | None:
         """Return the fix that contains a run kept out by the lock: the run is removed when the fix has passed (F8)."""
@@ -174,7 +174,7 @@ class Forecast:
         """Return when the last lock of a stage opens; with `run`, of the locks that apply to it."""
         locks = self._locks_of(stage)
         if run is not None and self._board.header.freezes:
-            locks = freeze_windows.counting(self._board, stage, run)
+            locks = fast_lane.counting(self._board, stage, run)
         found = [self._opening(lock).at for lock in locks]
         moments = [moment for moment in found if moment is not None]
         if not moments or len(moments) < len(found):

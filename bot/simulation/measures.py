@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from bot.core.model.pipeline import Step, lay_out
+from bot.core.model.indexes import lay_out
+from bot.core.model.pipeline import Step
 from bot.core.model.run import End
 from bot.forecast.spread import quantile
 from bot.simulation.engine import PlayedBuild, simulate

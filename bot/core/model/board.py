@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any
 
 from bot.core.model.board_records import (
     FAMILIES,
@@ -25,9 +26,8 @@ from bot.core.model.board_records import (
     Record,
     ServiceState,
 )
-from bot.core.model.indexes import Indexes, queue_key, ticks
-from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, lay_out
-from bot.core.model.replaced import replace
+from bot.core.model.indexes import Indexes, Layout, lay_out, queue_key, ticks
+from bot.core.model.pipeline import VERIFY, Job, Mode, Pipeline, Step
 from bot.core.model.run import Abort, Buildable, Run, Verification
 from bot.core.model.stage_state import (
     FollowUp,
@@ -62,15 +62,22 @@ class Board:
     #: By service: the pull requests that something was heard of.
     pulls: dict[str, Pulls] = field(default_factory=dict)
     journal: dict[tuple[str, str], Change] = field(default_factory=dict)
+    #: The configuration in force, that of the header, and what follows from it.
+    pipeline: Pipeline = field(init=False)
+    layout: Layout = field(init=False)
     _indexes: Indexes = field(default_factory=Indexes)
-    _laid_out: Layout = field(default_factory=Layout)
     #: The versions of each service, by step.
     _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
+    #: The table of each kind of record.
+    _tables: dict[type, dict[str, Any]] = field(init=False)
 
-    @property
-    def pipeline(self) -> Pipeline:
-        """The configuration in force."""
-        return self.header.pipeline
+    def __post_init__(self) -> None:
+        self._tables = {kind: getattr(self, name) for kind, name in TABLES.items()}
+        self._follow_header()
+
+    def _follow_header(self) -> None:
+        self.pipeline = self.header.pipeline
+        self.layout = lay_out(self.pipeline)
 
     def copy(self) -> Board:
         """The same board, apart, with nothing in its journal: whatever is tried on it leaves this one as it is.
@@ -84,7 +91,6 @@ class Board:
             self.counters,
             **tables,
             _indexes=self._indexes.copy(),
-            _laid_out=self._laid_out,
             _in_steps=in_steps,
         )
 
@@ -100,7 +106,9 @@ class Board:
 
     def steps_waited_for(self) -> list[Step]:
         """The steps that runs wait to enter, in the order of the stages."""
-        places = self._layout().places
+        if not self._indexes.queues:
+            return []
+        places = self.layout.places
         waited_for = [step for step in self._indexes.queues if step in places]
         return sorted(waited_for, key=places.__getitem__) if len(waited_for) > 1 else waited_for
 
@@ -122,8 +130,8 @@ class Board:
 
     def inside(self, step: Step) -> list[Run]:
         """The runs that hold a slot of `step`, longest there first."""
-        found = (self.runs[key] for key in self._indexes.slots.get(step, ()) if key in self.runs)
-        return sorted(found, key=lambda run: (run.queue_number, run.key))
+        found = [self.runs[key] for key in self._indexes.slots.get(step, ()) if key in self.runs]
+        return sorted(found, key=lambda run: (run.queue_number, run.key)) if len(found) > 1 else found
 
     def holding(self, step: Step) -> list[Buildable]:
         """What holds a slot of `step`, whether run or verification, longest there first."""
@@ -171,13 +179,13 @@ class Board:
         return self._by_age(self._indexes.fast.get(service, ()))
 
     def _by_age(self, keys: Iterable[str]) -> list[Run]:
-        return sorted((self.runs[key] for key in keys), key=lambda r: (r.created, r.queue_number))
+        found = [self.runs[key] for key in keys]
+        return sorted(found, key=lambda run: (run.created, run.queue_number)) if len(found) > 1 else found
 
     def of_commit(self, service: str, sha: str) -> list[Run]:
         """The live runs of one commit of `service`, oldest first: seldom more than one."""
-        return sorted(
-            (self.runs[key] for key in self._indexes.of_commit.get((service, sha), ())), key=lambda r: r.queue_number
-        )
+        found = [self.runs[key] for key in self._indexes.of_commit.get((service, sha), ())]
+        return sorted(found, key=lambda run: run.queue_number) if len(found) > 1 else found
 
     def service(self, name: str) -> ServiceState:
         """What is known of a service; a fresh state if nothing is."""
@@ -187,22 +195,21 @@ class Board:
         """What is in a step for a service; an empty record if nothing is known to be."""
         return self._in_steps.get(service, {}).get(step) or StageVersion(f"{service}/{step}", service, step)
 
-    def versions_of(self, service: str) -> Iterator[StageVersion]:
+    def versions_of(self, service: str) -> list[StageVersion]:
         """What is known of a service in each step that is configured, in the order of the stages."""
-        found = self._in_steps.get(service, {})
-        return (version for step in self.steps() if (version := found.get(step)) is not None) if found else iter(())
+        places = self.layout.places
+        found = [(places[step], version) for step, version in self._in_steps.get(service, {}).items() if step in places]
+        return [version for _, version in sorted(found, key=itemgetter(0))]
 
     def locks_of(self, stage: str) -> list[Lock]:
         """The locks that close `stage`, oldest first."""
-        if not self.locks:
-            return []
-        return sorted((k for k in self.locks.values() if k.stage == stage), key=lambda k: (k.since, k.key))
+        found = [lock for lock in self.locks.values() if lock.stage == stage] if self.locks else []
+        return sorted(found, key=lambda lock: (lock.since, lock.key)) if len(found) > 1 else found
 
     def locks_held_by(self, service: str) -> list[Lock]:
         """The automatic locks that `service` holds, oldest first."""
-        if not self.locks:
-            return []
-        return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
+        found = [lock for lock in self.locks.values() if lock.service == service] if self.locks else []
+        return sorted(found, key=lambda lock: (lock.since, lock.key)) if len(found) > 1 else found
 
     def follow_up(self, stage: str) -> FollowUp:
         """What people were told of a locked stage; a fresh record if nothing was."""
@@ -210,13 +217,7 @@ class Board:
 
     def steps(self) -> tuple[Step, ...]:
         """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
-        return self._layout().steps
-
-    def _layout(self) -> Layout:
-        """Worked out anew when the configuration is another one."""
-        if self._laid_out.pipeline is not self.header.pipeline:
-            self._laid_out = lay_out(self.header.pipeline)
-        return self._laid_out
+        return self.layout.steps
 
     def removed_steps(self) -> list[Step]:
         """The steps that are configured no more and in which builds of runs have not ended yet, in a fixed order."""
@@ -226,7 +227,7 @@ class Board:
 
     def jobs(self) -> dict[Job, Step]:
         """Every job that is configured, with the step that it is for."""
-        return self._layout().jobs
+        return self.layout.jobs
 
     def job_of(self, built: Buildable) -> Job | None:
         """The Jenkins job that what has a build is in."""
@@ -234,11 +235,11 @@ class Board:
 
     def job(self, step: Step) -> Job | None:
         """The Jenkins job of `step`; None if the configuration has none (any more)."""
-        return self.pipeline.job(step.stage, step.track)
+        return self.layout.jobs_of.get(step)
 
     def capacity(self, step: Step) -> int | None:
         """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
-        return self.pipeline.capacity(step.stage, step.track)
+        return self.layout.capacities.get(step, 0)
 
     def records(self) -> Iterator[Record]:
         """Everything on the board."""
@@ -254,7 +255,7 @@ class Board:
         """
         if self.clean_ups:
             return now
-        times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
+        times = [k.until for k in self.locks.values() if k.until is not None]
         times += [w.begins for f in self.header.freezes if (w := f.following(now)) is not None]
         times += [t.retry_at for t in self.backoffs.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
@@ -277,6 +278,10 @@ class Board:
                 late += [built for built in self.holding(first.step) if ticks(built) and built.since + most <= now]
         return sorted(late, key=lambda built: (built.since, built.key))
 
+    def aborts(self) -> bool:
+        """Whether there may be a build that was asked to end and has not ended: cheap to ask after every event."""
+        return bool(self._indexes.aborting or self.unmanaged)
+
     def aborting(self) -> list[Buildable]:
         """Whose running build was asked to end, in a fixed order."""
         if not self._indexes.aborting:
@@ -297,7 +302,7 @@ class Board:
 
     def _timed(self) -> Iterator[tuple[Buildable, float]]:
         """Of each step with a time limit, what has the build that has run longest, and the limit."""
-        timeouts = self._layout().timeouts
+        timeouts = self.layout.timeouts
         for step, running in self._indexes.started.items():
             timeout = timeouts.get(step)
             if timeout is not None:
@@ -315,7 +320,8 @@ class Board:
 
     def _change(self, record: Record, after: Record | None) -> None:
         kind, key = type(record), record.key
-        before = self._get(kind, key)
+        table = self._tables.get(kind)
+        before = table.get(key) if table is not None else getattr(self, key)  # the header, the counters
         where = (FAMILIES[kind], key)
         known = self.journal.get(where)
         if known is not None:
@@ -345,35 +351,26 @@ class Board:
     def queue_number(self) -> int:
         """The next place in line."""
         number = self.counters.next_queue_number
-        self.put(replace(self.counters, next_queue_number=number + 1))
+        self.put(Counters(number + 1, self.counters.next_lock))
         return number
-
-    def _get(self, kind: type, key: str) -> Record | None:
-        if kind in TABLES:
-            return self._kept(kind).get(key)
-        return self.header if kind is Header else self.counters
 
     def stored(self, family: str, key: str) -> Record | None:
         """The record of a family (`FAMILIES`) under its key, if there is one."""
         kind = next(kind for kind, name in FAMILIES.items() if name == family)
-        return self._kept(kind).get(key)
-
-    def _kept(self, kind: type) -> dict[str, Record]:
-        return cast("dict[str, Record]", getattr(self, TABLES[kind]))
+        found: Record | None = self._tables[kind].get(key)
+        return found
 
     def _set(self, kind: type, key: str, before: Any, after: Any) -> None:
         """Put `after` where `before` is, and keep what is looked up by something else than its key."""
-        if isinstance(after, Header):
-            self.header = after
-            return
-        if isinstance(after, Counters):
+        if kind is Counters:
             self.counters = after
-            return
-        table = self._kept(kind)
-        if after is None:
-            table.pop(key, None)
+        elif kind is Header:
+            self.header = after
+            self._follow_header()
+        elif after is None:
+            self._tables[kind].pop(key, None)
         else:
-            table[key] = after
+            self._tables[kind][key] = after
         if kind is Run or kind is Verification:
             self._indexes.change(before, after)
         elif kind is StageVersion:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bot.core.model.freezes import Freeze, LiftedFreeze
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.pipeline import UNSTORED, Mode, Pipeline, Revision
+from bot.core.model.replaced import quick_to_make
 from bot.core.model.run import Run, Verification
 from bot.core.model.stage_state import FollowUp, Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 
@@ -137,6 +138,7 @@ class Header:
     key: str = "header"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Counters:
     """The next place in line, and the number of the next manual lock. Apart from the header: it changes often."""

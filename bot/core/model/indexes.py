@@ -1,16 +1,19 @@
-"""The indexes of what has builds, which keep an event's cost flat: queues, slots, whose they are, what runs late.
+"""What the board looks things up by, which keeps an event's cost flat.
 
-The order of a queue is `queue_key`, whose fields, in order, are the rule."""
+`Indexes` finds what has builds: queues, slots, whose they are, what runs late. The order of a queue is `queue_key`,
+whose fields, in order, are the rule. `Layout` finds steps, jobs and limits of the configuration.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from bot.core.model.pipeline import Lane, Step
-from bot.core.model.run import Attempt, Buildable, Status
+from bot.core.model.pipeline import VERIFY, Job, Lane, Pipeline, Step, Track
+from bot.core.model.run import HOLDS_SLOT, Buildable, Status
 
 
 class QueueKey(NamedTuple):
@@ -99,60 +102,65 @@ class Indexes:
             _discard(self.of_pull, (built.service, built.verifies), built.key)
 
     def _take_place(self, built: Buildable) -> None:
+        status, step, key = built.status, built.step, built.key
         if built.lane is Lane.FAST:
-            self.fast[built.service].add(built.key)
-        if built.status is Status.WAITING:
-            insort(self.queues[built.step], queue_key(built))
-            self.in_line[built.step][built.service] += 1
+            self.fast[built.service].add(key)
+        if status is Status.WAITING:
+            insort(self.queues[step], queue_key(built))
+            self.in_line[step][built.service] += 1
             if _is_special(built):
-                self.special[built.step].add(built.key)
-        elif built.holds_slot:
-            self.slots[built.step].add(built.key)
+                self.special[step].add(key)
+        elif status in HOLDS_SLOT:
+            self.slots[step].add(key)
         if built.attempt.abort is not None:
-            self.aborting.add(built.key)
+            self.aborting.add(key)
         if ticks(built):
-            insort(self.started[built.step], (built.since, built.key))
+            insort(self.started[step], (built.since, key))
 
     def _leave_place(self, built: Buildable) -> None:
+        status, step, key = built.status, built.step, built.key
         if built.lane is Lane.FAST:
-            self.fast[built.service].discard(built.key)
-        if built.status is Status.WAITING:
-            _take_out(self.queues, built.step, queue_key(built))
+            self.fast[built.service].discard(key)
+        if status is Status.WAITING:
+            _take_out(self.queues, step, queue_key(built))
             self._leave_line(built)
             if _is_special(built):
-                _discard(self.special, built.step, built.key)
-        elif built.holds_slot:
-            self.slots[built.step].discard(built.key)
+                _discard(self.special, step, key)
+        elif status in HOLDS_SLOT:
+            self.slots[step].discard(key)
         if built.attempt.abort is not None:
-            self.aborting.discard(built.key)
+            self.aborting.discard(key)
         if ticks(built):
-            _take_out(self.started, built.step, (built.since, built.key))
+            _take_out(self.started, step, (built.since, key))
 
     def _leave_line(self, built: Buildable) -> None:
-        line = self.in_line[built.step]
-        line[built.service] -= 1
-        if not line[built.service]:
-            del line[built.service]
+        line, service = self.in_line[built.step], built.service
+        line[service] -= 1
+        if not line[service]:
+            del line[service]
 
 
 def _stands_alike(before: Buildable, after: Buildable) -> bool:
     """Whether all is the same that the indexes go by."""
+    status, was, is_now = after.status, before.attempt, after.attempt
     return (
-        before.status is after.status
+        before.status is status
         and before.since == after.since
-        and before.step == after.step
+        and (before.step is after.step or before.step == after.step)
         and before.lane is after.lane
-        and (before.attempt is after.attempt or _runs_alike(before.attempt, after.attempt))
-        and (before.status is not Status.WAITING or _waits_alike(before, after))
+        and (was is is_now or (was.abort is is_now.abort and was.timed_out is is_now.timed_out))
+        and (status is not Status.WAITING or _waits_alike(before, after))
     )
 
 
-def _runs_alike(before: Attempt, after: Attempt) -> bool:
-    return before.abort is after.abort and before.timed_out is after.timed_out
-
-
 def _waits_alike(before: Buildable, after: Buildable) -> bool:
-    return queue_key(before) == queue_key(after) and _is_special(before) is _is_special(after)
+    """Whether all is the same that the place in a queue goes by, see `queue_key` and `_is_special`."""
+    if before.queue_number != after.queue_number:
+        return False
+    if before.verifies is not None or after.verifies is not None:
+        return True
+    where, to = (before.retrying, before.moved, before.let_through), (after.retrying, after.moved, after.let_through)
+    return where == to and before.merge.labels == after.merge.labels
 
 
 def ticks(built: Buildable) -> bool:
@@ -181,3 +189,54 @@ def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:
     index[key].discard(member)
     if not index[key]:
         del index[key]
+
+
+# -- what follows from the configuration -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`steps` in the order of the stages, the fast one of a stage first; `places`: where each stands in that order.
+
+    `jobs`: the step that each job is for; `jobs_by_name`: the same by controller and name; `jobs_of`: the job of each
+    step. `capacities`: how many runs a step takes at once (None: as many as come). `timeouts`: the steps in which a
+    build may run for so many seconds only.
+    """
+
+    pipeline: Pipeline
+    steps: tuple[Step, ...]
+    places: dict[Step, int]
+    jobs: dict[Job, Step]
+    jobs_by_name: dict[tuple[str, str], Step]
+    jobs_of: dict[Step, Job]
+    capacities: dict[Step, int | None]
+    timeouts: dict[Step, float]
+
+
+def lay_out(pipeline: Pipeline) -> Layout:
+    """The layout of a configuration."""
+    steps = tuple(_steps(pipeline))
+    every = (*steps, VERIFY) if pipeline.verify is not None else steps
+    jobs_of = {step: job for step in every if (job := pipeline.job(step.stage, step.track)) is not None}
+    jobs = {job: step for step, job in jobs_of.items()}
+    by_name = {(job.controller, job.name): step for job, step in jobs.items()}
+    places = {step: place for place, step in enumerate(steps)}
+    capacities = {step: pipeline.capacity(step.stage, step.track) for step in every}
+    return Layout(pipeline, steps, places, jobs, by_name, jobs_of, capacities, dict(_timeouts(pipeline)))
+
+
+def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:
+    """Both steps of each stage: a build may still run in a fast job that is configured no more."""
+    for stage in pipeline.stages:
+        if stage.timeout is not None:
+            yield from ((Step(stage.name, track), stage.timeout) for track in (Track.FAST, Track.REAL))
+    if pipeline.verify is not None and pipeline.verify.timeout is not None:
+        yield VERIFY, pipeline.verify.timeout
+
+
+def _steps(pipeline: Pipeline) -> Iterator[Step]:
+    fast = {step.stage: step for step in pipeline.fast_steps if step.track is Track.FAST}
+    for stage, step in zip(pipeline.stages, pipeline.real_steps, strict=True):
+        if stage.fast_job is not None:
+            yield fast.get(stage.name) or Step(stage.name, Track.FAST)
+        yield step

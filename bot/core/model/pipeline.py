@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import takewhile
 
 from bot.core.model.notice_plan import NoticePlan
 
@@ -185,6 +185,21 @@ class Verify:
     forks: Forks = Forks.ON_REQUEST
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
+
+    stage: str
+    track: Track = Track.REAL
+
+    def __str__(self) -> str:
+        return f"fast {self.stage}" if self.track is Track.FAST else self.stage
+
+
+#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
+VERIFY = Step("verify", Track.VERIFY)
+
+
 @dataclass(frozen=True)  # without slots: what follows from it is worked out once
 class Pipeline:
     """The ordered stages that a set of services share.
@@ -264,6 +279,25 @@ class Pipeline:
         return self._order.get(name, -1)
 
     @cached_property
+    def real_steps(self) -> tuple[Step, ...]:
+        """The real step of each stage, in order."""
+        return tuple(Step(stage.name) for stage in self.stages)
+
+    @cached_property
+    def fast_steps(self) -> tuple[Step, ...]:
+        """Where a fast run goes before it rejoins: the fast lane's own jobs, and real stages that have none.
+
+        It ends before the stage where the fast lane rejoins, or beyond it at the first stage without a fast job.
+        """
+        ahead = takewhile(lambda at: at[1].fast_job or at[0] < self.rejoins_at, enumerate(self.stages))
+        return tuple(Step(stage.name, Track.FAST) if stage.fast_job else self.real_steps[at] for at, stage in ahead)
+
+    @cached_property
+    def roll_outs(self) -> frozenset[str]:
+        """The stages whose builds roll out: those from `rolls_out_at` on."""
+        return frozenset(stage.name for stage in self.stages[self.rolls_out_at :])
+
+    @cached_property
     def locks_at(self) -> int:
         """Index of the first lock-policy stage; past the end if nothing ever locks."""
         return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
@@ -303,60 +337,3 @@ class Pipeline:
     @cached_property
     def _branches(self) -> dict[tuple[str, str], Service]:
         return {(service.repository.lower(), service.branch): service for service in reversed(self.services)}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
-
-    stage: str
-    track: Track = Track.REAL
-
-    def __str__(self) -> str:
-        return f"fast {self.stage}" if self.track is Track.FAST else self.stage
-
-    def __hash__(self) -> int:
-        return hash(self.stage)  # the board looks up steps all the time; that of an enum is computed in Python
-
-
-#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
-VERIFY = Step("verify", Track.VERIFY)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """`steps` in the order of the stages, the fast one of a stage first; `places`: where each stands in that order.
-
-    `jobs`: the step that each job is for. `timeouts`: the steps in which a build may run for so many seconds only.
-    """
-
-    pipeline: Pipeline | None = None
-    steps: tuple[Step, ...] = ()
-    places: dict[Step, int] = field(default_factory=dict)
-    jobs: dict[Job, Step] = field(default_factory=dict)
-    timeouts: dict[Step, float] = field(default_factory=dict)
-
-
-def lay_out(pipeline: Pipeline) -> Layout:
-    """The layout of a configuration."""
-    steps = tuple(_steps(pipeline))
-    every = (*steps, VERIFY) if pipeline.verify is not None else steps
-    jobs = {job: step for step in every if (job := pipeline.job(step.stage, step.track)) is not None}
-    places = {step: place for place, step in enumerate(steps)}
-    return Layout(pipeline, steps, places, jobs, dict(_timeouts(pipeline)))
-
-
-def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:
-    """Both steps of each stage: a build may still run in a fast job that is configured no more."""
-    for stage in pipeline.stages:
-        if stage.timeout is not None:
-            yield from ((Step(stage.name, track), stage.timeout) for track in (Track.FAST, Track.REAL))
-    if pipeline.verify is not None and pipeline.verify.timeout is not None:
-        yield VERIFY, pipeline.verify.timeout
-
-
-def _steps(pipeline: Pipeline) -> Iterator[Step]:
-    for stage in pipeline.stages:
-        if stage.fast_job is not None:
-            yield Step(stage.name, Track.FAST)
-        yield Step(stage.name)

@@ -235,6 +235,9 @@ class Run:
     #: The last things that happened to it, oldest first; bounded.
     story: tuple[Happened, ...] = ()
 
+    #: It builds what was merged, see `Verification.verifies`, with the job that is configured for its step now.
+    verifies = job = None
+
     @property
     def sha(self) -> str:
         """Its commit."""
@@ -244,14 +247,6 @@ class Run:
     def who(self) -> Who:
         """Which run it is, as people are told."""
         return Who(self.service, self.sha)
-
-    @property
-    def verifies(self) -> None:
-        """It builds what was merged, see `Verification.verifies`."""
-
-    @property
-    def job(self) -> None:
-        """It is built by the job that is configured for its step now, see `Verification.job`."""
 
     @property
     def queue_rank(self) -> int:
@@ -300,40 +295,22 @@ class Verification:
     #: Why it is on its way out.
     ending: Message | None = None
 
+    #: The one step where it can be, and the lane that its trigger names.
+    step, lane = VERIFY, Lane.MAIN
+    #: First come, first served: nothing overtakes among verifications, and nobody moves one to the front.
+    queue_rank = front_rank = 0
+    #: Nobody cancels one: it ends with its pull request, or with its head.
+    taken_out = False
+
     @property
     def who(self) -> Who:
         """Which verification it is, as people are told."""
         return Who(self.service, self.sha, self.pull)
 
     @property
-    def step(self) -> Step:
-        """The one step where it can be."""
-        return VERIFY
-
-    @property
-    def lane(self) -> Lane:
-        """What its trigger says; nothing overtakes among verifications."""
-        return Lane.MAIN
-
-    @property
     def verifies(self) -> int:
         """The pull request that it builds."""
         return self.pull
-
-    @property
-    def queue_rank(self) -> int:
-        """First come, first served."""
-        return 0
-
-    @property
-    def front_rank(self) -> int:
-        """Nobody moves one to the front."""
-        return 0
-
-    @property
-    def taken_out(self) -> bool:
-        """Nobody cancels one: it ends with its pull request, or with its head."""
-        return False
 
     @property
     def holds_slot(self) -> bool:

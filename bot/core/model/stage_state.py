@@ -79,11 +79,6 @@ class StageVersion:
         return self.broken or self.whole
 
     @property
-    def versions(self) -> tuple[Version, ...]:
-        """What is there, the broken version first."""
-        return tuple(version for version in (self.broken, self.whole) if version is not None)
-
-    @property
     def all(self) -> tuple[Version, ...]:
         """All the versions that are remembered."""
         return tuple(version for version in (self.broken, self.whole, self.fix) if version is not None)
@@ -136,6 +131,7 @@ class Watcher:
     pull: int | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class FollowUp:
     """What people were told of a stage since it was locked, and who waits to be told that it is open.

@@ -12,9 +12,9 @@ from bot.core.model import messages
 from bot.core.model.effects import Deploy
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
+from bot.core.model.pipeline import Lane, Outcome, Policy, Track
 from bot.core.model.replaced import replace
-from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.run import HOLDS_SLOT, Buildable, End, Ending, Happened, Run, Status
 from bot.core.model.stage_messages import ClosedNow
 from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
@@ -39,7 +39,8 @@ def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
 
 def _works_again(decision: Decision, run: Buildable) -> None:
     """Jenkins has taken a build of the step: whatever it refused before, the backoff of the step is over."""
-    backoff = decision.board.backoffs.get(str(run.step))
+    backoffs = decision.board.backoffs
+    backoff = backoffs.get(str(run.step)) if backoffs else None
     if backoff is not None:
         decision.board.drop(backoff)
         decision.note(run)
@@ -77,7 +78,7 @@ def _end_as_contained(decision: Decision, run: Buildable, newer: str) -> bool:
     The head of main, which is asked for after a loss, carries it on.
     """
     holds_lock = any(lock.run == run.key for lock in decision.board.locks.values())
-    if not isinstance(run, Run) or holds_lock or _leaves(run):
+    if run.verifies is not None or holds_lock or _leaves(run):
         return False
     decision.end(run, Ending(End.SUPERSEDED, messages.ContainedInForgotten(newer, run.step)))
     return True
@@ -141,7 +142,7 @@ def _give_back_run(decision: Decision, run: Run) -> None:
         decision.end(run, run.ending)
     elif run.attempt.cancelled_by is not None:
         decision.end(run, Ending(End.CANCELLED, messages.Cancelled(run.attempt.cancelled_by)))
-    elif fast_lane.next_step(decision.board.pipeline, run) == run.step:
+    elif fast_lane.next_step(decision.board.pipeline, run.lane, run.passed) == run.step:
         back = decision.waits(run, run.step, queue_number=run.queue_number)
         decision.tell(FactKind.RUN_RETURNED, messages.BackInQueue(run.who), back)
     else:
@@ -151,7 +152,7 @@ def _give_back_run(decision: Decision, run: Run) -> None:
 def _attempt(decision: Decision, key: str, attempt: int) -> Buildable | None:
     """Whose attempt it is, if its slot is held for just that; else the event is too late to matter."""
     run = decision.board.built(key)
-    return run if run is not None and run.holds_slot and run.attempt.number == attempt else None
+    return run if run is not None and run.status in HOLDS_SLOT and run.attempt.number == attempt else None
 
 
 def _leaves(run: Buildable) -> bool:
@@ -164,7 +165,7 @@ def _leaves(run: Buildable) -> bool:
 
 def see_build(decision: Decision, event: BuildSeen) -> None:
     """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
-    if event.result is not None and step_of(decision, Job(event.controller, event.job)) is not None:
+    if event.result is not None and step_of(decision, event) is not None:
         unmanaged_builds.remember_ended(decision.board, event)
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
@@ -192,7 +193,7 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     attempt = replace(run.attempt, build=number, expected=event.expected)
     run = decision.update(run, status=Status.RUNNING, attempt=attempt)
     decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
-    if isinstance(run, Run):
+    if run.verifies is None:
         decision.is_in(run)
     else:
         decision.status(run, run.step, "pending", messages.BuildRuns(number, run.step))
@@ -235,27 +236,29 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.tell(FactKind.BUILD_PASSED, messages.StepPassed(run.step, run.who), run)
     passed = messages.StepPassed(run.step)
     decision.status(run, run.step, "success", passed)
-    decision.note(run, passed)
+    decision.note(run)
     _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
-    run = replace(run, passed=(*run.passed, run.step), retried=0, retrying=False)  # stored with where it goes from here
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
-    _goes_on(decision, run)
+    _goes_on(decision, run, decision.story(run, passed))
     passed_stage(decision, run)
 
 
-def _goes_on(decision: Decision, run: Run) -> None:
+def _goes_on(decision: Decision, run: Run, story: tuple[Happened, ...]) -> None:
     """What becomes of a run that has passed its step: it is through, it was to leave, or it queues for the next."""
-    step = fast_lane.next_step(decision.board.pipeline, run)
+    passed = (*run.passed, run.step)
+    step = fast_lane.next_step(decision.board.pipeline, run.lane, passed)
+    if step is not None and run.ending is None and run.attempt.cancelled_by is None:
+        join_queue(decision, run, step, passed=passed, story=story)
+        return
+    run = replace(run, passed=passed, retried=0, retrying=False, story=story)
     removed = run.ending is not None and run.ending.end is not End.CANCELLED
     if step is None and not removed:  # whoever wanted to cancel it came too late
         decision.end(run, Ending(End.DELIVERED, messages.Delivered(run.who, run.step)))
     elif run.ending is not None:
         decision.end(run, run.ending)
-    elif run.attempt.cancelled_by is not None or step is None:
+    else:
         why = messages.Cancelled(run.attempt.cancelled_by or "", passed=run.step)
         decision.end(run, Ending(End.CANCELLED, why))
-    else:
-        join_queue(decision, run, step)
 
 
 def _may_repeat(decision: Decision, run: Run) -> bool:
@@ -310,8 +313,12 @@ _CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
 
 def _deployed(decision: Decision, run: Buildable, state: _DeploymentState, text: messages.Message) -> None:
     """Have GitHub told of a roll-out, where the stage has an environment; the fast lane's own jobs roll out nothing."""
-    stage, service = decision.board.pipeline.stage(run.step.stage), decision.board.pipeline.service(run.service)
-    if stage is None or service is None or not stage.environment or run.step.track is Track.FAST:
+    pipeline = decision.board.pipeline
+    stage = pipeline.stage(run.step.stage)
+    if stage is None or not stage.environment or run.step.track is Track.FAST:
+        return
+    service = pipeline.service(run.service)
+    if service is None:
         return
     where = (service.repository, run.sha, stage.name, stage.environment, stage.production)
     decision.do(Deploy(*where, state, text, run.key, stage.job, run.attempt.build))

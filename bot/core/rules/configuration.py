@@ -80,7 +80,7 @@ def _place(decision: Decision, key: str) -> None:
         return
     if run.holds_slot or run.retrying:
         return  # a running build is waited for; what comes after it is decided when it has ended
-    if run.status is Status.WAITING and fast_lane.next_step(board.pipeline, run) != run.step:
+    if run.status is Status.WAITING and fast_lane.next_step(board.pipeline, run.lane, run.passed) != run.step:
         find_place(decision, run)
     elif run.status is Status.FAILED and run.step not in board.steps():
         decision.end(run, Ending(End.FAILED, Unconfigured(str(run.step))))

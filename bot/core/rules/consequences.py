@@ -183,7 +183,9 @@ def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[Af
 
 def _is_let_through(was: Buildable, is_now: Buildable) -> bool:
     """Whether a person lets it through freezes, and nobody did before."""
-    return isinstance(was, Run) and isinstance(is_now, Run) and was.let_through is None is not is_now.let_through
+    if was.verifies is not None or is_now.verifies is not None:
+        return False
+    return was.let_through is None is not is_now.let_through
 
 
 def _enters(was: Buildable, is_now: Buildable) -> bool:

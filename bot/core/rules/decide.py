@@ -1,7 +1,10 @@
 """decide(board, event, now): the one door to the rules. Deterministic; knows no clock, network or storage.
 
-The board is changed in place; its journal says what changed and can take it back (`Board.undo`). What was decided
-(facts), what must be done outside (effects) and which runs ended come back as values.
+`decide` changes the board in place; the board's journal says what changed and can take it back (`Board.undo`). The
+decision that it returns holds what was decided (facts), what must be done outside (effects), and which runs ended.
+
+What follows every event asks first whether the board has anything of its kind: most events touch no freeze, no
+clean-up, no abort and no lock.
 """
 
 from __future__ import annotations
@@ -44,15 +47,21 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
     decision = Decision(board, now, limits)
     observed = board.header.mode is Mode.OBSERVE
-    cleaning = sorted(board.clean_ups)
-    standing = notices.standing(board)
+    cleaning = sorted(board.clean_ups) if board.clean_ups else ()
+    standing = notices.standing(board) if board.locks else None
     apply(decision, event)
     _clock(decision)
-    stage_locks.go_on_cleaning(decision, cleaning)
+    if cleaning:
+        stage_locks.go_on_cleaning(decision, cleaning)
     admit_waiting(decision)
     if board.verifications:
         verifications.admit_verifications(decision)
-    notices.give_notice(decision, event, standing)
+    if decision.news:
+        notices.tell_pull_requests(decision)
+    if board.locks or board.follow_ups or decision.has_stage_news():
+        stage_notices.tell_people(decision)
+    if board.locks or standing is not None:
+        notices.tell_what_stands(decision, event, standing or notices.Standing(board.pipeline))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
     stage_notices.number_notices(decision)
@@ -75,7 +84,7 @@ def _tell_store_changed(decision: Decision, event: events.StoreChanged) -> None:
 
 
 def _on(event: type[Kind], *handlers: Callable[[Decision, Kind], None]) -> tuple[type, tuple[Handler, ...]]:
-    """A row of `HANDLERS`, whose handlers take just this event."""
+    """Return a row of `HANDLERS`, whose handlers take just this event."""
     return event, handlers
 
 
@@ -131,25 +140,28 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
 
 
 def _clock(decision: Decision) -> None:
-    """What the time of the event makes due: locks that end, freezes, builds that run too long or do not end."""
-    board = decision.board
+    """Do what the time of the event makes due: locks that end, freezes, builds that run too long or do not end."""
+    board, now = decision.board, decision.now
     if board.locks:
-        ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now and not k.freeze]
-        for lock in sorted(ended, key=lambda k: (k.since, k.key)):
+        ended = [k for k in board.locks.values() if k.until is not None and k.until <= now and not k.freeze]
+        for lock in sorted(ended, key=lambda k: (k.since, k.key)) if ended else ():
             stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
-    freezes.keep_freezes(decision)
-    for run in board.overdue(decision.now):
+    if board.header.freezes or any(lock.freeze for lock in board.locks.values()):
+        freezes.keep_freezes(decision)
+    for run in board.overdue(now) if board.layout.timeouts else ():
         late = decision.update_attempt(run, timed_out=True)
         decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.attempt.build, run.who, run.step), late)
         cleanup.withdraw(decision, late, abort=True)
-    cleanup.abort_more_firmly(decision)
+    if board.aborts():
+        cleanup.abort_more_firmly(decision)
 
 
 def _only_asks(effect: Effect) -> bool:
-    """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
+    """Whether an effect changes nothing outside. A pipeline that only observes does nothing else."""
     return isinstance(effect, (Look, Compare, Survey, AuthorizeCommand))
 
 
 def _takes_back(effect: Effect) -> bool:
-    """Whether an effect takes back what may not have been posted yet: the last that is sent before observing."""
+    """Whether an effect takes back a trigger that may not have gone out: a pipeline still does so as it turns to
+    observing."""
     return isinstance(effect, Withdraw) and not effect.abort

@@ -1,4 +1,4 @@
-"""The notebook of one decision: what was changed, told, asked for and ended, while one event is decided."""
+"""One decision: what the rules change, tell, ask for and end while they decide one event."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.core.model.messages import (
 )
 from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.replaced import quick_to_make, replace
-from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.run import STORY, Buildable, End, Ending, Happened, Run, Status
 from bot.core.model.stage_state import Lock
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
@@ -58,10 +58,14 @@ def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
     return RunFailed(run.who, run.step, outcome, attempt.failed_tests, attempt.failed_step, attempt.lost, by)
 
 
+#: What may be told because a person asked for it.
+_BY_REQUEST = (AskedBy, Cancelled, Promoted, StartsFast, RunEnding)
+
+
 def _asked_by(why: Message) -> str | None:
     """The person who asked for what is told, as far as its reason says so."""
-    reason = why.why if isinstance(why, Promoted | StartsFast | RunEnding) else why
-    return reason.by if isinstance(reason, AskedBy | Cancelled) else None
+    reason = why.why if isinstance(why, (Promoted, StartsFast, RunEnding)) else why
+    return reason.by if isinstance(reason, (AskedBy, Cancelled)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,17 @@ class Decision:
     board: Board
     now: float
     limits: DecisionLimits = LIMITS
-    facts: list[Fact] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    ended: list[Ended] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list, init=False)
+    effects: list[Effect] = field(default_factory=list, init=False)
+    ended: list[Ended] = field(default_factory=list, init=False)
     #: The runs whose own story has gone on, by key: what their pull requests are told, see `notices`.
-    news: dict[str, News] = field(default_factory=dict)
+    news: dict[str, News] = field(default_factory=dict, init=False)
     #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why; other
     #: runs that failed and locked nothing, and why.
-    locked: list[Lock] = field(default_factory=list)
-    unlocked: list[tuple[Lock, Message]] = field(default_factory=list)
-    failed_fixes: list[tuple[Run, Message]] = field(default_factory=list)
-    failed_runs: list[tuple[Run, Message]] = field(default_factory=list)
+    locked: list[Lock] = field(default_factory=list, init=False)
+    unlocked: list[tuple[Lock, Message]] = field(default_factory=list, init=False)
+    failed_fixes: list[tuple[Run, Message]] = field(default_factory=list, init=False)
+    failed_runs: list[tuple[Run, Message]] = field(default_factory=list, init=False)
 
     def tell(
         self,
@@ -131,7 +135,8 @@ class Decision:
 
         `holder` names the run that holds a lock, which may have left the board. Who asked for it is on record, too.
         """
-        by = _asked_by(why) if by is None else by
+        if by is None and isinstance(why, _BY_REQUEST):
+            by = _asked_by(why)
         if run is not None:
             holder, service, sha = run.key, run.service, run.sha
             step, build = step or run.step, run.attempt.build if build is None else build
@@ -141,32 +146,43 @@ class Decision:
         """Ask for something to be done outside."""
         self.effects.append(effect)
 
-    def note(self, run: Buildable, what: Message | None = None, *, soon: bool = False) -> None:
-        """A run's own story has gone on: its pull request is told where it is now, and `what` happened.
+    def has_stage_news(self) -> bool:
+        """Whether the decision itself has led to something that people are told of a stage."""
+        return bool(self.locked or self.unlocked or self.failed_fixes or self.failed_runs)
 
-        A verification has no story: its status says it all.
+    def note(self, run: Buildable, what: Message | None = None, *, soon: bool = False) -> None:
+        """Have the run's pull request told where the run is now, and that `what` happened.
+
+        A verification tells no pull request: its commit status says it all.
         """
         if run.verifies is not None:
             return
-        news = self.news.setdefault(run.key, News())
+        news = self.news.get(run.key)
+        if news is None:
+            news = self.news[run.key] = News()
         news.soon = news.soon or soon
         if what is not None:
             news.what.append(what)
 
+    def story(self, run: Run, *what: Message) -> tuple[Happened, ...]:
+        """The story of a run with what has happened to it now."""
+        return (*run.story, *[Happened(self.now, each) for each in what])[-STORY:]
+
     def update(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
-        """Change a run or a verification; its `since` follows its status."""
-        status = changes.get("status", run.status)
-        if status is not run.status and "since" not in changes:
-            changes["since"] = self.now
+        """Change a run or a verification on the board; `since` follows a new status."""
+        if changes.get("status", run.status) is not run.status:
+            changes.setdefault("since", self.now)
         changed = replace(run, **changes)
         self.board.put(changed)
         return changed
 
     def update_attempt(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
-        """Note what became known of the present attempt of a run or a verification, if that is news."""
-        if all(getattr(run.attempt, name) == value for name, value in changes.items()):
-            return run
-        return self.update(run, attempt=replace(run.attempt, **changes))
+        """Note what became known of the present attempt of a run or a verification, as far as it is new."""
+        attempt = run.attempt
+        for name, value in changes.items():
+            if getattr(attempt, name) != value:
+                return self.update(run, attempt=replace(attempt, **changes))
+        return run
 
     def end(self, run: Run, ending: Ending) -> None:
         """Take a run off the board and say what became of it, here and on its commit and pull request."""
@@ -176,7 +192,7 @@ class Decision:
         self.note(run, soon=True)
         if ending.end is End.DELIVERED:
             return
-        last = Step(self.board.pipeline.stages[-1].name)
+        last = self.board.pipeline.real_steps[-1]
         state, conclusion = ("failure", "") if ending.end is End.FAILED else ("error", _CONCLUSIONS[ending.end])
         self.status(run, last, state, ending.why, conclusion)
         if run.step.stage != last.stage:
@@ -184,14 +200,14 @@ class Decision:
 
     def begins(self, run: Run) -> None:
         """Say on the commit of a new run that it is on its way: the status of the last stage says so until it ends."""
-        last = self.board.pipeline.stages[-1].name
-        self.status(run, Step(last), "pending", IsMerged(last))
+        last = self.board.pipeline.real_steps[-1]
+        self.status(run, last, "pending", IsMerged(last.stage))
 
     def is_in(self, run: Run) -> None:
         """Correct what the commit says of a run's stage, now that the run is in there: that it waits, or has failed."""
-        stage = run.step.stage
-        text = IsMerged(stage) if stage == self.board.pipeline.stages[-1].name else IsIn(run.step)
-        self.status(run, run.step, "pending", text, corrects=True)
+        step = run.step
+        is_last = step.stage == self.board.pipeline.stages[-1].name
+        self.status(run, step, "pending", IsMerged(step.stage) if is_last else IsIn(step), corrects=True)
 
     def status(
         self,
@@ -209,43 +225,41 @@ class Decision:
         It goes out once for each stage, as it ends; before that only where something else has to be corrected, and
         where the run waits for long: GitHub takes a limited number of writes.
         """
-        service = self.board.pipeline.service(run.service)
+        pipeline = self.board.pipeline
+        service = pipeline.service(run.service)
         if service is None:
             return
-        where = (service.repository, run.sha, step.stage)
+        where = (service.repository, run.sha, step.stage, state, text)
         if run.verifies is not None:
-            self.do(SetStatus(*where, state, text, None, run.job, run.attempt.build))
-        elif self.board.pipeline.stage(step.stage) is not None:
+            self.effects.append(SetStatus(*where, None, run.job, run.attempt.build))
+        elif pipeline.stage(step.stage) is not None:
             if debounce is None:
                 debounce = self.limits.status_debounce if state == "pending" else 0.0
             job, build = (self.board.job(step), run.attempt.build) if state == "failure" else (None, None)
-            self.do(SetStatus(*where, state, text, run.key, job, build, conclusion, "", (), debounce, corrects))
+            self.effects.append(SetStatus(*where, run.key, job, build, conclusion, "", (), debounce, corrects))
 
-    def waits(self, run: Run, step: Step, **changes: Any) -> Run:
+    def waits(self, run: Run, step: Step, *, queue_number: int | None = None, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
         At the tail nobody has moved it to the front.
         The status waits for a while, so where the run enters soon it is never written. The last attempt is over; the
         retries of the step that it was in do not count for the next.
         """
-        queue_number = changes.pop("queue_number", None)
-        queued = self.now if queue_number is None else run.queued or self.now
-        elsewhere: dict[str, Any] = {} if run.step == step else {"retried": 0, "retrying": False}
         if queue_number is None:
-            queue_number = self.board.queue_number()
-            elsewhere["moved"] = None
+            queue_number, queued, changes["moved"] = self.board.queue_number(), self.now, None
+        else:
+            queued = run.queued or self.now
+        if run.step != step:
+            changes = {"retried": 0, "retrying": False, **changes}
         waiting = self.update(
             run,
-            **{
-                "status": Status.WAITING,
-                "step": step,
-                "queue_number": queue_number,
-                "attempt": run.attempt.over(),
-                "queued": queued,
-                "since": queued,
-                **elsewhere,
-                **changes,
-            },
+            status=Status.WAITING,
+            step=step,
+            queue_number=queue_number,
+            attempt=run.attempt.over(),
+            queued=queued,
+            since=queued,
+            **changes,
         )
         self.status(waiting, step, "pending", WaitsFor(step), debounce=self.limits.waiting_debounce)
         return waiting

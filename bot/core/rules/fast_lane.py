@@ -8,7 +8,6 @@ The same rules for people: docs/fast-lane.md; a test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.model.board_records import ServiceState
@@ -60,20 +59,18 @@ def head_enters(board: Board, lock: Lock, ended: float | None) -> Position | Non
     return head if merged and ended is not None and merged[-1] > ended else None
 
 
-def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
+def route(pipeline: Pipeline, lane: Lane) -> tuple[Step, ...]:
     """F3 Same stages. A fast run passes what everyone passes: the fast lane's own jobs first, then the real stages."""
-    real = [Step(stage.name) for stage in pipeline.stages]
-    rejoins = pipeline.rejoins_at
-    if lane is Lane.MAIN or rejoins == len(real):
-        return real
-    ahead = takewhile(lambda at: at[1].fast_job or at[0] < rejoins, enumerate(pipeline.stages))
-    fast = [Step(stage.name, Track.FAST if stage.fast_job else Track.REAL) for _, stage in ahead]
-    return fast + real[rejoins:]
+    real, rejoins = pipeline.real_steps, pipeline.rejoins_at
+    return real if lane is Lane.MAIN or rejoins == len(real) else pipeline.fast_steps + real[rejoins:]
 
 
-def next_step(pipeline: Pipeline, run: Run) -> Step | None:
-    """F3 Same stages. The first step of its route that the run has not passed; None: it has passed them all."""
-    return next((step for step in route(pipeline, run.lane) if not has_passed(pipeline, run.passed, step)), None)
+def next_step(pipeline: Pipeline, lane: Lane, passed: Collection[Step]) -> Step | None:
+    """F3 Same stages. The first step of its route that a run has not passed; None: it has passed them all."""
+    for step in route(pipeline, lane):
+        if not has_passed(pipeline, passed, step):
+            return step
+    return None
 
 
 def has_passed(pipeline: Pipeline, passed: Collection[Step], step: Step) -> bool:
@@ -82,7 +79,7 @@ def has_passed(pipeline: Pipeline, passed: Collection[Step], step: Step) -> bool
     From there on only the real one does; it counts for the fast one as well, where a run has changed to the fast lane.
     """
     either = step.track is Track.FAST or pipeline.index(step.stage) < pipeline.rejoins_at
-    return step in passed or (either and any(each.stage == step.stage for each in passed))
+    return any(each.stage == step.stage and (either or each.track is step.track) for each in passed)
 
 
 # -- F4 to F7: how it competes ---------------------------------------------------------------------------------
@@ -101,7 +98,10 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
 
     A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
     """
-    locks = freeze_windows.counting(board, stage, run)
+    return _let_in(counting(board, stage, run), stage, run)
+
+
+def _let_in(locks: Collection[Lock], stage: str, run: Run) -> bool:
     if not overtakes(run) or _close_to_fixes(locks):
         return False
     holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
@@ -114,18 +114,24 @@ def kept_out(board: Board, stage: str, run: Run) -> bool:
     A retry of the build that locked it does (L4), and a fix (F5). The lock of a freeze does not count for those whom
     the freeze excepts (W2).
     """
-    if run.retrying:
-        return closed_to_fixes(board, stage, run)
-    return bool(freeze_windows.counting(board, stage, run)) and not lets_in(board, stage, run)
+    locks = counting(board, stage, run)
+    return _close_to_fixes(locks) if run.retrying else bool(locks) and not _let_in(locks, stage, run)
 
 
 def closed_to_fixes(board: Board, stage: str, run: Run) -> bool:
     """L4 Retry. A manual lock that lets no fixes in holds up a retry as well: somebody closed the stage on purpose."""
-    return _close_to_fixes(freeze_windows.counting(board, stage, run))
+    return _close_to_fixes(counting(board, stage, run))
 
 
 def _close_to_fixes(locks: Collection[Lock]) -> bool:
     return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
+
+
+def counting(board: Board, stage: str, run: Run) -> list[Lock]:
+    """The locks of a stage that count for a run: all but those of freezes that except it (W2)."""
+    return [
+        lock for lock in board.locks_of(stage) if not lock.freeze or freeze_windows.exception(board, lock, run) is None
+    ]
 
 
 def replaced_by(board: Board, newer: Run) -> list[Run]:
@@ -191,8 +197,10 @@ def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
 
     Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
     """
-    beyond = pipeline.index(run.step.stage) > pipeline.index(mended.stage)
-    return run.status is not Status.ENDING and not (beyond and stage_versions.is_rolling_out(pipeline, run))
+    if run.status is Status.ENDING:
+        return False
+    rolls = stage_versions.is_rolling_out(pipeline, run)
+    return not (rolls and pipeline.index(run.step.stage) > pipeline.index(mended.stage))
 
 
 class LockOpening(NamedTuple):
@@ -255,11 +263,13 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
 
 def fixes(board: Board, service: str) -> list[Run]:
     """What is on its way to open the locks of a service, oldest first: its fast runs, and a build that is repeated."""
-    holders = (board.runs.get(lock.run or "") for lock in board.locks_held_by(service))
-    repeated = [run for run in holders if run is not None and run.retrying and run.lane is Lane.MAIN]
-    runs = {run.key: run for run in (*repeated, *board.fast_runs(service))}.values()
-    coming = [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
-    return sorted(coming, key=lambda run: (run.created, run.queue_number))
+    coming = board.fast_runs(service)
+    for lock in board.locks_held_by(service):
+        holder = board.runs.get(lock.run or "")
+        if holder is not None and holder.retrying and holder not in coming:
+            coming.append(holder)
+    coming = [run for run in coming if run.status not in (Status.FAILED, Status.ENDING)]
+    return sorted(coming, key=lambda run: (run.created, run.queue_number)) if len(coming) > 1 else coming
 
 
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:

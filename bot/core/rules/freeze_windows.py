@@ -109,11 +109,6 @@ def _label(freeze: Freeze, run: Run) -> Message | None:
     return None
 
 
-def counting(board: Board, stage: str, run: Run) -> list[Lock]:
-    """The locks of a stage that count for a run: all but those of freezes that except it."""
-    return [lock for lock in board.locks_of(stage) if exception(board, lock, run) is None]
-
-
 def open_from(board: Board, step: Step, run: Run, at: float) -> float:
     """From when on no freeze that is known keeps the run out of a step, `at` or later: what is to come counts too."""
     if step.track is not Track.REAL:
@@ -132,7 +127,7 @@ def last_freeze(locks: Sequence[Lock]) -> Frozen | None:
 
 def is_frozen(board: Board, stage: str) -> bool:
     """Whether a freeze closes the stage now."""
-    return bool(board.header.freezes) and any(lock.freeze for lock in board.locks_of(stage))
+    return any(lock.freeze for lock in board.locks_of(stage))
 
 
 def excepted(board: Board, step: Step) -> Iterator[Run]:

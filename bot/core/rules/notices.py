@@ -14,9 +14,9 @@ from bot.core.model.effects import Banner, Comment, FindPull, LockNotice, Notify
 from bot.core.model.events import BannerOverwritten, Event, PullMoved, WeekEnded
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, WeekNotice
-from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Step
+from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Stage, Step
 from bot.core.model.replaced import replace
-from bot.core.model.run import STORY, Happened, Run, Status
+from bot.core.model.run import Run, Status
 from bot.core.model.stage_messages import (
     BannerPutBack,
     FixComing,
@@ -27,7 +27,6 @@ from bot.core.model.stage_messages import (
     NothingLocked,
 )
 from bot.core.model.stage_state import Lock
-from bot.core.rules import stage_notices
 from bot.core.rules.decision import Decision, News
 from bot.core.rules.fast_lane import fixes
 from bot.core.rules.freeze_windows import last_freeze
@@ -54,11 +53,9 @@ def standing(board: Board) -> Standing:
     return Standing(board.pipeline, locks, coming, board.header.unproven)
 
 
-def give_notice(decision: Decision, event: Event, before: Standing) -> None:
-    """Have everybody told who is concerned; `before`: what stood when the decision began."""
+def tell_what_stands(decision: Decision, event: Event, before: Standing) -> None:
+    """Bring banners and notices to pull requests up to date; `before`: what stood when the decision began."""
     after = standing(decision.board)
-    _tell_pull_requests(decision)
-    stage_notices.tell_people(decision)
     if before != after:
         decision.effects += _changed_banners(_banners(before), _banners(after))
         decision.effects += _changed_lock_notices(before, after)
@@ -79,28 +76,22 @@ def report_week(decision: Decision, event: WeekEnded) -> None:
 # -- the pull requests of a run --------------------------------------------------------------------------------
 
 
-def _tell_pull_requests(decision: Decision) -> None:
+def tell_pull_requests(decision: Decision) -> None:
     """Keep what happened to the runs of this decision with them, and have their pull requests told.
 
     That others moved is no news for a run, except that a fix has passed it: a long queue must not cost requests.
     """
+    runs = decision.board.runs
     positions = {ended.run.key: position for position, ended in enumerate(decision.ended)}
     for key, news in decision.news.items():
         position = positions.get(key)
-        run = decision.board.runs.get(key) if position is None else decision.ended[position].run
+        run = runs.get(key) if position is None else decision.ended[position].run
         if run is not None:
-            told = _with_story(run, news, decision.now)
-            if told is not run:
-                _keep(decision, told, position)
-            _comment(decision, told, news)
-
-
-def _with_story(run: Run, news: News, now: float) -> Run:
-    """The run with what happened to it."""
-    if not news.what:
-        return run
-    story = (*run.story, *(Happened(now, what) for what in news.what))[-STORY:]
-    return replace(run, story=story)
+            if news.what:
+                run = replace(run, story=decision.story(run, *news.what))
+                _keep(decision, run, position)
+            if run.merge.pulls or key not in runs:
+                _comment(decision, run, news)
 
 
 def _keep(decision: Decision, run: Run, position: int | None) -> None:
@@ -112,15 +103,14 @@ def _keep(decision: Decision, run: Run, position: int | None) -> None:
 
 
 def _comment(decision: Decision, run: Run, news: News) -> None:
+    """Tell its pull requests. One that has ended before GitHub named its pull request has that looked for."""
     service = decision.board.pipeline.service(run.service)
     if service is None:
         return
-    debounce = run.created + decision.limits.pull_told - decision.now
-    if not run.merge.pulls and (run.key in decision.board.runs or debounce <= 0):
-        return
-    if not run.merge.pulls:  # it has ended before its pull request was told: that hears of it once it is known
+    patience = run.created + decision.limits.pull_told - decision.now
+    if not run.merge.pulls and patience > 0:
         where = (run.service, service.repository, service.branch, run.sha)
-        decision.do(FindPull(*where, debounce, run.key, began=run.created))
+        decision.do(FindPull(*where, patience, run.key, began=run.created))
     for pull in run.merge.pulls:
         debounce = 0.0 if news.soon else decision.limits.comment_debounce
         told = Comment(service.repository, pull, run.key, began=run.created, debounce=debounce, corrects=not news.soon)
@@ -142,12 +132,15 @@ def banners(board: Board) -> dict[Job, Banner]:
 def _banners(standing: Standing) -> dict[Job, Banner]:
     if standing.unproven or not standing.locks:
         return {}
-    locked = ((stage, [k for k in standing.locks if k.stage == stage.name]) for stage in standing.pipeline.stages)
-    return {
-        stage.job: Banner(stage.job, stage.name, tuple(locks[:SHOWN]), tuple(_coming(standing, locks)))
-        for stage, locks in locked
-        if locks
-    }
+    locked: dict[str, list[Lock]] = {}
+    for lock in standing.locks:
+        locked.setdefault(lock.stage, []).append(lock)
+    stages = [stage for stage in standing.pipeline.stages if stage.name in locked]
+    return {stage.job: _banner(standing, stage, locked[stage.name]) for stage in stages}
+
+
+def _banner(standing: Standing, stage: Stage, locks: list[Lock]) -> Banner:
+    return Banner(stage.job, stage.name, tuple(locks[:SHOWN]), tuple(_coming(standing, locks)))
 
 
 def _coming(standing: Standing, locks: Iterable[Lock]) -> Iterator[Message]:

@@ -7,7 +7,7 @@ how runs are started, sent on the fast lane and queued.
 from __future__ import annotations
 
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bot.core.model.board import Board
 from bot.core.model.effects import FindPull, Trigger
@@ -29,13 +29,13 @@ from bot.core.model.messages import (
 )
 from bot.core.model.pipeline import Lane, Mode, Outcome, Step, Track
 from bot.core.model.replaced import replace
-from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status, version_stamp
+from bot.core.model.run import NO_MERGE, End, Ending, Happened, Merge, Run, Status, version_stamp
 from bot.core.model.stage_messages import OnMainLaneAgain
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix, superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision, run_failed
-from bot.core.rules.freeze_windows import closes_next, counting, excepted, is_frozen, tell_excepted
+from bot.core.rules.freeze_windows import closes_next, excepted, is_frozen, tell_excepted
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -89,10 +89,11 @@ def _kept_out(board: Board, run: Run) -> Blocker | None:
 
 def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Blocker | None:
     """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
+    if not rolls_out(board.pipeline, run.step):
+        return None
     if found is not None and found.contains is None:
         return Blocker(Why.PROOF, Who(run.service, found.position.sha), stops_queue=False)
-    head = board.service(run.service).history.head
-    if head is not None and rolls_out(board.pipeline, run.step) and may_be_off_main(board, run):
+    if may_be_off_main(board, run):
         return Blocker(Why.PROOF, stops_queue=False)
     other = fast_lane.one_at_a_time(board, run)
     if other is not None:
@@ -108,7 +109,8 @@ def admit_waiting(decision: Decision) -> None:
     while told != len(decision.facts):
         told = len(decision.facts)
         for step in decision.board.steps_waited_for():
-            _fill(decision, step)
+            if stage_blocked_by(decision.board, step, decision.now) is None:
+                _fill(decision, step)
 
 
 class _Look(NamedTuple):
@@ -120,6 +122,7 @@ class _Look(NamedTuple):
 
 
 def _fill(decision: Decision, step: Step) -> None:
+    """Let in whoever may enter a step that has room, until it has none."""
     board = decision.board
     looked_at: set[str] = set()
     busy: set[str] = set()
@@ -129,19 +132,19 @@ def _fill(decision: Decision, step: Step) -> None:
         _try_admit(decision, look)
         if board.runs.get(run.key) is run and fast_lane.one_at_a_time(board, run) is not None:
             busy.add(run.service)
+        if stage_blocked_by(board, step, decision.now) is not None:
+            return
 
 
 def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> _Look | None:
-    """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat).
+    """The next run to look at: whoever stops the queue ends the search (cost stays flat).
 
     `busy`: the services of which one run waits for another (F11): those behind it wait, too.
     """
     board = decision.board
-    if not board.queue_length(step) or stage_blocked_by(board, step, decision.now):
+    if busy and board.services_waiting(step) <= busy:
         return None
-    if board.services_waiting(step) <= busy:
-        return None
-    frozen = step.track is Track.REAL and is_frozen(board, step.stage)
+    frozen = bool(board.header.freezes) and step.track is Track.REAL and is_frozen(board, step.stage)
     for run in excepted(board, step) if frozen else board.queue(step):
         if run.service in busy or run.key in looked_at:
             continue
@@ -174,15 +177,18 @@ def _overtaken(board: Board, run: Run, found: RunAhead) -> Ending:
 def _admit(decision: Decision, look: _Look) -> None:
     """Let a run enter its stage, unless something keeps it out."""
     board, run = decision.board, look.run
-    waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
+    waited_behind = _passed_by(board, run) if run.lane is Lane.FAST and run.step.track is Track.REAL else []
     entered = start_build(decision, run, look.blocker)
     if entered is None:
         return
-    tell_excepted(decision, entered)
+    if board.header.freezes:
+        tell_excepted(decision, entered)
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     for other in waited_behind:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
-    if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news
+    if (
+        not board.backoffs or str(run.step) not in board.backoffs
+    ):  # else it is tried once more: when Jenkins has taken it, that is news
         decision.note(entered)
     decision.is_in(entered)
 
@@ -197,7 +203,8 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
     if job is None or service is None or blocker is not None:
         return None
-    where = {} if waiting.verifies is None else {"job": job}
+    verified, freezes = waiting.verifies, board.header.freezes
+    where = {} if verified is None else {"job": job}
     built = decision.update(waiting, status=Status.STARTING, attempt=waiting.attempt.next(), **where)
     decision.do(
         Trigger(
@@ -211,9 +218,9 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
             sha=built.sha,
             lane=built.lane,
             version=built.version,
-            pull=built.verifies,
+            pull=verified,
             rolls_out=rolls_out(board.pipeline, built.step),
-            not_after=None if waiting.verifies is not None else closes_next(board, built.step, decision.now),
+            not_after=closes_next(board, built.step, decision.now) if freezes and verified is None else None,
         )
     )
     return built
@@ -222,14 +229,14 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
 def _admitted(board: Board, run: Run) -> Entered:
     fast = run.lane is Lane.FAST
     ahead = fast and run.step.track is Track.REAL and bool(board.queue_length(run.step))
-    locked = run.step.track is Track.REAL and bool(counting(board, run.step.stage, run))
+    locked = run.step.track is Track.REAL and bool(fast_lane.counting(board, run.step.stage, run))
     return Entered(run.who, run.step, fast, ahead, locked)
 
 
 def _passed_by(board: Board, run: Run) -> list[Run]:
     """The waiting runs that a fix passes as it enters a lock-policy stage: those who are told so."""
     stage = board.pipeline.stage(run.step.stage)
-    if run.lane is Lane.MAIN or stage is None or not stage.locks:
+    if stage is None or not stage.locks:
         return []
     waiting = islice(board.queue(run.step), OVERTAKEN_SEEN)
     others = [other for other in waiting if other.service != run.service and other.lane is Lane.MAIN]
@@ -255,13 +262,15 @@ def start_run(
 ) -> Run:
     """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
     board = decision.board
-    run = _new_run(decision, service, position, lane, merge, permit)
-    fast = lane is Lane.FAST
-    told = StartsFast(why, run.who) if fast else Queued(run.step, run.who)
+    step, who = fast_lane.route(board.pipeline, lane)[0], Who(service, position.sha)
+    told = StartsFast(why, who) if lane is Lane.FAST else Queued(step, who)
+    permits = () if permit is None else (permit,)
+    story = (Happened(decision.now, replace(told, who=None)),)
+    run = _new_run(decision, service, position, lane=lane, step=step, permits=permits, merge=merge, story=story)
     decision.tell(FactKind.RUN_QUEUED, told, run)
-    decision.note(run, replace(told, who=None))
+    decision.note(run)
     decision.begins(run)
-    decision.status(run, run.step, "pending", WaitsFor(run.step), debounce=decision.limits.waiting_debounce)
+    decision.status(run, step, "pending", WaitsFor(step), debounce=decision.limits.waiting_debounce)
     configured = board.pipeline.service(service)
     if merge.pull is None and configured is not None:
         decision.do(
@@ -271,14 +280,16 @@ def start_run(
     if found is not None and found[1]:
         leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
     else:
-        newest_fix(decision, run)
-        if fast_lane.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
-            _ask_early(decision, run)
+        if lane is Lane.FAST:
+            newest_fix(decision, run)
+            # Of an ordinary stage there is time yet: its push may prove it meanwhile.
+            if fast_lane.in_fast_part(board.pipeline, run.step):
+                _ask_early(decision, run)
     return run
 
 
-def _new_run(decision: Decision, service: str, position: Position, lane: Lane, merge: Merge, permit: str | None) -> Run:
-    """A run on the board, with the next number of its service."""
+def _new_run(decision: Decision, service: str, position: Position, **more: Any) -> Run:
+    """A run on the board, with the next number of its service; `more`: other fields of it."""
     board = decision.board
     state = board.service(service)
     number = state.number + 1
@@ -288,16 +299,13 @@ def _new_run(decision: Decision, service: str, position: Position, lane: Lane, m
         key=f"{service}.{number}",
         service=service,
         position=position,
-        lane=lane,
         status=Status.WAITING,
-        step=fast_lane.route(board.pipeline, lane)[0],
         queue_number=board.queue_number(),
         created=decision.now,
         since=decision.now,
         queued=decision.now,
         version=f"{service}-{number}-{stamp}",  # several may be merged in one second
-        permits=() if permit is None else (permit,),
-        merge=merge,
+        **more,
     )
     board.put(run)
     return run
@@ -305,8 +313,6 @@ def _new_run(decision: Decision, service: str, position: Position, lane: Lane, m
 
 def _ask_early(decision: Decision, run: Run) -> None:
     """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
-    if run.lane is Lane.MAIN:
-        return
     for found in decision.board.versions_of(run.service):
         if stage_versions.rolls_out(decision.board.pipeline, found.step):
             ahead = stage_versions.ahead(decision.board, run, found.step)
@@ -339,19 +345,23 @@ def _goes_on(run: Run) -> bool:
     return run.status not in (Status.ENDING, Status.FAILED) and not run.taken_out
 
 
-def join_queue(decision: Decision, run: Run, step: Step) -> Run:
-    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
-    run = decision.waits(run, step)
+def join_queue(decision: Decision, run: Run, step: Step, **changes: Any) -> Run:
+    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6).
+
+    `changes`: other fields of it that are to be stored with that.
+    """
+    run = decision.waits(run, step, **changes)
     decision.tell(FactKind.RUN_QUEUED, Queued(step, run.who), run)
     decision.note(run)
-    newest_fix(decision, run)
-    _ask_early(decision, run)
+    if run.lane is Lane.FAST:
+        newest_fix(decision, run)
+        _ask_early(decision, run)
     return run
 
 
 def find_place(decision: Decision, run: Run) -> None:
     """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
-    step = fast_lane.next_step(decision.board.pipeline, run)
+    step = fast_lane.next_step(decision.board.pipeline, run.lane, run.passed)
     if step is None:
         decision.end(run, Ending(End.DELIVERED, PassedEveryStage(run.who)))
     else:

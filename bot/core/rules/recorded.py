@@ -8,9 +8,11 @@ from bot.core.model.board_records import Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact
+from bot.core.model.replaced import quick_to_make
 from bot.core.rules.decision import LIMITS, DecisionLimits
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class DecidedEntry:
     """One entry of the inbox: its events, and what was decided about them. `at`: seconds since the epoch."""

@@ -15,12 +15,13 @@ from bot.core.model.board_records import FAMILIES, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.facts import Fact
 from bot.core.model.pipeline import Pipeline
-from bot.core.model.replaced import replace
+from bot.core.model.replaced import quick_to_make
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import DecisionLimits
 from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, RecordedTurn
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """One entry as it was decided then, and as it is decided now; `error`: what the rules raised now."""
@@ -109,7 +110,7 @@ class Player:
             board.undo()
             return Replayed(then, then, f"{type(error).__name__}: {error}")
         board.forget_changes()
-        return Replayed(then, replace(then, facts=tuple(facts), effects=tuple(effects)))
+        return Replayed(then, DecidedEntry(then.entry, then.at, then.events, tuple(facts), tuple(effects)))
 
     def _take_snapshot(self, snapshot: BoardSnapshot) -> Iterator[BoardDifferences | Gap]:
         yield from self._gap()

@@ -139,9 +139,9 @@ def open_passed(decision: Decision, service: str) -> None:
 
     Where containment is not known, ask.
     """
-    if service in decision.board.clean_ups:
+    if service in decision.board.clean_ups or not decision.board.locks_held_by(service):
         return
-    for found in list(decision.board.versions_of(service)):
+    for found in decision.board.versions_of(service):
         version = stage_versions.opens(found)
         if version is None:
             continue

@@ -44,32 +44,29 @@ class _Due:
     to: tuple[str, ...] = ()
 
 
+NOTHING_DUE = _Due()
+
+
 def tell_people(decision: Decision) -> None:
     """One notice for each stage, however much has happened there, in the order of what happened.
 
     While the pipeline observes nobody is told, so nothing counts as told.
     """
-    if not (decision.board.locks or decision.board.follow_ups or _has_news(decision)):
-        return
     stages = [lock.stage for lock in decision.locked]
     stages += [run.step.stage for run, _ in decision.failed_fixes]
     stages += [lock.stage for lock, _ in decision.unlocked]
     stages += [run.step.stage for run, _ in decision.failed_runs]
     stages += sorted({lock.stage for lock in decision.board.locks.values()})
     for stage in dict.fromkeys(stages):
-        due = _due(decision, stage)
-        if due.level is not None or due.forgotten or _has_news(decision):
+        locks, known = decision.board.locks_of(stage), decision.board.follow_up(stage)
+        due = _due(decision, locks, known)
+        if due.level is not None or due.forgotten or decision.has_stage_news():
             decision.effects += _of_stage(decision, stage, due)
-        _note(decision, stage, due)
+        _note(decision, locks, known, due)
     for known in sorted(decision.board.follow_ups.values(), key=lambda known: known.key):
         if not decision.board.locks_of(known.key):
             decision.effects += _to_watchers(decision, known)
             decision.board.drop(known)
-
-
-def _has_news(decision: Decision) -> bool:
-    """Whether the decision itself has led to something that people are told of a stage."""
-    return bool(decision.locked or decision.unlocked or decision.failed_fixes or decision.failed_runs)
 
 
 def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
@@ -158,12 +155,12 @@ def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run
 # -- what time makes due -----------------------------------------------------------------------------------------------
 
 
-def _due(decision: Decision, stage: str) -> _Due:
-    """What is to be told because the stage is still locked; nothing while the pipeline only observes."""
+def _due(decision: Decision, locks: list[Lock], known: FollowUp) -> _Due:
+    """What is to be told because a stage is still locked; nothing while the pipeline only observes."""
     board, now = decision.board, decision.now
-    plan, locks, known = board.pipeline.notices, board.locks_of(stage), board.follow_up(stage)
-    if board.header.mode is Mode.OBSERVE or not locks:
-        return _Due()
+    plan = board.pipeline.notices
+    if board.header.mode is Mode.OBSERVE or not locks or not (plan.escalation or plan.reminder):
+        return NOTHING_DUE
     levels = [number for at, number in escalation_due(plan, locks, known) if at <= now]
     to = tuple(name for number in levels for name in plan.escalation[number - 1].to)
     forgotten: tuple[Lock, ...] = ()
@@ -176,15 +173,15 @@ def _due(decision: Decision, stage: str) -> _Due:
     return _Due(max(levels, default=None), forgotten, to)
 
 
-def _note(decision: Decision, stage: str, due: _Due) -> None:
+def _note(decision: Decision, locks: list[Lock], known: FollowUp, due: _Due) -> None:
     """Remember what was told. Once no failure locks the stage any more, the next one escalates from the beginning."""
-    board = decision.board
-    known, locks = board.follow_up(stage), board.locks_of(stage)
     level = known.level if due.level is None else due.level
-    level = level if locked_since(locks) is not None else 0
+    level = level if level and locked_since(locks) is not None else 0
     if locks and (level != known.level or due.forgotten or due.to):
         reminded = decision.now if due.forgotten else known.reminded
-        board.put(replace(known, level=level, reminded=reminded, told=tuple(dict.fromkeys((*known.told, *due.to)))))
+        decision.board.put(
+            replace(known, level=level, reminded=reminded, told=tuple(dict.fromkeys((*known.told, *due.to))))
+        )
 
 
 def number_notices(decision: Decision) -> None:

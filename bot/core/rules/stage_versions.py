@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:
     """Whether a build of this step changes what is there: a real stage from the first that locks on, and the last."""
-    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rolls_out_at
+    return step.track is Track.REAL and step.stage in pipeline.roll_outs
 
 
 def is_rolling_out(pipeline: Pipeline, run: Run) -> bool:
@@ -115,10 +115,14 @@ class RunAhead(NamedTuple):
 
 
 def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
-    """The build of a run has passed its step: that is there now, whole. `cleans_up`: it is a fix that F8 follows."""
+    """The build of a run has passed its step: that is there now, whole. `cleans_up`: it is a fix that F8 follows.
+
+    Where several builds run at once, a newer version than the one that ended stays.
+    """
     before, mine = board.version(run.service, run.step), Version(run.position, run.key, run.lane, now)
-    stays = None if rolls_out(board.pipeline, run.step) else _ahead_of(board, before.broken, run)
-    if _stays(board, before.whole, run):
+    alone = rolls_out(board.pipeline, run.step)
+    stays = None if alone else _ahead_of(board, before.broken, run)
+    if not alone and _ahead_of(board, before.whole, run) is not None:
         whole, replaced = before.whole, before.replaced
     else:
         is_other = before.whole is not None and before.whole.position.sha != run.sha
@@ -130,13 +134,8 @@ def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
 def failed(board: Board, run: Run, now: float) -> None:
     """The build of a run did not pass: where it rolls out, nobody knows what is left of the version before."""
     before = board.version(run.service, run.step)
-    if not _stays(board, before.broken, run):
+    if rolls_out(board.pipeline, run.step) or _ahead_of(board, before.broken, run) is None:
         board.put(replace(before, broken=Version(run.position, run.key, run.lane, now)))
-
-
-def _stays(board: Board, version: Version | None, run: Run) -> bool:
-    """Whether a version stays what counts, where several builds run at once: it is newer than the one that ended."""
-    return not rolls_out(board.pipeline, run.step) and _ahead_of(board, version, run) is not None
 
 
 def _ahead_of(board: Board, version: Version | None, run: Run) -> Version | None:
@@ -179,7 +178,9 @@ def _running(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
 def _left_there(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
     """What builds have left in the stage."""
     version = board.version(run.service, step)
-    for each in version.versions:
+    for each in (version.broken, version.whole):
+        if each is None:
+            continue
         broken = each is version.broken
         if each.position.sha == run.sha and version.broken is not None:
             continue  # it is to be rolled out again

@@ -18,9 +18,9 @@ from bot.core.model.stage_state import PastBuild, UnmanagedBuild
 from bot.core.rules.decision import Decision
 
 
-def step_of(decision: Decision, job: Job) -> Step | None:
-    """The step whose job this is."""
-    return decision.board.jobs().get(job)
+def step_of(decision: Decision, event: BuildSeen | BuildHinted) -> Step | None:
+    """The step whose job this is about."""
+    return decision.board.layout.jobs_by_name.get((event.controller, event.job))
 
 
 def look_at_hinted_build(decision: Decision, event: BuildHinted) -> None:
@@ -28,19 +28,18 @@ def look_at_hinted_build(decision: Decision, event: BuildHinted) -> None:
 
     FINALIZED follows COMPLETED at once: by then the build is known to have ended.
     """
-    job = Job(event.controller, event.job)
     if event.over and has_ended(decision.board, event):
         return
-    if step_of(decision, job) is not None:
-        decision.do(Look(job, event.number))
+    if step_of(decision, event) is not None:
+        decision.do(Look(Job(event.controller, event.job), event.number))
 
 
 def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable | None) -> None:
     """A build that moves nothing: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
-    job = Job(event.controller, event.job)
-    step = step_of(decision, job)
+    step = step_of(decision, event)
     if step is None:
         return
+    job = Job(event.controller, event.job)
     key = f"{event.controller}/{event.job}/{event.number}"
     known = decision.board.unmanaged.get(key)
     if event.result is not None:

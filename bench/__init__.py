@@ -1,1 +1,1 @@
-"""The benchmark: door, reaction, growth, memory, each beside a bare version; and what Jenkins is asked."""
+"""The benchmark: door, reaction, growth and memory, some beside a bare version; and the requests to Jenkins."""

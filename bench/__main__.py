@@ -30,9 +30,9 @@ SECTIONS: dict[str, Callable[..., Section]] = {
     "github": github.measure,
     "estimates": estimates.measure,
 }
-#: Measured only where they are named, alone or as `scale`: they take minutes, and stand in docs/scale.md.
+#: Measured only by name, alone or as `scale`: they take minutes, and their tables are in docs/scale.md.
 SCALE = {"board-size": scale.board_size, "workers": scale.workers, "open-pages": scale.open_pages}
-#: What a text says of the machine stands in a place of its own.
+#: The name of the place for the description of the machine in a text.
 MACHINE = "machine"
 
 
@@ -74,7 +74,7 @@ def bench(
 
 
 def _chosen(only: tuple[str, ...]) -> dict[str, Callable[..., Section]]:
-    """The sections of these names; without any: all but those that stand in docs/scale.md."""
+    """Return the sections with these names; none named: all but those of docs/scale.md."""
     if not only:
         return SECTIONS
     wanted = {*only, *(SCALE if "scale" in only else ())}
@@ -82,13 +82,13 @@ def _chosen(only: tuple[str, ...]) -> dict[str, Callable[..., Section]]:
 
 
 def _machine(seconds: float) -> str:
-    """What it was measured on, and how busy that was with other things."""
+    """Describe the machine and its load."""
     load = f", load average {os.getloadavg()[2]:.1f} over 15 minutes" if hasattr(os, "getloadavg") else ""
     return f"{os.cpu_count()} cores, Python {platform.python_version()}{load}; {seconds:.0f} seconds in all."
 
 
 def _write(into: Path, sections: list[Section], machine: str) -> None:
-    """Renew the tables; and what is said of the machine, if it holds for all tables of the file."""
+    """Replace the tables of the file, and the description of the machine if all tables were measured."""
     text = into.read_text("utf-8")
     tables = {section.name: section.markdown() for section in sections}
     if places(text) == {*tables, MACHINE}:

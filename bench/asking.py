@@ -1,4 +1,4 @@
-"""What Jenkins is asked: requests per finished build, with callbacks and with none, however many builds run at once."""
+"""Counts requests to Jenkins per finished build, with callbacks and without, by the number of builds at once."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ JOB = "stage"
 PARAMETERS = [
     f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
 ]
-#: How many builds run at once, and how often so many are started and waited for.
+#: The number of builds at once -> the number of such waves.
 WAVES = {1: 8, 10: 5, 50: 4}
-#: The same where nothing is measured, with builds of so many seconds.
+#: The same for a trial run without measurement, and the seconds of its builds.
 FEW_WAVES = {1: 1, 2: 1}
 QUICK_SECONDS = 1.0
-#: How long a build takes, and how often Jenkins is asked about builds, in seconds.
+#: The duration of a build, and the interval of the polls of Jenkins, in seconds.
 BUILD_SECONDS, POLL_SECONDS = 2.0, 1.0
-#: How long the pipeline is idle.
+#: The seconds in which the pipeline is idle.
 IDLE_SECONDS = 15.0
 PATIENCE = 60.0
 #: The most triggers and looks per finished build with callbacks: the trigger, and a look for each callback that may
-#: tell something new (started, completed, finalised).
+#: report something new (started, completed, finalised).
 MOST_REQUESTS = 4.0
-#: The most that polls per second may grow from one build at once to fifty.
+#: The highest growth of polls per second from one build at once to fifty.
 MOST_GROWTH = 1.3
 
 TRIGGER, LOOK, POLL, QUEUE, ITEM, CRUMB = "trigger", "look", "poll", "queue", "item", "crumb"
@@ -47,21 +47,21 @@ ROUTES = {
 
 
 class Shop(House):
-    """The house with one stage, whose job is that of a Jenkins stand-in, a process of its own."""
+    """A house with one stage, whose job belongs to a Jenkins stand-in in its own process."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__("sink", "jenkins", "worker", "beat", "web")
         self._capacity = capacity
-        #: Number of the next push of the story.
+        #: The number of the next push.
         self._following = 0
 
     @property
     def control(self) -> JenkinsControl:
-        """The stand-in."""
+        """Return the control client of the stand-in."""
         return JenkinsControl(f"http://127.0.0.1:{self.jenkins}")
 
     def configuration(self) -> dict[str, Any]:
-        """One stage that takes as many as are ever started at once here, and is watched for strangers."""
+        """Return the configuration: one stage with room for the largest wave, polled also for unmanaged builds."""
         content = super().configuration()
         content["controllers"]["ci"]["url"] = f"http://127.0.0.1:{self.jenkins}"
         content["pipelines"][0]["stages"] = [{"name": "stage", "job": f"ci: {JOB}", "capacity": self._capacity}]
@@ -69,18 +69,18 @@ class Shop(House):
         return content
 
     def make_job(self, seconds: float) -> None:
-        """The one job, on a controller that has users; `seconds`: how long its builds take."""
+        """Create the job on a controller that has users; `seconds`: the duration of its builds."""
         self.control.set({"users": {"bench": {"tokens": ["token"]}}})
         self.control.create_job(JOB, parameters=PARAMETERS, quiet_period=0, duration_seconds=seconds)
 
     def call_back(self, *, wanted: bool) -> None:
-        """Whether builds tell us anything from now on."""
+        """Switch the callbacks of builds on or off."""
         url = f"http://127.0.0.1:{self.web}/webhooks/jenkins/ci/{quote(bodies.SECRET)}"
         hooks = [{"url": url, "events": "all", "timeout": 5}]
         self.control.change_job(JOB, {"callbacks": hooks if wanted else []})
 
     def wave(self, count: int) -> None:
-        """Merge so many commits at once and wait until all are delivered. Raises RuntimeError if it takes too long."""
+        """Merge `count` commits at once and wait until all are delivered. Raise RuntimeError if it takes too long."""
         keys, deadline = Keys(PIPELINE), time.monotonic() + PATIENCE
         send(Load(self.web, "/webhooks/github", "push", self._following, count))
         self._following += count
@@ -92,7 +92,7 @@ class Shop(House):
 
 @dataclass(frozen=True)
 class Asked:
-    """What Jenkins was asked while so many builds were made."""
+    """The requests to Jenkins during a number of builds."""
 
     at_once: int
     callbacks: bool
@@ -101,17 +101,17 @@ class Asked:
     requests: dict[str, int]
 
     def per_build(self, *kinds: str) -> float:
-        """Requests of these kinds (none named: of all) for each finished build."""
+        """Return the requests of these kinds (none named: all kinds) per finished build."""
         return sum(n for kind, n in self.requests.items() if not kinds or kind in kinds) / self.builds
 
     @property
     def polls(self) -> float:
-        """Times per second that the builds of the job were asked for."""
+        """Return the polls of the job's builds per second."""
         return self.requests.get(POLL, 0) / self.seconds
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """With callbacks and without, for few and for many builds at once; then with nothing to do."""
+    """Measure with callbacks and without, for few and for many builds at once; then idle."""
     found = []
     idle_seconds = IDLE_SECONDS if scale >= SMALL else 2 * POLL_SECONDS
     waves_of = WAVES if scale >= SMALL else FEW_WAVES
@@ -119,7 +119,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
         shop.make_job(BUILD_SECONDS if scale >= SMALL else QUICK_SECONDS)
         say("requests to Jenkins: warming up")
         for _ in range(rounds(2, scale)):
-            shop.wave(max(waves_of))  # from now on every thread has its connections
+            shop.wave(max(waves_of))  # every thread has its connections now
         for callbacks in (True, False):
             shop.call_back(wanted=callbacks)
             for at_once, waves in waves_of.items():
@@ -131,7 +131,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _count(shop: Shop, at_once: int, waves: int, *, callbacks: bool) -> Asked:
-    """So many waves, and what Jenkins was asked meanwhile."""
+    """Play `waves` waves and count the requests to Jenkins meanwhile."""
     shop.control.wait_idle()
     before = len(shop.control.builds(JOB))
     shop.control.reset_counters()
@@ -139,7 +139,7 @@ def _count(shop: Shop, at_once: int, waves: int, *, callbacks: bool) -> Asked:
     for _ in range(waves):
         shop.wave(at_once)
     shop.control.wait_idle()
-    time.sleep(POLL_SECONDS / 2)  # what the last callbacks lead to
+    time.sleep(POLL_SECONDS / 2)  # wait for the results of the last callbacks
     requests, seconds = shop.control.requests(), time.monotonic() - began
     builds = shop.control.builds(JOB)[before:]
     if len(builds) != waves * at_once or (most := _most_at_once(builds)) != at_once:
@@ -148,7 +148,7 @@ def _count(shop: Shop, at_once: int, waves: int, *, callbacks: bool) -> Asked:
 
 
 def _idle(control: JenkinsControl, seconds: float) -> float:
-    """Requests per poll with nothing to do."""
+    """Return the requests per poll interval while the pipeline is idle."""
     control.reset_counters()
     time.sleep(seconds)
     return sum(control.requests().values()) / (seconds / POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The backlog: how long the first of many merges that waited for a worker waits for its trigger, and the last."""
+"""The backlog: the time to the first and to the last trigger when a worker starts on many waiting merges."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.web.shared import WakeUpSender
 
-#: Merges that wait, and how often.
+#: The number of waiting merges, and of rounds.
 WAITING, ROUNDS = 1_500, 3
-#: The longest that the last trigger may take, in seconds.
+#: The longest wait for the last trigger, in seconds.
 PATIENCE = 60.0
 MOST_SECONDS = 0.1
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Merges come in while no worker is told; then one is."""
+    """Store merges without waking a worker, then wake one and measure the triggers."""
     count = max(50, int(WAITING * scale)) if scale >= SMALL else 100
     firsts, lasts, following = [], [], 0
-    # No beat: its clock would have the worker begin before everything is there.
+    # No beat: its clock tick would make the worker begin before all merges are stored.
     with House("sink", "worker") as house:
         wake_up = WakeUpSender(house.env["INTERLOCK_REDIS_URL"])
         for number in range(rounds(ROUNDS, scale) + 1):
             say(f"the backlog: {count} merges wait")
-            house.work_off()  # what the round before left to do would wake the worker before everything is there
+            house.work_off()  # left-over work of the last round would wake the worker before all merges are stored
             _fill(house, following, count)
             began = time.monotonic()
             wake_up(PIPELINE)
@@ -37,7 +37,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
             following += count
             if min(arrived) < began:
                 raise RuntimeError("the worker began before it was told: what was measured is no backlog")
-            if number:  # the first round only warms up
+            if number:  # the first round is warm-up
                 firsts.append(min(arrived) - began)
                 lasts.append(max(arrived) - began)
     section = Section("backlog", "The backlog: merges that waited for a worker", [f"{count:,} merges wait", "seconds"])
@@ -52,7 +52,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _fill(house: House, first: int, count: int) -> None:
-    """Keep so many pushes as the door would, and tell nobody."""
+    """Store `count` pushes as the door does, without a wake-up."""
     inbox = Inbox(house.redis, Keys(PIPELINE))
     for index in range(first, first + count):
         repository, before, after = bodies.push(index)
@@ -60,7 +60,7 @@ def _fill(house: House, first: int, count: int) -> None:
 
 
 def arrivals(house: House, count: int) -> list[float]:
-    """When the triggers arrived (seconds, monotonic). Raises RuntimeError if some do not in time."""
+    """Return the arrival times of the triggers (seconds, monotonic). Raise RuntimeError if some are too late."""
     arrived: list[float] = []
     deadline = time.monotonic() + PATIENCE
     while len(arrived) < count:

@@ -1,8 +1,8 @@
-"""The bare versions that Interlock is held against: the least that a Flask view and a Celery task can do.
+"""The bare versions to compare Interlock with: the least that a Flask view and a Celery task can do.
 
 `view`: verify, parse, one MULTI that keeps the delivery once. `reaction`: verify, parse, `post.delay`; the task does
-one POST to Jenkins over a kept connection. They run under the same gunicorn settings, the same kind of pool, on the
-same Redis and the same libraries as ours, and can do nothing else.
+one POST to Jenkins over a kept connection. They run under the same gunicorn settings, with the same kind of pool,
+Redis and libraries as Interlock, and do nothing else.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ redis = Redis.from_url(REDIS) if REDIS else None
 found = broker.settings(REDIS or "redis://localhost")
 celery = Celery("bare", broker=found["broker_url"] if REDIS else None)
 celery.conf.update(
-    # Its message is all there is of a push, so a worker that is killed must not take it along: it stays in Redis until
-    # the task has ended, as Celery does unless told otherwise.
+    # The message is the only copy of a push, so it must survive a killed worker: it stays in Redis until
+    # the task has ended.
     broker_transport_options={
         **found["broker_transport_options"],
         "global_keyprefix": "bare:",
@@ -79,13 +79,13 @@ def reaction() -> Response:
 
 @app.get("/healthz")
 def alive() -> Response:
-    """It answers."""
+    """Answer that it runs."""
     return Response(b"ok", 200)
 
 
 @celery.task(name="bare.post")  # type: ignore[untyped-decorator]
 def post(sha: str) -> None:
-    """One trigger."""
+    """Send one trigger."""
     session = _local.__dict__.setdefault("session", requests.Session())
     url = f"{JENKINS}/job/bare/buildWithParameters"
     session.post(url, data={"INTERLOCK_SHA": sha}, timeout=10).raise_for_status()

@@ -1,4 +1,4 @@
-"""Boards with many live runs, written as records: what a pipeline looks like when that much is under way."""
+"""Writes boards with many live runs into the store, as records."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from demo.pipeline import pipeline as pictures
 
 CONTROLLER = "ci"
 PRE_PRODUCTION = Step("pre-production")
-#: When the runs were merged, in seconds since the epoch: long ago, but not before the first commit of a service.
+#: The merge time of the runs, in seconds since the epoch: long ago, but after the first commit of a service.
 MERGED = 1_700_000_000.0
 
 
 def pipeline(name: str, services: int = bodies.SERVICES) -> Pipeline:
-    """Build as many as come; acceptance 3 at once; pre-production and production one at a time, and they lock."""
+    """Return a pipeline: build without limit, acceptance 3 at once, pre-production and production 1, with locks."""
     named = tuple(Service(f"S{n}", bodies.repository(n)) for n in range(services))
     return pictures(name, lambda stage: Job(CONTROLLER, f"{name}-{stage}"), services=named, fast=False)
 
@@ -34,7 +34,7 @@ def pipeline(name: str, services: int = bodies.SERVICES) -> Pipeline:
 def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
     """Put `live` runs on an empty board, version 1: half before acceptance, a quarter each around its neighbours.
 
-    Every service has the history of one in use for long, however many of its runs are live: its memory is full.
+    The commit history of each service is full, as after a long time, whatever the number of its live runs.
     """
     with redis.pipeline(transaction=True) as pipe:
         pipe.hset(keys.meta, mapping={"schema": SCHEMA, "version": 1, "cursor": "0-0", "accepted": 0, "taken": 0})
@@ -47,7 +47,7 @@ def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
 
 
 def _past(shape: Pipeline) -> Iterator[tuple[str, StepDurations]]:
-    """How long builds took, so that the board has estimates: five to fifteen minutes, differently for each service."""
+    """Yield durations of builds, so that the board has estimates: 5 to 15 minutes, different for each service."""
     for stage in shape.stages:
         for number, service in enumerate(shape.services):
             passed = [300.0 + 10 * ((number * 7 + n * 13) % 60) for n in range(DURATIONS_KEPT)]
@@ -86,7 +86,7 @@ def _run(service: str, number: int, queue_number: int, live: int) -> Run:
 
 
 def _standing(queue_number: int, live: int) -> tuple[Status, Step, int | None]:
-    """Where the run with this seat stands; the first ones are the furthest."""
+    """Return status, step and slot of the run with this queue number; the first ones are the furthest."""
     if queue_number <= 2:
         return Status.RUNNING, (Step("production"), PRE_PRODUCTION)[queue_number - 1], queue_number
     if queue_number <= 2 + live // 4:

@@ -9,13 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 SECRET = "a-secret-of-the-benchmark"
-#: How many services the pushes are spread over.
+#: The number of services that share the pushes.
 SERVICES = 50
 
 _OWNER, _REPOSITORY = "bench", "s0000"
 _BEFORE, _AFTER = "b" * 40, "a" * 40
 _API = f"https://api.github.com/repos/{_OWNER}/{_REPOSITORY}"
-# The addresses that GitHub puts into every repository and every user (GitHub docs: webhook events and payloads).
+# The addresses in each repository and user of a payload (GitHub docs: webhook events and payloads).
 _OF_REPOSITORY = (
     "forks",
     "keys{/key_id}",
@@ -68,17 +68,17 @@ _OF_USER = (
 
 
 def repository(service: int) -> str:
-    """The full name of a service's repository."""
+    """Return the full name of a service's repository."""
     return f"{_OWNER}/s{service:04d}"
 
 
 def sha(name: str) -> str:
-    """A commit's sha, told from others by `name`."""
+    """Return a sha made from `name`."""
     return hashlib.sha1(name.encode()).hexdigest()
 
 
 def baseline(full_name: str) -> str:
-    """Where main of a repository stands before the first push of the benchmark."""
+    """Return the head of main of a repository before the first push of the benchmark."""
     return sha(f"baseline of {full_name}")
 
 
@@ -206,20 +206,20 @@ def _template(event: str) -> bytes:
 
 
 def body(event: str, full_name: str, before: str, after: str) -> bytes:
-    """One delivery's body: `event` is `push` (about 9 KB) or `pull_request` (about 24 KB, closed and merged)."""
+    """Return one delivery's body: `event` is `push` (about 9 KB) or `pull_request` (about 24 KB, closed and merged)."""
     text = _template(event).replace(_BEFORE.encode(), before.encode()).replace(_AFTER.encode(), after.encode())
     return text.replace(f"{_OWNER}/{_REPOSITORY}".encode(), full_name.encode())
 
 
 def push(index: int, services: int = SERVICES) -> tuple[str, str, str]:
-    """Push number `index` of a story that goes in turn over the services: repository, before, after."""
+    """Return repository, before and after of push number `index`; the pushes go over the services in turn."""
     full_name = repository(index % services)
     before = sha(f"push {index - services}") if index >= services else baseline(full_name)
     return full_name, before, sha(f"push {index}")
 
 
 def request(path: str, event: str, delivery: str, content: bytes) -> bytes:
-    """One whole HTTP request, signed (GitHub docs: validating webhook deliveries)."""
+    """Return one whole signed HTTP request (GitHub docs: validating webhook deliveries)."""
     signature = hmac.new(SECRET.encode(), content, "sha256").hexdigest()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nUser-Agent: GitHub-Hookshot/044aadd\r\n"

@@ -1,4 +1,4 @@
-"""What one decision costs by kind of event, on a small and on a large board; if asked, beside another checkout."""
+"""Measures the cost of one decision by kind of event, on a small and a large board, also beside another checkout."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ KINDS = (
     "delivered",
     "fix passes",
 )
-#: Rounds of each kind, and decisions of each process in a round; the processes take turns round by round.
+#: Rounds of each kind, and decisions per process and round; the processes take turns.
 ROUNDS, REPEATS = 10, 50
-#: How much more a decision may cost on the large board, and than in the other checkout.
+#: The highest ratios of the cost: large board / small board, and this checkout / the other.
 GROWTH, RATIO = 1.3, 1.0
 
 
 class _Board:
-    """The process with one board of one checkout."""
+    """A process with one board of one checkout."""
 
     def __init__(self, checkout: Path, services: int) -> None:
         command = [sys.executable, "-P", str(OURS / "bench" / "deciding.py"), str(services)]
@@ -43,7 +43,7 @@ class _Board:
         self.instructions = 0
 
     def decide(self, kind: str, repeats: int) -> None:
-        """Some decisions of a kind. Raises RuntimeError if the process has ended."""
+        """Let the process take decisions of a kind. Raise RuntimeError if it has ended."""
         pipe: Any = self._child.stdin
         pipe.write(f"{kind} {repeats}\n")
         pipe.flush()
@@ -62,7 +62,7 @@ class _Board:
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0, against: Path | None = None) -> Section:
-    """Every kind of event on boards of both sizes, each in a process of its own; those of `against` take turns."""
+    """Measure each kind of event on boards of both sizes, one process each, in turns with those of `against`."""
     sizes = SIZES if scale >= SMALL else (10, 20)
     checkouts = [OURS] if against is None else [OURS, against.absolute()]
     columns = ["decide, by services", *(f"µs {size:,}" for size in sizes), "growth"]
@@ -93,7 +93,7 @@ def _play(boards: dict[tuple[Path, int], _Board], kind: str, rounds: int) -> Non
         board.decide(kind, REPEATS)  # warm-up
         board.took.clear()
     for turn in range(rounds):
-        for board in list(boards.values())[:: 1 if turn % 2 else -1]:  # nobody always goes first
+        for board in list(boards.values())[:: 1 if turn % 2 else -1]:  # the order changes, so that none is always first
             board.decide(kind, REPEATS)
 
 
@@ -106,7 +106,7 @@ def _row(section: Section, kind: str, boards: list[_Board]) -> None:
 
 
 def _beside(section: Section, kind: str, pairs: list[tuple[_Board, _Board]]) -> None:
-    """Complete the last row with the ratios to the other checkout."""
+    """Add the ratios to the other checkout to the last row."""
     ratios = [p50([a / b for a, b in zip(ours.took, other.took, strict=True)]) for ours, other in pairs]
     counted = [ours.instructions / other.instructions for ours, other in pairs]
     section.rows[-1] += [f"{ratio:.2f}" for ratio in (*ratios, *counted)]
@@ -114,7 +114,7 @@ def _beside(section: Section, kind: str, pairs: list[tuple[_Board, _Board]]) -> 
 
 
 def _targets(section: Section, against: Path | None) -> Iterator[Target]:
-    """One for the growth, one for the comparison: the worst kind counts."""
+    """Yield a target for the growth and one for the comparison, each for the worst kind."""
     figures = section.figures
     worst = max(KINDS, key=lambda kind: figures[kind]["growth"])
     yield Target(f"decide, growth ({worst})", figures[worst]["growth"], GROWTH, at_least=False)

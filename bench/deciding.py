@@ -1,8 +1,8 @@
-"""One process with one board, on which the same events are decided again and again: `python -P bench/deciding.py 1000`.
+"""One process with one board that decides the same events many times: `python -P bench/deciding.py 1000`.
 
-It imports nothing of ours but `bot.core`, of whichever checkout `PYTHONPATH` names: two can be compared. The
-pipeline is that of `config/example.yaml` beside this file.
-Each decision is taken back (`Board.undo`), and only deciding is timed.
+It imports only `bot.core`, from the checkout in `PYTHONPATH`, so that two checkouts can be compared. The pipeline is
+that of `config/example.yaml` beside this file.
+Each decision is undone (`Board.undo`), and only deciding is timed.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ try:
     from bot.core.model.events import BuildSeen, Event, Merged
     from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
     from bot.core.rules.decide import decide
-except ModuleNotFoundError:  # a checkout in which model and rules are not apart
+except ModuleNotFoundError:  # a checkout in which model and rules are not separate
     from bot.core.board import Header, build_board  # type: ignore[import-not-found,no-redef]
     from bot.core.decide import decide  # type: ignore[import-not-found,no-redef]
     from bot.core.effects import Trigger  # type: ignore[import-not-found,no-redef]
     from bot.core.events import BuildSeen, Event, Merged  # type: ignore[import-not-found,no-redef]
     from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage  # type: ignore[import-not-found,no-redef]
 
-#: The rules that are measured: only what is executed there is counted.
+#: The path of the measured rules: only instructions there are counted.
 RULES = str(Path(bot.__file__).parent / "core")
 EXAMPLE = Path(__file__).absolute().parents[1] / "config" / "example.yaml"
 
 
 def pipeline(services: int) -> Pipeline:
-    """The pipeline of this checkout's example, as values of the checkout that is measured."""
+    """Return the pipeline of this checkout's example, as values of the measured checkout."""
     rows = yaml.safe_load(EXAMPLE.read_text("utf-8"))["pipelines"][0]["stages"]
     stages = tuple(_stage(row) for row in rows)
     return Pipeline("decide", stages, tuple(Service(f"S{n}", f"shop/S{n}") for n in range(services)))
@@ -62,18 +62,18 @@ class Board:
         self._triggers: dict[str, Trigger] = {}
         self._runs: dict[str, str] = {}
         self._builds = 0
-        #: The build of each run that started last, by the run's key: other versions keep it elsewhere on the board.
+        #: The latest build of each run, by the run's key: other versions keep it elsewhere on the board.
         self._started: dict[str, int] = {}
         self._events = self._fill(services)
 
     def event(self, kind: str) -> Event:
-        """The event of a kind; that of the fix is prepared last, for it locks the board."""
+        """Return the event of a kind; that of the fix is prepared last, because it locks a stage."""
         if kind == "fix passes" and kind not in self._events:
             self._events[kind] = self._with_fix()
         return self._events[kind]
 
     def microseconds(self, event: Event, repeats: int) -> list[float]:
-        """The CPU time of each decision about it."""
+        """Return the CPU time of each decision about the event, in microseconds."""
         took = []
         gc.collect()
         gc.disable()
@@ -86,7 +86,7 @@ class Board:
         return took
 
     def instructions(self, event: Event) -> int:
-        """How many instructions of the interpreter one decision about it executes in the rules."""
+        """Count the interpreter instructions that one decision about the event executes in the rules."""
         count = 0
 
         def trace(frame: FrameType, what: str, _: Any) -> Any:
@@ -104,14 +104,14 @@ class Board:
         return count
 
     def _fill(self, services: int) -> dict[str, Event]:
-        """The runs, and one event of each kind but the last."""
+        """Fill the board with runs, and return one event of each kind but the last."""
         self._pass("S1", "build", "acceptance", "pre-production")
         self._start("S1")  # it rolls out to production
         delivered = self._ends("S1", Outcome.SUCCESS)
         self._pass("S0", "build", "acceptance")
         self._start("S0")  # it is in pre-production, and all others wait behind it
         for number in range(2, services):
-            # More wait for acceptance than fit in: whoever leaves it is followed, with ten services as with a thousand.
+            # More runs wait for acceptance than fit in, so each run that leaves has a successor.
             self._pass(f"S{number}", *["build", "acceptance"][: 1 if number % 2 == 1 else 2])
         self._start("S3")
         self._merge("S2")
@@ -126,14 +126,14 @@ class Board:
         }
 
     def _with_fix(self) -> Event:
-        """Pre-production breaks, a fix is merged and stands in the real stage: it passes."""
+        """Break pre-production and bring a fix to the real stage; return the event that it passes."""
         self._send(self._ends("S0", Outcome.FAILURE))
         self._pass("S0", "build", "fast acceptance", "fast pre-production")
         self._start("S0")
         return self._ends("S0", Outcome.SUCCESS)
 
     def _pass(self, service: str, *steps: str) -> None:
-        """A new run passes these steps."""
+        """Merge a new run and let it pass these steps."""
         self._merge(service)
         for _ in steps:
             self._start(service)
@@ -171,7 +171,7 @@ class Board:
 
 
 def main() -> None:
-    """Answer each line, a kind of event and how often it is decided, with the microseconds and the instructions."""
+    """Answer each line (kind of event, number of decisions) with the microseconds and the instructions."""
     board = Board(int(sys.argv[1]))
     for line in sys.stdin:
         kind, repeats = line.strip().rsplit(" ", 1)

@@ -1,4 +1,4 @@
-"""The door: signed deliveries per second, ours beside a bare view, in alternating rounds."""
+"""The door: signed deliveries per second of Interlock and of a bare view, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from bench.house import House
 from bench.report import Section, Target, p50, p99, rounds
 from bench.traffic import Load, send
 
-#: Deliveries in one round, by event; and how often ours and the bare view take turns.
+#: Deliveries in one round, by event; and the number of rounds of each side.
 ROUND = {"push": 600, "pull_request": 400}
 ROUNDS = 7
-#: The same with the worker on, which then works off what came in before the next round.
+#: The same with the worker on, which works off the deliveries before the next round.
 WORKER_ROUND, WORKER_ROUNDS = 500, 2
 TARGET = 0.8
 
 
 @dataclass
 class Side:
-    """One side: where its door is, and what its rounds brought."""
+    """One side: the address of its door, and the results of its rounds."""
 
     name: str
     part: str
     path: str
-    #: Number of the next push of its story.
+    #: The number of its next push.
     following: int = 0
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Side:
     cpu: list[float] = field(default_factory=list)
 
     def play(self, house: House, event: str, count: int) -> None:
-        """One round of `count` deliveries."""
+        """Play one round of `count` deliveries."""
         port = house.web if self.part == "web" else house.bare
         first, self.following = self.following, self.following + count
         before = house.cpu(self.part)
@@ -46,7 +46,7 @@ class Side:
         self.rates, self.latencies, self.cpu = [], [], []
 
     def row(self) -> list[str]:
-        """Rate, p50, p99 and CPU seconds per 1,000."""
+        """Return rate, p50, p99 and CPU seconds per 1,000."""
         times = [f"{p50(self.latencies):.1f}", f"{p99(self.latencies):.1f}"]
         return [f"{p50(self.rates):,.0f}", *times, f"{p50(self.cpu):.2f}"]
 
@@ -75,7 +75,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _alternate(section: Section, house: House, event: str, count: int, turns: int, *, working: bool) -> float:
-    """Rounds in turn; the ratio of the rates."""
+    """Play rounds of both sides in turn; return the ratio of the rates."""
     sides = (Side("bare view", "bare-web", "/view"), Side("Interlock", "web", "/webhooks/github"))
     for number in range(turns + 1):
         for side in sides:
@@ -83,7 +83,7 @@ def _alternate(section: Section, house: House, event: str, count: int, turns: in
                 house.redis.flushall()  # both sides' streams start empty; a worker would lose its configuration
             side.play(house, event, count if number else min(200, count))
             if number == 0:
-                side.forget()  # the first round only warms up: connections, scripts, code
+                side.forget()  # the first round is warm-up: connections, scripts, code
             if working:
                 house.work_off()
     bare, ours = sides

@@ -1,6 +1,6 @@
-"""How good the estimates are: a long history is replayed through the real rules, and each estimate meets what happens.
+"""Measures the estimates: replays a long history through the real rules and compares each estimate with the result.
 
-Beside them the plain way: the place in the queue times the mean duration of a build, as merge queues estimate.
+For comparison, the plain way: the place in the queue times the mean duration of a build, as merge queues estimate.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from bot.forecast.forecast import Forecast, LockForecast
 from bot.forecast.spread import Estimate
 from bot.statistics.parts import Foretold
 
-#: The histories, by their seeds; how long each is, in days, and from which day on estimates are measured: before,
-#: nothing is known yet.
+#: The histories, by their seeds; the length of each in days, and the first day of the measurement: before it
+#: there are no figures to estimate from.
 SEEDS, DAYS, FROM = (1, 2, 3, 4), 40.0, 10.0
-#: How often somebody looks, in seconds of the history, and at how many waiting runs each time.
+#: The interval of the questions, in seconds of the history, and the number of waiting runs in each.
 EVERY, WAITING = 5 * MINUTE, 4
-#: What is asked of the estimates: so often the truth lies in the range that is to hold it eight times of ten.
+#: The targets: the share of results inside the range that should contain 80 percent of them.
 INSIDE = (0.72, 0.92)
-#: Groups by how far ahead the estimate lies, in minutes.
+#: The groups by the distance of the estimate, in minutes.
 AHEAD = ((0, 15, "under 15 min"), (15, 60, "15 to 60 min"), (60, 10**9, "over 1 h"))
-#: Groups by what closes the stage.
+#: The groups by the cause that closes the stage.
 OPEN, FIX, NO_FIX = "stage open", "locked, fix on its way", "locked, no fix yet"
 LEFT = frozenset(
     {
@@ -45,7 +45,7 @@ LEFT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What was said of a run or a lock at some time; `plain`: what the plain way says."""
+    """An estimate of a run or a lock at some time; `plain`: the estimate of the plain way."""
 
     kind: Foretold
     at: float
@@ -56,7 +56,7 @@ class _Said:
 
 @dataclass(frozen=True, slots=True)
 class _Met:
-    """An estimate and what happened; times in minutes."""
+    """An estimate and the result; times in minutes."""
 
     kind: Foretold
     closed: str
@@ -68,7 +68,7 @@ class _Met:
 
 
 class _Watcher:
-    """Asks for estimates in working hours, as people do, and compares them with what happens."""
+    """A watcher that asks for estimates in working hours, as people do, and compares them with the results."""
 
     def __init__(self, replay: MadeHistory) -> None:
         self._replay = replay
@@ -79,7 +79,7 @@ class _Watcher:
         replay.watch = self._hear
 
     def look(self) -> None:
-        """Ask about some of what is on the board."""
+        """Ask about some runs and locks on the board."""
         replay = self._replay
         if replay.now < BEGIN + FROM * DAY or not replay.is_open():
             return
@@ -149,14 +149,14 @@ class _Watcher:
 
 
 def _closed(locks: Sequence[LockForecast]) -> str:
-    """What closes the stage: the lock that is least known counts."""
+    """Return the cause that closes the stage; of several locks, the least predictable one."""
     if not locks:
         return OPEN
     return NO_FIX if any(lock.usual for lock in locks) else FIX
 
 
 def measure(say: Callable[[str], None], scale: float) -> Section:
-    """MadeHistory the histories, whole at scale 1; one short one where nothing is measured."""
+    """Replay the histories, whole at scale 1; in a trial run, one short history."""
     days = max(FROM + 1, DAYS * scale)
     met: list[_Met] = []
     asked = unforeseen = ended = 0

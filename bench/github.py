@@ -1,4 +1,4 @@
-"""How many requests to GitHub one run costs, from its merge to production, and how many runs an hour that allows."""
+"""Counts the requests to GitHub of one run, from its merge to production, and the runs an hour that they allow."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ from workers.turn import take_turns
 
 STAGES = ("build", "acceptance", "pre-production", "production")
 SERVICES = ("s1", "s2", "s3")
-#: So many runs show how fast reports go out under GitHub's limits.
+#: The number of runs that measure the rate of reports under GitHub's limits.
 PACED_RUNS = 6
 
 
 @dataclass
 class Shop:
-    """A pipeline whose Jenkins is played by hand, and a GitHub that counts."""
+    """A pipeline without a Jenkins, whose builds this class reports, and a GitHub that counts."""
 
     runtime: Runtime
     context: PipelineContext
     github: GitHubStandIn
     builds: int = 0
     heads: dict[str, str] | None = None
-    #: Nothing newer happens before all that is asked for has gone out: then no write takes the place of another one.
+    #: Wait until all effects are done before the next event, so that no write replaces another one.
     patient: bool = False
 
     def tell(self, *events: Event) -> None:
-        """Something happened; what rests goes on resting."""
+        """Take turns on these events and perform the effects that are due."""
         for event in events:
             self.context.inbox.add(event, uuid.uuid4().hex)
         while take_turns(self.context):
             perform_due(self.runtime, self.context, "github", lambda *_: None)
 
     def time_passes(self) -> None:
-        """Longer than anything rests."""
+        """Make all effects due, as after a long time, and perform them."""
         due = self.context.keys.due("github")
         while slots := cast("list[bytes]", self.context.redis.zrange(due, 0, -1)):
             self.context.redis.zadd(due, dict.fromkeys(slots, 0))
@@ -68,7 +68,7 @@ class Shop:
         self.tell()
 
     def merge(self, service: str, *, told: bool = True) -> str:
-        """A pull request is merged; `told`: its own webhook arrives as well as that of the push."""
+        """Merge a pull request; `told`: its own webhook arrives as well as that of the push."""
         control, repository = self.github.control, f"shop/{service}"
         number, before = control.open_pull(repository, title="Change"), control.head(repository)
         sha = str(control.merge(repository, number))
@@ -78,12 +78,12 @@ class Shop:
         return sha
 
     def run(self, sha: str) -> Run | None:
-        """The live run of a commit."""
+        """Return the live run of a commit."""
         with self.context.look() as replica:
             return next((run for run in replica.board.runs.values() if run.position.sha == sha), None)
 
     def pass_build(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
-        """The build of a run starts at once, takes its time, and ends."""
+        """Start the build of a run at once, let some time pass, and end it."""
         run = self.run(sha)
         assert run is not None
         job = self.context.pipeline.job(run.step.stage, run.step.track)
@@ -97,23 +97,23 @@ class Shop:
             self.time_passes()
 
     def to_production(self, sha: str) -> None:
-        """A run passes all that is left."""
+        """Let a run pass its remaining stages."""
         while self.run(sha) is not None:
             self.pass_build(sha)
 
 
 def straight(shop: Shop) -> None:
-    """A run that waits nowhere."""
+    """Play a run that never waits."""
     shop.to_production(shop.merge("s1"))
 
 
 def untold(shop: Shop) -> None:
-    """The same, of whose pull request no webhook told."""
+    """Play the same without the webhook of the pull request."""
     shop.to_production(shop.merge("s1", told=False))
 
 
 def waiting(shop: Shop) -> None:
-    """A run that waits in front of acceptance, pre-production and production, while others move."""
+    """Play a run that waits before acceptance, pre-production and production, while others move."""
     shop.github.control.reset_counters()
     first, second = shop.merge("s2"), shop.merge("s3")
     shop.pass_build(first)
@@ -129,7 +129,7 @@ def waiting(shop: Shop) -> None:
 
 
 def fixed(shop: Shop) -> None:
-    """A run that locks pre-production with one pull request open, and its fix, both together."""
+    """Play a run that locks pre-production, with one pull request open, and its fix; both count."""
     shop.github.control.open_pull("shop/s1", title="Fix")
     broken = shop.merge("s1")
     shop.pass_build(broken)
@@ -139,7 +139,7 @@ def fixed(shop: Shop) -> None:
     shop.to_production(shop.merge("s1"))
 
 
-#: What is played, which repository is counted, and after how many seconds of waiting a pull request is told of it.
+#: By name: the story, the counted repository, and the seconds of waiting until a pull request gets a comment.
 STORIES: dict[str, tuple[Callable[[Shop], None], str, float]] = {
     "a run that waits nowhere": (straight, "shop/s1", 900.0),
     "the same, its pull request not told": (untold, "shop/s1", 900.0),
@@ -150,7 +150,7 @@ STORIES: dict[str, tuple[Callable[[Shop], None], str, float]] = {
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Play each story with both kinds of report, and count, which is exact; `scale` is for the paced runs."""
+    """Play each story with both kinds of report and count exactly; `scale` applies to the paced runs."""
     section = Section(
         "github",
         "The requests to GitHub: one run from its merge to production, through four stages, two of them deployed",
@@ -183,7 +183,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _ceiling(count: int) -> dict[str, float]:
-    """Let runs go to production as fast as GitHub takes their reports, each of which goes out."""
+    """Bring runs to production as fast as GitHub accepts their reports, without leaving any out."""
     with _shop(ReportKind.STATUSES, write_spacing=1.0) as shop:
         shop.patient = True
         shop.github.control.set_documented_limits()
@@ -198,7 +198,7 @@ def _ceiling(count: int) -> dict[str, float]:
 
 
 def _of(shop: Shop, repository: str) -> Counter[str]:
-    """The requests about one repository, by route; not those for the App's tokens, once an hour."""
+    """Count the requests about one repository by route, without those for the App's tokens, once an hour."""
     found: Counter[str] = Counter()
     for row in shop.github.control.recorded():
         if row["path"].startswith(f"/repos/{repository}/") and not row["path"].endswith("/installation"):

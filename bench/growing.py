@@ -1,4 +1,4 @@
-"""One board of a certain size, in a process of its own: each line read is one event, answered with its milliseconds.
+"""One board of a given size, in a process of its own: each input line is one event, answered with its milliseconds.
 
 `python -m bench.growing LIVE SERVICES REDIS_URL SINK_PORT`; the lines are `merge`, `build` and `callback`. The first
 line of the answer is the seconds from the start of the process's first look at the board to its first decision.
@@ -31,7 +31,7 @@ from workers.turn import take_turns
 
 
 class Board:
-    """A board that stays as large as it is: whatever an event adds or removes is put right, untimed."""
+    """A board of constant size: the changes of an event are compensated, untimed."""
 
     def __init__(self, live: int, services: int, redis_url: str, sink: int) -> None:
         shape = boards.pipeline(f"live-{live}", services)
@@ -54,7 +54,7 @@ class Board:
         return self._context.store.copy.board
 
     def merge(self) -> float:
-        """A push is accepted and decided: a new run, in the build stage at once."""
+        """Accept and decide a push: a new run, at once in the build stage. Return the milliseconds."""
         self._count += 1
         number = self._count % len(self._context.pipeline.services)
         name = f"S{number}"
@@ -71,7 +71,7 @@ class Board:
         return took * 1000
 
     def build(self) -> float:
-        """Jenkins was asked: the build in pre-production has passed; its run goes on, and the next one enters."""
+        """Decide that the build in pre-production has passed: its run goes on, and the next one enters."""
         run = self._inside()
         event = self._passed(run)
         begin = time.perf_counter()
@@ -82,7 +82,7 @@ class Board:
         return took * 1000
 
     def callback(self) -> float:
-        """Jenkins calls back about that build: it is looked at, and the next run's trigger arrives at Jenkins."""
+        """Deliver a callback about that build: Interlock looks, and the next run's trigger arrives at Jenkins."""
         run = self._inside()
         if self._number is None:
             self._number = self._ask("/build", {"INTERLOCK_RUN": run.key, "INTERLOCK_ATTEMPT": str(run.attempt.number)})
@@ -107,7 +107,7 @@ class Board:
         return BuildSeen(job.controller, job.name, number, Outcome.SUCCESS, run.key, run.attempt.number)
 
     def _refill(self, passed: Run) -> None:
-        """Take off the run that has passed, and put another at the tail of the queue before pre-production."""
+        """Remove the run that has passed, and add another at the tail of the queue before pre-production."""
         context, token = self._context, uuid.uuid4().hex
         context.inbox.add(TimePassed(), uuid.uuid4().hex)
         entries = context.store.begin(token)
@@ -138,7 +138,7 @@ class Board:
 
 
 def main() -> None:
-    """Say how long the board took to load, then answer each line with the milliseconds of one such event."""
+    """Print the seconds of loading the board, then answer each line with the milliseconds of one such event."""
     board = Board(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
     print(json.dumps(board.loaded), flush=True)
     for line in sys.stdin:

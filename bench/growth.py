@@ -1,4 +1,4 @@
-"""The growth: what one event costs with 10 live runs, and with 100, 1,000 and 10,000."""
+"""The growth: the cost of one event with 10, 100, 1,000 and 10,000 live runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGET = 1.3
 
 
 class Sized:
-    """The process with one board."""
+    """A process with one board."""
 
     def __init__(self, live: int, house: House, services: int = bodies.SERVICES) -> None:
         command = [sys.executable, "-m", "bench.growing", str(live), str(services)]
@@ -35,15 +35,15 @@ class Sized:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._child.pid
 
     def ready(self) -> float:
-        """Wait until the board is loaded; how many seconds that took. Raises RuntimeError if it never is."""
+        """Wait until the board is loaded; return the seconds. Raise RuntimeError if it never is."""
         return float(self._line())
 
     def do(self, what: str) -> float:
-        """One event; its milliseconds."""
+        """Let it play one event; return the milliseconds."""
         pipe: Any = self._child.stdin
         pipe.write(f"{what}\n")
         pipe.flush()
@@ -63,7 +63,7 @@ class Sized:
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """All kinds of event on boards of all sizes, each in a process of its own, on one server."""
+    """Measure all kinds of event on boards of all sizes, each in a process of its own, on one server."""
     sizes = SIZES if scale >= SMALL else SIZES[:2]
     share = f"{sizes[-1]:,} / {sizes[0]:,}"
     columns = ["ms per event: p50 (p99), by live runs", *(f"{size:,}" for size in sizes), share]
@@ -89,7 +89,7 @@ def _kind(section: Section, boards: dict[int, Sized], what: str, count: int) -> 
     sizes = list(boards)
     took: dict[int, list[float]] = {size: [] for size in sizes}
     for index in range(count + 10):
-        for offset in range(len(sizes)):  # who goes first changes, so that no size always follows the largest
+        for offset in range(len(sizes)):  # the order changes, so that no size always follows the largest
             size = sizes[(index + offset) % len(sizes)]
             milliseconds = boards[size].do(what)
             if index >= 10:  # the first ones are warm-up

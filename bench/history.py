@@ -1,7 +1,7 @@
-"""A long history, made by a seeded generator and decided by the real rules: weeks of merges, builds, locks and fixes.
+"""A long history from a seeded generator, decided by the real rules: weeks of merges, builds, locks and fixes.
 
-GitHub, Jenkins and the people are played by random durations that look like real ones: log-normal, different for each
-service and step, with odd ones; merges come in working hours. The same seed makes the same history.
+Random durations, similar to real ones, stand for GitHub, Jenkins and the people: log-normal, different for each
+service and step, with outliers; merges come in working hours. The same seed makes the same history.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from bot.statistics.fold import fold
 from bot.statistics.statistics import Statistics
 from demo.pipeline import pipeline
 
-#: When the history begins: a Monday, in seconds since the epoch.
+#: The begin of the history: a Monday, in seconds since the epoch.
 BEGIN = 1_794_182_400.0
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
-#: The usual duration of a build by step, in minutes, and how many of a hundred builds fail.
+#: The usual duration of a build by step, in minutes, and the percentage of builds that fail.
 BUILDS = {
     "build": (6.0, 4),
     "acceptance": (15.0, 5),
@@ -46,20 +46,20 @@ BUILDS = {
     "fast pre-production": (7.0, 4),
     "production": (5.0, 1),
 }
-#: How durations scatter: between services, between builds; one of so many builds takes up to three times as long.
+#: The scatter of durations between services and between builds; one of `ODD` builds takes up to three times as long.
 BETWEEN_SERVICES, BETWEEN_BUILDS, ODD = 0.35, 0.15, 40
-#: Of a hundred failures in pre-production so many are the environment's: a person retries them.
+#: The percentage of failures in pre-production that the environment causes: a person retries them.
 ENVIRONMENT = 40
-#: How long people take, in minutes: to retry, to merge a fix, to merge another one when a fix has failed; and how that
-#: scatters. At night nobody does anything.
+#: The minutes that people take to retry, to merge a fix, to merge another one after a failed fix; and their scatter.
+#: At night nobody acts.
 RETRY, FIX, NEXT_FIX, PEOPLE = 7.0, 25.0, 20.0, 0.7
-#: Merges of one service a day; a person locks pre-production on one of so many days, for up to an hour.
+#: Merges of one service a day; a person locks pre-production on one of `LOCKED_BY_HAND` days, for up to an hour.
 MERGES, LOCKED_BY_HAND = 3.0, 3
 SERVICES = tuple(f"S{number}" for number in range(1, 11))
 
 
 class MadeHistory:
-    """One history. `watch` is told of each fact after its decision, `hear` of each event that changed anything."""
+    """One history. `watch` gets each fact after its decision, `hear` each event that changed anything."""
 
     def __init__(self, seed: int, services: Sequence[str] = SERVICES) -> None:
         self._random = Random(seed)
@@ -74,12 +74,12 @@ class MadeHistory:
         self._count = 0
         self._factors = {(s, step): self._scatter(1.0, BETWEEN_SERVICES) for s in services for step in BUILDS}
         self._commits: dict[str, list[str]] = {service: [] for service in services}
-        #: The builds that were asked for and have not begun, and those that run, with how they are to end.
+        #: The builds that were triggered and have not begun, and the running ones, with their future results.
         self._queued: dict[tuple[str, int], Trigger] = {}
         self._running: dict[tuple[str, int], tuple[Trigger, int]] = {}
 
     def play(self, days: float, every: float, look: Callable[[], None]) -> None:
-        """Let so many days pass; `look` is called every so many seconds of them."""
+        """Play `days` days, and call `look` every `every` seconds of them."""
         end = BEGIN + days * DAY
         for service in self._services:
             self._plan_merge(service)
@@ -90,7 +90,7 @@ class MadeHistory:
             self.now, _, action = heappop(self._todo)
             action()
 
-    # -- what happens ------------------------------------------------------------------------------------------
+    # -- builds and merges ------------------------------------------------------------------------------------------
 
     def _send(self, event: Event) -> None:
         decision = decide(self.board, event, self.now)
@@ -120,12 +120,12 @@ class MadeHistory:
                 told = ContainmentKnown(effect.service, effect.base, effect.head, self._contains(effect))
                 self._later(2.0, lambda: self._send(told))
             case _:
-                pass  # statuses, comments, banners and mail move nothing
+                pass  # statuses, comments, banners and mail change nothing
 
     def _start(self, key: tuple[str, int]) -> None:
         trigger = self._queued.pop(key, None)
         if trigger is None:
-            return  # it was taken back
+            return  # it was withdrawn
         self._count += 1
         number = self._count
         self._running[key] = (trigger, number)
@@ -169,7 +169,7 @@ class MadeHistory:
             self._merge(service)
             self._plan_merge(service)
 
-        # Ten working hours a day, five days a week; `MERGES` of a day are spread over those.
+        # Ten working hours a day, five days a week; the `MERGES` of a day are spread over them.
         self._later(self._working(self._random.expovariate(MERGES / (10 * HOUR))), merge)
 
     def _merge(self, service: str) -> None:
@@ -180,7 +180,7 @@ class MadeHistory:
         self._send(Merged(service, sha, before, push_id=sha))
 
     def _plan_fix(self, lock: Lock) -> None:
-        """Somebody retries the build that locked a stage, if it was the environment; else merges a fix."""
+        """Plan a retry of the build that locked a stage if the environment failed; else the merge of a fix."""
         if lock.run is None or lock.service is None:
             return
         run, service, key = lock.run, lock.service, lock.key
@@ -229,7 +229,7 @@ class MadeHistory:
         return middle * math.exp(self._random.gauss(0.0, by))
 
     def _working(self, seconds: float) -> float:
-        """So many seconds of working time (08:00 to 18:00 UTC, Monday to Friday) from now, in seconds."""
+        """Return the seconds from now until that much working time (08:00 to 18:00 UTC, Mon to Fri) has passed."""
         at = self.now
         while True:
             opens, closes = self._hours(at)
@@ -240,12 +240,12 @@ class MadeHistory:
             at = closes + 1
 
     def is_open(self) -> bool:
-        """Whether people work at this moment."""
+        """Return whether people work at this moment."""
         opens, closes = self._hours(self.now)
         return opens <= self.now <= closes
 
     def _hours(self, at: float) -> tuple[float, float]:
-        """The working hours that `at` lies in, or the next ones."""
+        """Return begin and end of the working hours around `at`, or of the next ones."""
         day = (at - BEGIN) // DAY
         if at >= BEGIN + day * DAY + 18 * HOUR:
             day += 1

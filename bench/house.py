@@ -1,4 +1,4 @@
-"""The processes that are measured: Interlock's own from the Procfile, the bare ones, the sink and the server."""
+"""The measured processes: Interlock's own from the Procfile, the bare ones, the sink and the Redis server."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from launch.stack import worker_names
 ROOT = Path(__file__).absolute().parent.parent
 PIPELINE = "bench"
 PROC = Path("/proc")
-#: The longest that the worker may need for what it was given, in seconds.
+#: The longest that the worker may take for its work, in seconds.
 PATIENCE = 90.0
-#: How often in a row, a tenth of a second apart, a worker must be found idle to be so.
+#: The number of idle answers in a row, a tenth of a second apart, until a worker counts as idle.
 IDLE = 3
 
 
 class House:
-    """A temporary folder, a server with an append-only file in it, and some processes. Use as a context manager."""
+    """A temporary folder, a Redis server with its append-only file there, and some processes. A context manager."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class House:
         workers: str = "",
         web_workers: str = "",
     ) -> None:
-        """`names`: which of web, worker, beat, bare-web, bare-worker, sink, jenkins to start beside the server.
+        """Take the names of the processes to start: web, worker, beat, bare-web, bare-worker, sink, jenkins.
 
-        `live`: so many runs are on the board before they start; None: the board is new. `services` are divided among
-        the `pipelines`. `workers`, `web_workers`: how many processes; empty: what the environment says, or the default.
+        `live`: the number of runs on the board before they start; None: a new board. `services` are divided among
+        the `pipelines`. `workers`, `web_workers`: the number of processes; empty: from the environment, or the default.
         """
         self._names = names
         self._live = live
@@ -89,7 +89,7 @@ class House:
             self._leave()
 
     def pid(self, name: str) -> int:
-        """The process id of a part of the house. Raises RuntimeError if it is down."""
+        """Return the process id of a part of the house. Raise RuntimeError if it is down."""
         if name == "server":
             return self._server
         found = self._supervisor.pid(name) if self._supervisor is not None else None
@@ -98,35 +98,35 @@ class House:
         return found
 
     def pids(self, name: str) -> list[int]:
-        """The process ids of a part: there may be several workers. Raises RuntimeError if one is down."""
+        """Return the process ids of a part: there may be several workers. Raise RuntimeError if one is down."""
         return [self.pid(each) for each in (worker_names(self.env) if name == "worker" else [name])]
 
     def cpu(self, name: str) -> float:
-        """Seconds of CPU that a part and its processes have used so far; 0 where there is no /proc (proc(5), stat)."""
+        """Return the CPU seconds of a part and its processes so far; 0 without /proc (proc(5), stat)."""
         return sum(_cpu(pid) for one in self.pids(name) for pid in family(one)) if PROC.exists() else 0.0
 
     @property
     def file(self) -> Path:
-        """The pipeline file."""
+        """Return the pipeline file."""
         return self._folder / "interlock.yaml"
 
     def ask_sink(self, path: str) -> Any:
-        """What the sink has noted: `/arrivals` (told once) or `/writes`."""
+        """Return the notes of the sink: `/arrivals` (each only once) or `/writes`."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.sink}{path}", timeout=10) as answer:
             return json.load(answer)
 
     def work_off(self) -> None:
-        """Wait until the worker has decided and done everything that it was given; it is idle then, and stays so.
+        """Wait until the worker has decided and done all its work, and stays idle.
 
-        What rests until later is due now: else it would be done while something else is measured, or waited for here.
-        Raises RuntimeError if it takes too long.
+        Effects for later become due now, so that they do not run during another measurement.
+        Raise RuntimeError if it takes too long.
         """
         keys, deadline = Keys(PIPELINE), time.monotonic() + PATIENCE
         idle = 0
         while time.monotonic() < deadline:
             accepted, taken = self.redis.hmget(keys.meta, ["accepted", "taken"])
             waits = self.redis.hlen(keys.outbox)
-            # An effect that has just been done may report an event between the two questions: so it is asked again.
+            # An effect that is just done may report an event between the two questions, so ask several times.
             idle = idle + 1 if accepted == taken and not waits else 0
             if idle == IDLE:
                 return
@@ -136,7 +136,7 @@ class House:
         raise RuntimeError(f"the worker had not worked off everything after {PATIENCE:g} seconds")
 
     def _hurry(self, keys: Keys) -> None:
-        """Whatever rests rests no longer, and is performed; what has been tried in vain stays as it is."""
+        """Make effects for later due and perform them, except those that have already failed."""
         tried = set(self.redis.hkeys(keys.tries))
         for family in FAMILIES:
             slots: Any = self.redis.zrange(keys.due(family), 0, -1)
@@ -175,7 +175,7 @@ class House:
         ]
 
     def _other_commands(self) -> dict[str, tuple[str, ...]]:
-        """The sink, the Jenkins stand-in, and the bare processes: the same servers with the same settings as ours."""
+        """Return the commands of sink, Jenkins stand-in and bare processes, with our servers and settings."""
         threads = self.env["INTERLOCK_WORKER_THREADS"]
         worker = f"celery -A bench.bare:celery worker --pool threads --concurrency {threads} --without-gossip"
         return {
@@ -210,7 +210,7 @@ class House:
         self.file.write_text(yaml.safe_dump(self.configuration()), "utf-8")
 
     def configuration(self) -> dict[str, Any]:
-        """The pipeline file."""
+        """Return the pipeline file."""
         sink = f"http://127.0.0.1:{self.sink}"
         services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(self._services)]
         step = len(self.pipelines)
@@ -221,14 +221,14 @@ class House:
                 for number, name in enumerate(self.pipelines)
             ],
             "github": {"api_url": sink, "write_spacing": "0s"},
-            # The sink remembers no builds by job: nothing must be looked up there while it is measured. The clock is
-            # that of an installation that says nothing about it.
+            # The sink keeps no builds by job, so Interlock must not poll it during a measurement. The clock is
+            # the default of an installation.
             "polling": {"builds": "1h", "heads": "1h"},
         }
 
 
 def _stages(pipeline: str) -> list[dict[str, Any]]:
-    """The stages of the pictures, each with a job of its own in each pipeline."""
+    """Return the stages of the pictures, each with a job of its own in each pipeline."""
     kept = ("capacity", "on_failure")
     prefix = "" if pipeline == PIPELINE else f"{pipeline}-"
     return [
@@ -237,7 +237,7 @@ def _stages(pipeline: str) -> list[dict[str, Any]]:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it (Linux: proc(5), children)."""
+    """Return a process and all its descendants (Linux: proc(5), children)."""
     children = [int(child) for child in (PROC / str(pid) / "task" / str(pid) / "children").read_text().split()]
     return [pid, *(deeper for child in children for deeper in family(child))]
 

@@ -10,13 +10,13 @@ from bench.report import SMALL, Section
 from bench.traffic import Load, send
 
 SIZES = (10, 10_000)
-#: Merges before it is weighed, and where nothing is measured.
+#: The number of merges before the measurement, and in a trial run.
 MERGES, FEW_MERGES = 200, 20
 PARTS = ("web", "worker", "beat", "server")
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Start everything on a full board, have it work and be looked at, and weigh it."""
+    """Start all processes on a full board, let them work and serve pages, and measure their memory."""
     sizes = SIZES if scale >= SMALL else SIZES[:1]
     columns = ["MiB", *(f"{kind}, {size:,} live" for kind in ("PSS", "RSS") for size in sizes)]
     section = Section("memory", "The memory", columns)
@@ -50,14 +50,14 @@ def _words(part: str, workers: int) -> str:
 
 def _work(house: House, merges: int) -> None:
     send(Load(house.web, "/webhooks/github", "push", 0, merges))
-    for _ in range(30):  # new connections: whichever web process answers has the board then
+    for _ in range(30):  # new connections, so that each web process loads the board
         with urllib.request.urlopen(f"http://127.0.0.1:{house.web}/api/v1/pipelines/{PIPELINE}", timeout=10) as answer:
             answer.read()
     house.work_off()
 
 
 def _weigh(pids: list[int]) -> dict[str, int]:
-    """Kilobytes of processes and all below them."""
+    """Return the kilobytes of processes and all their descendants."""
     total = {"Pss": 0, "Rss": 0}
     for each in (below for pid in pids for below in family(pid)):
         for line in (PROC / str(each) / "smaps_rollup").read_text().splitlines():

@@ -1,4 +1,4 @@
-"""The pages on a board of many runs: how long they take, how many bytes they are, how high, and how soon they live."""
+"""The pages on a board of many runs: their time, bytes and height, and the time until they are live."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bench.pixels import Pixels
 from bench.report import SMALL, Section, Target, p50, rounds
 from bot.core.model.run import Status
 
-#: Live runs: an empty board, one of the size that the targets are about, and a very large one.
+#: Live runs: an empty board, one of the size of the targets, and a very large one.
 EMPTY, TARGETED, LARGE = 0, 1_000, 10_000
 SIZES = (EMPTY, TARGETED, LARGE)
-#: How often each page is asked for, and how many facts each board is told.
+#: The number of requests per page, and of facts per board.
 ROUNDS, FACTS = 60, 41
 PAGES = {
     "board": f"/p/{PIPELINE}",
@@ -32,7 +32,7 @@ BUDGET = 40.0
 
 
 class Asked(NamedTuple):
-    """One page: milliseconds in the median, and KiB as text and on the wire."""
+    """One page: the median milliseconds, and KiB as text and on the wire."""
 
     took: float
     text: float
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Ask for every page on boards of several sizes, and look at the board in a browser if there is one."""
+    """Request each page on boards of several sizes, and open the board in a browser if there is one."""
     sizes = SIZES if scale >= SMALL else SIZES[:1]
     section = Section("pages", "The pages", ["page", *(f"{size:,} live" for size in sizes)])
     asked: dict[int, dict[str, Asked]] = {}
@@ -100,7 +100,7 @@ def _targets(board: Asked, seen: dict[int, Pixels] | None) -> list[Target]:
 
 
 def _ask(port: int, path: str, times: int) -> Asked:
-    """Ask for a page as a browser does: one connection, gzip."""
+    """Request a page as a browser does: one connection, gzip."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     took, body = [], b""
     for _ in range(times + 1):

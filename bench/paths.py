@@ -1,8 +1,8 @@
-"""Which files of ours two paths execute: `python -P bench/paths.py`, of the checkout that `PYTHONPATH` names.
+"""Lists the files that two paths execute: `python -P bench/paths.py`, in the checkout that `PYTHONPATH` names.
 
-The demo is played in one process, with its stand-ins: the web application in threads of a server, every Celery task in
-one other thread. Prints JSON: for each path its files, and of the largest decision of the second
-path, which opens the lock, the files and how often something in one file calls something in another.
+It plays the demo with its stand-ins in one process: the web application in threads of a server, all Celery tasks in
+one other thread. It prints JSON: the files of each path; and, for the largest decision of the second path, which opens
+the lock, its files and the number of calls from one file into another.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any
 ROOT = Path(os.environ["PYTHONPATH"]).absolute()
 PACKAGES = tuple(f"{ROOT / name}{os.sep}" for name in ("bot", "workers", "config"))
 TRIGGER, UNLOCK = "push webhook to Jenkins trigger", "callback to unlock and next trigger, all effects"
-#: The longest that anything may take, in seconds.
+#: The longest wait for anything, in seconds.
 PATIENCE = 60.0
 
 
 class Recorder:
-    """Notes the files of ours that are executed while it is on, in every thread that began after it was made."""
+    """A recorder of our executed files while it is on, in each thread that starts after its creation."""
 
     def __init__(self) -> None:
         self._on = False
@@ -38,7 +38,7 @@ class Recorder:
         threading.setprofile(self._Thread(self))
 
     class _Thread:
-        """One thread: where it is, and whether it is inside a decision."""
+        """One thread: its current file, and whether it is inside a decision."""
 
         def __init__(self, recorder: Recorder) -> None:
             self._recorder = recorder
@@ -63,14 +63,14 @@ class Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[set[str]]:
-        """The files that are executed meanwhile."""
+        """Record the files that are executed inside the block."""
         self._files, self._on = set(), True
         yield self._files
         self._on = False
 
 
 class Work:
-    """What a worker would do, task by task in one thread: those that are asked for, and the clock in between."""
+    """Runs Celery tasks in one thread, as a worker would: requested tasks first, the clock tick in between."""
 
     def __init__(self) -> None:
         self._asked: queue.Queue[Any] = queue.Queue()
@@ -78,7 +78,7 @@ class Work:
         self.clock = True
 
     def ask(self, pipeline: str, *_: object) -> None:
-        """Have a turn taken, as the web application asks for it."""
+        """Request a turn, as the web application does."""
         from workers import tasks
 
         self._asked.put((tasks.turn, (pipeline,)))
@@ -115,7 +115,7 @@ class Work:
 
 
 def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
-    """The demo up to the fix in pre-production; recorded are its first merge and the end of the fix's build."""
+    """Play the demo up to the fix in pre-production, and record its first merge and the end of the fix's build."""
     from bot.store.connection import connect
     from demo.pictures import first_picture, fourth_picture, second_picture, stands, third_picture
     from demo.processes import ProcessWorld
@@ -133,7 +133,7 @@ def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
         work = stack.enter_context(_running(town))
         world.start()
         work.clock = False
-        time.sleep(2.0)  # what was asked at the beginning is done by then
+        time.sleep(2.0)  # the requests of the start are done by then
         with recorder.recording() as files:
             world.push("S3", "z")
             _until(lambda: bool(town.jenkins["build"].control.builds()))
@@ -163,7 +163,7 @@ def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
 
 @contextmanager
 def _running(town: Any) -> Iterator[Work]:
-    """The web application on its address, and a worker's thread."""
+    """Run the web application on its address, and a worker thread."""
     from werkzeug.serving import make_server
 
     from bot.web.app import create_app

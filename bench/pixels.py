@@ -1,7 +1,7 @@
-"""From a fact to the pixel: how long after a turn a browser shows what it decided, on boards of several sizes by turns.
+"""From a fact to the pixel: the time until a browser shows a decision, on boards of several sizes in turn.
 
-Someone locks a stage and unlocks it again. The time runs from before the turn that decides it (with its commit) until
-the frame with the new board has been drawn; the worker's turn is taken in this process, everything else is as served.
+A stage is locked and unlocked again. The time runs from before the turn that decides it (with its commit) until the
+frame with the new board has been drawn; the worker's turn is taken in this process, all other parts are as served.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 #: A laptop and a phone, in pixels.
 LAPTOP, PHONE = (1280, 800), (390, 844)
-#: Seconds between two facts: more than the page's pause between two frames (bot/web/live.py), so that none waits.
+#: Seconds between two facts: more than the page's pause between two frames (bot/web/live.py), so that no frame waits.
 BETWEEN = 0.35
-#: The longest that a page may take, in seconds.
+#: The longest wait for a page, in seconds.
 PATIENCE = 30.0
 
-#: Tells when the frame that shows a version of the board has been drawn, in milliseconds since the epoch: the callback
-#: of a frame runs before it is painted, the next task after it (HTML standard: update the rendering).
+#: Returns the time at which the frame with a version of the board was drawn, in milliseconds since the epoch: the
+#: callback of a frame runs before it is painted, the next task after it (HTML standard: update the rendering).
 _WATCH = """() => {
   const root = document.getElementById("board-root"), waiting = new Map(), drawn = new Map();
   new MutationObserver(() => requestAnimationFrame(() => setTimeout(() => {
@@ -47,8 +47,8 @@ _WATCH = """() => {
 
 
 class Pixels(NamedTuple):
-    """The board of one size in a browser: screens on a laptop and on a phone; milliseconds until it is live, and from a
-    fact to its pixels; and the web processes' CPU for each fact, in milliseconds."""
+    """The board of one size in a browser: its height in screens of a laptop and of a phone; milliseconds until it is
+    live, and from a fact to its pixels; and the web processes' CPU per fact, in milliseconds."""
 
     screens: float
     phone: float
@@ -59,7 +59,7 @@ class Pixels(NamedTuple):
 
 
 def look(houses: Mapping[int, House], facts: int) -> dict[int, Pixels] | None:
-    """Look at the board of each house, `facts` times at each by turns; None without a browser."""
+    """Measure the board of each house in turn, `facts` times each; None without a browser."""
     path = demo.browser.find()
     if path is None:
         return None
@@ -73,13 +73,13 @@ def look(houses: Mapping[int, House], facts: int) -> dict[int, Pixels] | None:
 
 
 class _Board:
-    """One board, open in a browser, on which something is decided now and then."""
+    """One board in an open browser page, and the decisions on it."""
 
     def __init__(self, house: House, browser: Browser) -> None:
         configuration = pipeline_file.load(Path(house.env["INTERLOCK_CONFIG"]))
         self._context = pipeline_context(house.redis, configuration.pipelines[0], configuration)
         self._house = house
-        until = (time.time() + 3_600) * 1000  # as if there were a worker: nothing stands above the board
+        until = (time.time() + 3_600) * 1000  # as if a worker ran: the page shows no warning above the board
         house.redis.zadd(Heartbeats(house.redis).key, {"worker of-this-bench": until, "beat of-this-bench": until})
         self._url = f"http://127.0.0.1:{house.web}/p/{PIPELINE}"
         self._phone = self._screens(browser, PHONE)
@@ -91,7 +91,7 @@ class _Board:
         self._locked = False
 
     def tell(self) -> None:
-        """Decide something, and note how long the page takes to show it."""
+        """Lock or unlock a stage, and note how long the page takes to show it."""
         stage = self._context.pipeline.stages[-1].name
         event: Event = UnlockAsked(stage, "bench", "a fact") if self._locked else LockAsked(stage, "bench", "a fact")
         self._locked = not self._locked
@@ -105,13 +105,13 @@ class _Board:
         self._cpu.append((self._house.cpu("web") - cpu) * 1000)
 
     def found(self) -> Pixels:
-        """The figures; the first fact is left out, because it loads the board here."""
+        """Return the figures without the first fact, which loads the board in this process."""
         took = self._took[1:] or self._took
         cpu = self._cpu[1:] or self._cpu
         return Pixels(self._laptop, self._phone, self._live, p50(took), quantile(took, 0.9), sum(cpu) / len(cpu))
 
     def _screens(self, browser: Browser, size: tuple[int, int]) -> float:
-        """How high the page is, in heights of a screen of that size; this warms the process up as well."""
+        """Return the height of the page in screens of that size; this also warms the process up."""
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         page.goto(self._url, wait_until="domcontentloaded")
         page.wait_for_selector("#live[data-kind=live]", timeout=PATIENCE * 1000)

@@ -1,4 +1,4 @@
-"""The proxies of `deploy/proxy`, the real programs with our files, at other ports and with a certificate of their own.
+"""Runs the real proxies with the files of `deploy/proxy`, on other ports and with their own certificates.
 
 Debian: apt install nginx-light caddy.
 """
@@ -25,19 +25,19 @@ from cryptography.x509.oid import NameOID
 from launch import free_port
 
 PROXY = Path(__file__).absolute().parent.parent / "deploy" / "proxy"
-#: Where Debian has nginx.
+#: The folders of the programs; Debian has nginx outside of PATH.
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
-#: The longest that a proxy may take to answer, in seconds.
+#: The longest wait for a proxy to answer, in seconds.
 PATIENCE = 30.0
 
 
 def is_here(program: str) -> bool:
-    """Whether a proxy is installed."""
+    """Return whether a proxy is installed."""
     return shutil.which(program, path=PATH) is not None
 
 
 def trusting() -> ssl.SSLContext:
-    """TLS that takes the certificate which the proxy made for itself."""
+    """Return a TLS context that accepts the self-signed certificate of the proxy."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -45,9 +45,9 @@ def trusting() -> ssl.SSLContext:
 
 @contextmanager
 def running(program: str, folder: Path, backend: int, root: str = "") -> Iterator[int]:
-    """nginx or caddy in front of the port `backend`; `root`: below which path. Yields its port: https://localhost:PORT.
+    """Run nginx or caddy in front of the port `backend`, below the path `root`. Yield its port: https://localhost:PORT.
 
-    Raises RuntimeError with what it said if it ends or does not answer.
+    Raise RuntimeError with its output if it ends or does not answer.
     """
     port, log = free_port(), folder / "proxy.log"
     env = {**os.environ, "PATH": PATH, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
@@ -67,7 +67,7 @@ def running(program: str, folder: Path, backend: int, root: str = "") -> Iterato
 
 
 def connections(port: int) -> int:
-    """How many connections to this port of 127.0.0.1 are open now (Linux: proc(5), /proc/net/tcp)."""
+    """Count the open connections to this port of 127.0.0.1 (Linux: proc(5), /proc/net/tcp)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
     return sum(int(row[2].partition(":")[2], 16) == port and row[3] == "01" for row in rows)
 
@@ -81,7 +81,7 @@ def _answers(url: str) -> bool:
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost that nobody else trusts, and its key."""
+    """Make a self-signed certificate for localhost and its key."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     made = (
@@ -98,12 +98,12 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def _as_said(said: str, root: str) -> str:
-    """What a comment of an example tells to write, for this path."""
+    """Return the lines from a comment of an example, for this path."""
     return said.replace("/interlock", root)
 
 
 def _nginx(folder: Path, port: int, backend: int, root: str) -> list[str]:
-    """nginx with our file, at other ports and with a certificate of its own."""
+    """Return the command of nginx with our file, on other ports and with its own certificate."""
     cert, key = _certificate(folder)
     ours = (PROXY / "nginx.conf").read_text("utf-8")
     below = re.findall("`(location [^`]+)`", ours)
@@ -131,7 +131,7 @@ def _nginx(folder: Path, port: int, backend: int, root: str) -> list[str]:
 
 
 def _caddy(folder: Path, port: int, backend: int, root: str) -> list[str]:
-    """Caddy with our file, at other ports; for localhost it makes its own certificate."""
+    """Return the command of Caddy with our file, on other ports; for localhost it makes its own certificate."""
     ours = (PROXY / "Caddyfile").read_text("utf-8")
     leads, takes_off = re.findall("`((?:redir|handle_path) [^`]+)`", ours)
     if root:

@@ -1,4 +1,4 @@
-"""The reaction: from the signed push to the trigger that arrives at Jenkins, ours beside a bare Celery task."""
+"""The reaction: from the signed push to the trigger that arrives at Jenkins, beside a bare Celery task."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.house import House
 from bench.report import SMALL, Section, Target, p50, p99, rounds
 from bench.traffic import Load, Sent, send
 
-#: Events per second and events of one round of the open loop; how often the sides take turns.
+#: Events per second and events of one round of the open loop; the number of rounds of each side.
 RATE, COUNT, ROUNDS = 50, 125, 4
-#: Merges of one burst: both sides take turns here, too.
+#: The merges of one burst; both sides take turns here, too.
 BURST, BURSTS = 1_000, 2
-#: The longest that triggers may go on arriving after the last answer, in seconds.
+#: The longest wait for triggers after the last answer, in seconds.
 PATIENCE = 40.0
 MOST_RATIO, LEAST_RATE = 2.0, 100
 OURS, BARE = "/webhooks/github", "/reaction"
@@ -24,16 +24,16 @@ OURS, BARE = "/webhooks/github", "/reaction"
 
 @dataclass
 class Side:
-    """One side: where its door is, and what its rounds brought."""
+    """One side: the address of its door, and the results of its rounds."""
 
     name: str
     port: int
     path: str
-    #: Its processes, for their use of CPU.
+    #: Its processes, whose CPU is measured.
     parts: tuple[str, ...]
-    #: Number of the next push of its story.
+    #: The number of its next push.
     following: int = 0
-    #: Milliseconds of each event, by round: since it was sent, and since its 202 came back.
+    #: Milliseconds of each event, by round: from its sending, and from its 202.
     rounds: list[list[float]] = field(default_factory=list)
     accepted: list[list[float]] = field(default_factory=list)
     #: Triggers per second of each burst.
@@ -43,20 +43,20 @@ class Side:
     burst_cpu: list[float] = field(default_factory=list)
 
     def load(self, count: int, rate: float | None) -> Load:
-        """The next `count` pushes of the side's story."""
+        """Return the load of the side's next `count` pushes."""
         first, self.following = self.following, self.following + count
         return Load(self.port, self.path, "push", first, count, rate)
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Open loop at 50 events a second, then closed bursts."""
+    """Measure an open loop at 50 events a second, then closed bursts."""
     with House("sink", "worker", "beat", "web", "bare-worker", "bare-web") as house:
         sides = (
             Side("Interlock", house.web, OURS, ("web", "worker", "beat")),
             Side("bare Celery task", house.bare, BARE, ("bare-web", "bare-worker")),
         )
         for side in sides:
-            _react(house, side.load(2 * bodies.SERVICES, 200))  # warm, and every service has a history
+            _react(house, side.load(2 * bodies.SERVICES, 200))  # warm-up, and every service has a commit history
         for _ in range(rounds(ROUNDS, scale)):
             for side in sides:
                 say(f"the reaction of {side.name} at {RATE} events a second")
@@ -80,13 +80,13 @@ def _cpu(house: House, side: Side) -> float:
 
 
 def _count(count: int, scale: float) -> int:
-    """How many events."""
+    """Return the number of events at this scale."""
     return max(50, int(count * scale)) if scale >= SMALL else bodies.SERVICES
 
 
 def _react(house: House, load: Load) -> tuple[float, list[float], list[float]]:
-    """Send a load; the seconds until its last trigger arrived, and the milliseconds of each, since it was sent and
-    since it was accepted. The latter is less than nothing where the trigger was there before the sender read its 202.
+    """Send a load; return the seconds until its last trigger arrived, and the milliseconds of each from its sending and
+    from its 202. The latter are negative if the trigger arrived before the sender read its 202.
     """
     sent = send(load)
     arrived = _arrivals(house, sent)
@@ -97,7 +97,7 @@ def _react(house: House, load: Load) -> tuple[float, list[float], list[float]]:
 
 
 def _arrivals(house: House, sent: Sent) -> dict[str, float]:
-    """When the trigger of each commit arrived first. Raises RuntimeError if some never do, or if one comes twice."""
+    """Return the arrival of each commit's trigger. Raise RuntimeError if one is missing or comes twice."""
     arrived: dict[str, float] = {}
     missing, deadline = set(sent.shas), time.monotonic() + PATIENCE
     while missing:
@@ -146,8 +146,8 @@ def _section(ours: Side, bare: Side, writes: int) -> Section:
 
 
 def _ratio(ours: list[list[float]], bare: list[list[float]]) -> float:
-    """The median of the rounds' ratios; none (NaN) where the bare side took no time that could be compared with: on a
-    busy machine the sender reads its 202 after the trigger has arrived.
+    """Return the median of the rounds' ratios; NaN if the bare side has no positive time to compare with: on a busy
+    machine the sender reads its 202 after the trigger has arrived.
     """
     medians = [(p50(mine), p50(theirs)) for mine, theirs in zip(ours, bare, strict=True)]
     return p50([mine / theirs for mine, theirs in medians if theirs > 0] or [math.nan])

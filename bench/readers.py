@@ -1,4 +1,4 @@
-"""Pages that are open: connections to the live stream of one board, each noting when it shows which version."""
+"""Open pages: connections to the live stream of one board that note the arrival of each version."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Self
 
 from bench.house import PIPELINE
 
-#: The longest that the first frame of a page may take, in seconds.
+#: The longest wait for the first frame of a page, in seconds.
 PATIENCE = 30.0
 
 
 class _Page:
-    """One stream (HTML standard: server-sent events), asked for from a loopback address of its own."""
+    """One stream (HTML standard: server-sent events), requested from a loopback address of its own."""
 
     def __init__(self, port: int, number: int) -> None:
         self.socket = socket.create_connection(
@@ -31,7 +31,7 @@ class _Page:
         self._tail = b""
 
     def read(self) -> None:
-        """Take what has come; a page that was one too many is closed by the server after one frame."""
+        """Read the received data; the server closes a page beyond its limit after one frame."""
         got = self.socket.recv(262_144)
         if not got:
             self.full = True
@@ -45,7 +45,7 @@ class _Page:
 
 
 class Readers:
-    """So many open pages, read by one thread. Use as a context manager."""
+    """A number of open pages, read by one thread. Use as a context manager."""
 
     def __init__(self, port: int, count: int) -> None:
         self._pages = [_Page(port, number) for number in range(count)]
@@ -72,11 +72,11 @@ class Readers:
 
     @property
     def live(self) -> int:
-        """How many of them are kept open by the server."""
+        """Return the number of pages that the server keeps open."""
         return sum(not page.full for page in self._pages)
 
     def shown(self, version: int, patience: float) -> list[float]:
-        """When each live page got this version or a later one (seconds, monotonic). Raises RuntimeError if too late."""
+        """Return when each live page got this version or a later one (monotonic s). Raise RuntimeError if late."""
         deadline = time.monotonic() + patience
         with self._changed:
             while any(page.version < version for page in self._pages if not page.full):

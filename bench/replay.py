@@ -1,4 +1,4 @@
-"""How many recorded events a second are decided once more, on one core; with few live runs and with many."""
+"""Measures the recorded events per second that a replay decides on one core, with few and many live runs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bot.core.model.events import Event
 from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, RecordedTurn
 from bot.core.rules.replay import Player
 
-#: How many services there are, and for how many days they merge: so many that they queue up, and so few that none do.
+#: The services, and the days of merges: so many services that runs queue up, and so few that none do.
 SIZES = ((10, 30.0), (150, 3.0))
 ROUNDS = 5
-#: The shortest history, in days: it begins at midnight, and nobody merges before eight.
+#: The shortest history, in days: it begins at midnight, and the first merges come at eight.
 SHORTEST = 0.6
-#: Events a second, and how much more an event may cost with many live runs.
+#: The lowest events per second, and the highest growth of the cost with many live runs.
 RATE, GROWTH = 20_000, 1.3
 
 
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Play made histories; each round plays all of them, one after the other."""
+    """Replay generated histories; each round replays all of them, one after the other."""
     columns = ["services", "events", "live runs at the end", "events a second", "µs an event"]
     section = Section("replay", "How fast a recording is decided once more", columns)
     histories = []
@@ -50,7 +50,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _recorded(services: int, days: float) -> tuple[list[Recorded], int]:
-    """A history as a recording, and how many runs are live at its end."""
+    """Return a history as a recording, and the number of live runs at its end."""
     history = MadeHistory(1, [f"S{number}" for number in range(1, services + 1)])
     recorded: list[Recorded] = [BoardSnapshot(1, "0", BEGIN, (Header(history.first),))]
 
@@ -65,7 +65,7 @@ def _recorded(services: int, days: float) -> tuple[list[Recorded], int]:
 
 
 def _seconds(recorded: list[Recorded]) -> float:
-    """How long it takes to decide it all."""
+    """Return the CPU seconds to decide all of it."""
     player = Player("shop")
     begin = time.thread_time()
     for _ in player.play(recorded):

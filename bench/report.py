@@ -1,4 +1,4 @@
-"""What was measured: as tables for people, as Markdown for the documentation, as JSON for programs."""
+"""Shows the results: as tables for people, as Markdown for the documentation, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-#: Below this scale nothing is measured: each section only shows that it works.
+#: Below this scale a run is only a trial: each section shows that it works and measures nothing.
 SMALL = 0.1
 
 
 def rounds(count: int, scale: float) -> int:
-    """How many rounds to play: as many at every scale at which something is measured, else one."""
+    """Return the number of rounds: `count` at every scale that measures something, else one."""
     return count if scale >= SMALL else 1
 
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio or rate that ought to hold: `value` compared with `limit`."""
+    """A target for a ratio or rate: `value` compared with `limit`."""
 
     name: str
     value: float
@@ -31,7 +31,7 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it holds."""
+        """Return whether the target is met."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Target:
 
 @dataclass
 class Section:
-    """One part of the run: a table, remarks on how it was measured, and targets."""
+    """One part of the run: a table, remarks on the measurement, and targets."""
 
     name: str
     title: str
@@ -54,7 +54,7 @@ class Section:
     seconds: float = 0.0
 
     def show(self, console: Console) -> None:
-        """Print the table, the remarks and what became of the targets."""
+        """Print the table, the remarks and the results of the targets."""
         table = Table(title=self.title, title_justify="left", title_style="bold")
         for number, column in enumerate(self.columns):
             table.add_column(column, justify="right" if number else "left", no_wrap=True)
@@ -69,26 +69,26 @@ class Section:
         console.print()
 
     def markdown(self) -> str:
-        """The table and what became of the targets; the remarks are the documentation's own matter."""
+        """Return the table and the results of the targets; the documentation has its own remarks."""
         lines = [_row(self.columns), _row(["---"] + ["---:"] * (len(self.columns) - 1)), *map(_row, self.rows)]
         return "\n".join([*lines, *([""] if self.targets else []), *(f"- {target}" for target in self.targets)])
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, for programs."""
+        """Return all parts for programs."""
         found = asdict(self)
         found["targets"] = [{**asdict(target), "met": target.met} for target in self.targets]
         return found
 
 
 def places(text: str) -> set[str]:
-    """The names of the tables that have a place in a Markdown text."""
+    """Return the names of the tables that have a place in a Markdown text."""
     return set(re.findall(r"<!-- bench (\S+) -->", text))
 
 
 def written_into(text: str, positions: dict[str, str]) -> str:
-    """A Markdown text with what stands between `<!-- bench NAME -->` and `<!-- end -->` replaced, for each name.
+    """Replace the text between `<!-- bench NAME -->` and `<!-- end -->` in a Markdown text, for each name.
 
-    Raises ValueError if a name has no place in the text, or more than one.
+    Raise ValueError if a name has no place in the text, or more than one.
     """
     for name, content in positions.items():
         position = re.compile(rf"(<!-- bench {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -103,16 +103,16 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie (nearest rank)."""
+    """Return the value below which `share` of the values lie (nearest rank)."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def p50(values: Sequence[float]) -> float:
-    """The median."""
+    """Return the median."""
     return median(values)
 
 
 def p99(values: Sequence[float]) -> float:
-    """The value that one in a hundred exceeds."""
+    """Return the value that one in a hundred exceeds."""
     return quantile(values, 0.99)

@@ -1,6 +1,6 @@
-"""How far Interlock goes on one machine: large boards, several workers on one and on many pipelines, many open pages.
+"""Measures the limits of one machine: large boards, several workers on one and on many pipelines, many open pages.
 
-These sections take minutes, and their tables stand in docs/scale.md: `make bench ARGS="--only scale"`.
+These sections take minutes, and their tables are in docs/scale.md: `make bench ARGS="--only scale"`.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from bot.web.shared import WakeUpSender
 from config import pipeline_file
 from workers.turn import take_turns
 
-#: Services of the organisation, and of each board where nothing is measured.
+#: The number of services.
 SERVICES = 1_000
-#: Live runs of the boards.
+#: The live runs of the boards.
 SIZES = (1_000, 10_000, 100_000)
 EVENTS = {"merge": 60, "build": 60}
-#: Workers and pipelines, and the merges that they are given.
+#: The numbers of workers and pipelines, and of the merges for them.
 WORKERS, PIPELINES, MERGES = (1, 2, 4), (1, 20), 3_000
-#: Open pages, and web processes that serve them; `FACTS` are decided before their eyes.
+#: The open pages, and the web processes that serve them; `FACTS` facts are decided meanwhile.
 PAGES, WEB, FACTS = 200, (2, 5), 21
-#: The longest that a page may take, in seconds.
+#: The longest wait for a page, in seconds.
 PATIENCE = 30.0
 #: Seconds between two facts: more than the page's pause between two frames (bot/web/live.py).
 BETWEEN = 0.5
 
 
 def board_size(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """One pipeline with more and more live runs: to load it, to decide on it, its memory."""
+    """Measure one pipeline with more and more live runs: its loading, deciding and memory."""
     sizes, services = (SIZES, SERVICES) if scale >= SMALL else ((100, 200), 20)
     section = Section(
         "board-size", "One pipeline with many live runs", ["", *(f"{size:,} live runs" for size in sizes)]
@@ -75,7 +75,7 @@ def board_size(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _timed(child: Sized, what: str, count: int, scale: float) -> list[float]:
-    """Milliseconds of so many events; the first ones are warm-up."""
+    """Return the milliseconds of each event after some warm-up events."""
     return [child.do(what) for _ in range(max(4, int(count * scale)) + 3)][3:]
 
 
@@ -84,7 +84,7 @@ def _words(milliseconds: list[float]) -> str:
 
 
 def _resident(pid: int) -> float:
-    """MiB of the process; 0 where there is no /proc (proc(5), status)."""
+    """Return the MiB of the process; 0 without /proc (proc(5), status)."""
     if not PROC.exists():
         return 0.0
     lines = (PROC / str(pid) / "status").read_text().splitlines()
@@ -95,7 +95,7 @@ def _resident(pid: int) -> float:
 
 
 def workers(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Merges that wait in the inboxes of one pipeline and of many, worked off by more and more workers."""
+    """Measure how more and more workers work off waiting merges of one pipeline and of many."""
     counts, pipelines, services = (WORKERS, PIPELINES, SERVICES) if scale >= SMALL else ((1,), (2,), 20)
     merges = max(len(counts) * 20, int(MERGES * scale))
     section = Section("workers", "Workers and pipelines", ["", *(_workers(count) for count in counts)])
@@ -127,7 +127,7 @@ def _workers(count: int) -> str:
 
 
 def _drain(house: House, merges: int, services: int, times: int) -> tuple[float, float]:
-    """Work off so many merges several times; the seconds and turns of the median, the first time left out."""
+    """Work off the merges several times; return seconds and turns of the median, without the first time."""
     wake_up = WakeUpSender(house.env["INTERLOCK_REDIS_URL"])
     found = []
     for number in range(times):
@@ -145,7 +145,7 @@ def _drain(house: House, merges: int, services: int, times: int) -> tuple[float,
 
 
 def _versions(house: House) -> int:
-    """How many turns have been committed, in all pipelines."""
+    """Count the committed turns of all pipelines."""
     return sum(int(house.redis.hget(Keys(name).meta, "version") or 0) for name in house.pipelines)
 
 
@@ -153,7 +153,7 @@ def _versions(house: House) -> int:
 
 
 def open_pages(say: Callable[[str], None], scale: float = 1.0) -> Section:
-    """Many live pages of one board of 1,000 live runs: how soon all show what was decided, and what that costs."""
+    """Measure many live pages of one board of 1,000 live runs: the time until all show a decision, and its cost."""
     pages, live = (PAGES, SIZES[0]) if scale >= SMALL else (10, 20)
     processes = WEB if scale >= SMALL else WEB[:1]
     columns = ["", f"1 page, {processes[0]} web processes", *(f"{pages} pages, {each}" for each in processes)]
@@ -179,7 +179,7 @@ def open_pages(say: Callable[[str], None], scale: float = 1.0) -> Section:
 
 
 def _read(house: House, readers: Readers, facts: int) -> tuple[float, float, float, float, float]:
-    """Live pages; milliseconds to the first and to the last of them; CPU of the web for each fact, ms; its MiB."""
+    """Return the live pages; milliseconds to the first and the last; CPU ms of the web per fact; its MiB."""
     configuration = pipeline_file.load(house.file)
     context = pipeline_context(house.redis, configuration.pipelines[0], configuration)
     stage = context.pipeline.stages[-1].name
@@ -192,7 +192,7 @@ def _read(house: House, readers: Readers, facts: int) -> tuple[float, float, flo
         began = time.monotonic()
         take_turns(context)
         shown = readers.shown(context.store.copy.version, PATIENCE)
-        if number:  # the first one loads the board here
+        if number:  # the first one loads the board in this process
             firsts.append((min(shown) - began) * 1000)
             lasts.append((max(shown) - began) * 1000)
             cpu.append((house.cpu("web") - before) * 1000)

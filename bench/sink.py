@@ -1,7 +1,7 @@
-"""A minimal Jenkins and GitHub in one process: answers at once, and notes when each trigger arrived.
+"""A minimal Jenkins and GitHub in one process that answers at once and notes the arrival of each trigger.
 
-It is no stand-in: it knows just what Interlock asks while it is measured, so that its own cost counts for nothing.
-A trigger is answered 201 with a queue item; the build of that number has passed as soon as somebody asks.
+It is not a stand-in: it knows only the requests of the measurements, so that its own cost is negligible.
+A trigger is answered 201 with a queue item; the build of that number has passed at the first question about it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote
 
 from bench import bodies
 
-#: A job that has no builds to remember, and declares what it must.
+#: A job without builds that declares the required parameters.
 _JOB = {
     "builds": [],
     "property": [{"parameterDefinitions": [{"name": "INTERLOCK_RUN"}, {"name": "INTERLOCK_ATTEMPT"}]}],
@@ -24,7 +24,7 @@ _OK, _CREATED, _MISSING = b"200 OK", b"201 Created", b"404 Not Found"
 
 
 class Sink:
-    """What arrived, and the answers."""
+    """The arrived requests, and the answers."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -34,7 +34,7 @@ class Sink:
         self.builds: dict[int, dict[str, str]] = {}
 
     def answer(self, method: bytes, path: str, content: bytes, now: float) -> bytes:
-        """The whole response to one request that had arrived at `now`."""
+        """Return the whole response to one request that arrived at `now`."""
         if method == b"POST":
             return self._post(path, content, now)
         if path == "/arrivals":
@@ -42,7 +42,7 @@ class Sink:
             return _response(_OK, found)
         if path == "/writes":
             return _response(_OK, self.writes)
-        if "/git/ref" in path:  # GitHub: where main stands
+        if "/git/ref" in path:  # GitHub: the head of main
             full_name = path.split("/repos/", 1)[1].split("/git/", 1)[0]
             return _response(_OK, {"ref": "refs/heads/main", "object": {"sha": bodies.baseline(full_name)}})
         if "/compare/" in path:  # GitHub: every commit is the child of the one that it is compared with
@@ -61,7 +61,7 @@ class Sink:
             self.arrivals.append((fields.get("INTERLOCK_SHA", ""), now, self.numbers))
             item = f"http://127.0.0.1:{self._port}/queue/item/{self.numbers}/".encode()
             return _response(_CREATED, None, b"Location: " + item + b"\r\n")
-        if path == "/build":  # the benchmark: a build that it has put on a board by itself
+        if path == "/build":  # the benchmark: a build that it has put on a board itself
             self.numbers += 1
             self.builds[self.numbers] = json.loads(content)
             return _response(_CREATED, self.numbers)

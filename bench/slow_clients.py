@@ -1,8 +1,8 @@
-"""The door while many clients have begun a request and do not end it: `python -m bench.slow_clients [COUNT]`.
+"""The door while many clients send a request very slowly: `python -m bench.slow_clients [COUNT]`.
 
-Prints deliveries per second, p50 and p99 before and during, how many of the slow clients were closed by when, and
+Prints deliveries per second, p50 and p99 before and during, the number of closed slow clients with the time, and
 whether a live page stayed open. `--through nginx` or `--through caddy` measures the web process alone and then behind
-the file of `deploy/proxy`. Each slow client has an address of its own: a limit for each address would not help.
+the file of `deploy/proxy`. Each slow client has an address of its own: a limit per address would not help.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.report import p50, p99
 from bench.traffic import Load, send
 
 COUNT, ROUND = 1_000, 1_500
-#: How many deliveries one round has where proxies are compared, over how many connections.
+#: The deliveries of one round in the comparison of proxies, and its connections.
 FEWER, CONNECTIONS = 400, 8
 #: Seconds: above the deadline of a request, here and in the files of `deploy/proxy`.
 PATIENCE = 65.0
@@ -43,21 +43,21 @@ BEGUN = {"half a head": _HEAD.encode(), "half a body": f"{_HEAD}Content-Length: 
 
 @dataclass
 class Way:
-    """How clients come to the web process: at this port, with TLS if there is a proxy in front."""
+    """The way of clients to the web process: the port, with TLS if there is a proxy in front."""
 
     words: str
     port: int
     tls: ssl.SSLContext | None
-    #: Sends so many deliveries, the first of which has this number; returns what was measured, in words.
+    #: Sends deliveries from this number on; returns their count and the result in words.
     deliver: Callable[[Way, int], tuple[int, str]]
 
     @property
     def url(self) -> str:
-        """The address of the site."""
+        """Return the address of the site."""
         return f"{'https' if self.tls else 'http'}://localhost:{self.port}"
 
     def connect(self, number: int) -> socket.socket:
-        """The connection of a client with an address of its own."""
+        """Connect a client from an address of its own."""
         source = f"127.1.{number // 250}.{number % 250 + 1}"
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
         return plain if self.tls is None else self.tls.wrap_socket(plain, server_hostname="localhost")
@@ -80,7 +80,7 @@ def main(count: int, through: tuple[str, ...]) -> None:
 
 
 def _measure(house: House, way: Way, count: int, first: int) -> int:
-    first, _ = way.deliver(way, first)  # to warm up
+    first, _ = way.deliver(way, first)  # warm-up
     for name, begun in BEGUN.items():
         first, figures = way.deliver(way, first)
         print(f"{way.words}, without slow clients: {figures}", flush=True)
@@ -111,9 +111,9 @@ def _many_at_once(way: Way, first: int) -> tuple[int, str]:
 
 
 def _one_by_one(way: Way, first: int) -> tuple[int, str]:
-    """By clients that speak TLS and keep their connections. They are slow themselves: the figures only compare ways."""
+    """Deliver by clients with TLS and kept connections. They are slow: the figures only compare ways."""
     sessions = [requests.Session() for _ in range(CONNECTIONS)]
-    for session in sessions:  # TLS is agreed on before the clock starts
+    for session in sessions:  # the TLS handshake is done before the clock starts
         session.get(f"{way.url}/healthz", timeout=10, verify=False)
     began = time.monotonic()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
@@ -126,12 +126,12 @@ def _one_by_one(way: Way, first: int) -> tuple[int, str]:
 
 
 def _deliver(way: Way, session: requests.Session, share: range) -> list[float | None]:
-    """How long each delivery took, in milliseconds; None: it was not taken."""
+    """Return the milliseconds of each delivery; None: it was not accepted."""
     found: list[float | None] = []
     for index in share:
         content = bodies.body("push", *bodies.push(index))
         head, _, _ = bodies.request("/webhooks/github", "push", f"slow-{index}", content).partition(b"\r\n\r\n")
-        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[2:])  # not the host: Caddy minds
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[2:])  # no Host: Caddy minds
         began, status = time.monotonic(), 0
         with suppress(requests.RequestException):
             status = session.post(
@@ -150,7 +150,7 @@ def _drip(clients: list[socket.socket], stop: threading.Event) -> None:
 
 
 def _is_closed(client: socket.socket, until: float) -> bool:
-    """Whether the other side closes until then; what it still says is dropped."""
+    """Return whether the other side closes the connection in time; drop the data that it still sends."""
     try:
         while (left := until - time.monotonic()) > 0:
             client.settimeout(left)
@@ -159,10 +159,10 @@ def _is_closed(client: socket.socket, until: float) -> bool:
     except TimeoutError:
         return False
     except OSError:
-        return True  # torn down: closed as well
+        return True  # a reset counts as closed
     return False
 
 
 if __name__ == "__main__":
-    urllib3.disable_warnings()  # the proxy's certificate is its own
+    urllib3.disable_warnings()  # the proxy's certificate is self-signed
     main()

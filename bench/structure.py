@@ -1,7 +1,7 @@
-"""`python -m bench.structure`: how much of the code somebody must know to follow one path through it, in figures.
+"""`python -m bench.structure`: measures how much code a reader must know to follow one path through it.
 
-Static figures are read from the text (nothing is imported), those of the paths come from `bench/paths.py`. `--against`
-names another checkout, whose figures stand beside ours.
+Static figures come from the text (nothing is imported), those of the paths from `bench/paths.py`. `--against` names
+another checkout to compare with.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = Path(__file__).absolute().parents[1]
-#: What is installed and runs in production.
+#: The packages that are installed and run in production.
 PRODUCTION = ("bot", "workers", "config", "launch")
-#: Where a pipeline of the four pictures may be defined: as values, or as rows of a pipeline file.
+#: The folders that may define a pipeline of the four pictures, as values or as rows of a pipeline file.
 PIPELINES = ("config", "tests", "bench", "demo")
 _PICTURED = re.compile(
     r"""Stage\(\s*["']pre-production["']"""
     r"""|["']name["']:\s*["']pre-production["'],\s*["']job["']"""
     r"""|- name:\s+pre-production"""
 )
-#: The most that each figure should be, by the name of its row.
+#: The highest value of each figure, by the name of its row.
 TARGETS = {
     "files: push webhook -> Jenkins trigger": 30,
     "files: callback -> unlock, next trigger, all effects": 42,
@@ -59,16 +59,16 @@ class Source:
         self.modules = {self._module(path): path for path in self.files}
 
     def lines(self) -> dict[Path, int]:
-        """How many lines each file has; an `__init__.py` that only says what it is for has one."""
+        """Count the lines of each file; an `__init__.py` with only a docstring has one."""
         return {path: len(path.read_text("utf-8").splitlines()) for path in self.files}
 
     def classes(self) -> Counter[str]:
-        """How many public classes have each name."""
+        """Count the public classes of each name."""
         nodes = (node for tree in self.trees.values() for node in tree.body)
         return Counter(node.name for node in nodes if isinstance(node, ast.ClassDef) and node.name[0] != "_")
 
     def imports(self) -> dict[str, set[str]]:
-        """Which of our modules each module imports, those for type checking among them; not inside of functions."""
+        """Return our modules that each module imports, also for type checking, but not inside of functions."""
         found: dict[str, set[str]] = {}
         for module, path in self.modules.items():
             package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -77,7 +77,7 @@ class Source:
         return found
 
     def fields_of(self, name: str) -> int:
-        """How many fields the class has."""
+        """Count the fields of a class."""
         for tree in self.trees.values():
             for node in ast.walk(tree):
                 if isinstance(node, ast.ClassDef) and node.name == name:
@@ -85,7 +85,7 @@ class Source:
         return 0
 
     def kinds_asked(self) -> int:
-        """How often the rules ask whether something is a run or a verification."""
+        """Count the isinstance checks for Run or Verification in bot/core."""
         core = [tree for path, tree in self.trees.items() if path.is_relative_to(self.root / "bot" / "core")]
         calls = [node for tree in core for node in ast.walk(tree) if isinstance(node, ast.Call)]
         asked = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "isinstance"]
@@ -105,7 +105,7 @@ def _names(node: ast.expr) -> Iterator[str]:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules (or names in modules) that are imported when the module is, or for type checking."""
+    """Yield the modules (or names in modules) that the import of the module, or type checking, imports."""
     waiting: list[ast.stmt] = list(tree.body)
     while waiting:
         node = waiting.pop()
@@ -119,7 +119,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
-    """The groups of modules that import each other in a circle (Tarjan's strongly connected components)."""
+    """Return the groups of modules that import each other in a cycle (Tarjan's strongly connected components)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -148,7 +148,7 @@ def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
 
 
 def of_packages(imports: dict[str, set[str]], source: Source) -> dict[str, set[str]]:
-    """The same imports between the packages that the modules are in; one right below the top stands for itself."""
+    """Return the imports between the packages of the modules; a module right below the top counts by itself."""
 
     def package(module: str) -> str:
         apart = source.modules[module].name == "__init__.py" or module.count(".") < 2
@@ -161,7 +161,7 @@ def of_packages(imports: dict[str, set[str]], source: Source) -> dict[str, set[s
 
 
 def figures(root: Path, *, paths: bool) -> dict[str, float]:
-    """All figures of a checkout, by the name of their row; without `paths` only those that are read from the text."""
+    """Return all figures of a checkout, by the name of their row; without `paths` only the static ones."""
     source = Source(root)
     lines = [count for count in source.lines().values() if count > 1]
     imports = source.imports()

@@ -1,7 +1,7 @@
 """The generator: a process of its own that sends prepared deliveries over keep-alive connections and times each.
 
-Closed loop: every connection sends its next delivery when the last was answered. Open loop: deliveries go out at
-their times whatever the answers do, each over a connection that is free. Everything is built and signed before the
+Closed loop: each connection sends its next delivery after the last answer. Open loop: deliveries are sent at their
+times, independent of the answers, each over a free connection. All requests are built and signed before the
 clock starts; times are `time.monotonic()`, which all processes of a machine share.
 """
 
@@ -20,13 +20,13 @@ from typing import IO, Any
 
 from bench import bodies
 
-#: The longest one load may take, in seconds.
+#: The longest duration of one load, in seconds.
 LONGEST = 40.0
 
 
 @dataclass(frozen=True)
 class Load:
-    """What to send. `first`: the number of the first push of the story. `rate` per second; None: closed loop."""
+    """A load to send. `first`: the number of its first push. `rate` per second; None: closed loop."""
 
     port: int
     path: str
@@ -39,7 +39,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of a load: for each delivery its commit, when it was sent and when it was answered (seconds)."""
+    """The result of a load: for each delivery its commit, and the times of sending and of the answer (seconds)."""
 
     shas: list[str]
     sent: list[float]
@@ -48,29 +48,29 @@ class Sent:
 
     @property
     def seconds(self) -> float:
-        """From the first delivery sent to the last answered."""
+        """Return the seconds from the first sending to the last answer."""
         return max(self.answered) - min(self.sent)
 
     @property
     def rate(self) -> float:
-        """Answered deliveries per second."""
+        """Return the answered deliveries per second."""
         return len(self.sent) / self.seconds
 
     @property
     def latencies(self) -> list[float]:
-        """Milliseconds from sending to the answer, of each."""
+        """Return the milliseconds from sending to the answer of each delivery."""
         return [(answered - sent) * 1000 for sent, answered in zip(self.sent, self.answered, strict=True)]
 
 
 class Generator:
-    """The process, as its parent sees it: prepared on entry, off at `go()`."""
+    """The process, seen from its parent: prepared on entry, started by `go()`."""
 
     def __init__(self, load: Load) -> None:
         command = [sys.executable, "-m", "bench.traffic", json.dumps(asdict(load))]
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __enter__(self) -> Generator:
-        self._line()  # it says so when everything is prepared
+        self._line()  # it reports when all is prepared
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,7 +79,7 @@ class Generator:
         self._child.communicate()
 
     def go(self) -> Sent:
-        """Send everything and wait for the answers. Raises RuntimeError if one is missing or not 2xx."""
+        """Send all deliveries and wait for the answers. Raise RuntimeError if one is missing or not 2xx."""
         pipe: IO[bytes] | None = self._child.stdin
         assert pipe is not None
         pipe.write(b"go\n")
@@ -108,7 +108,7 @@ def send(load: Load) -> Sent:
 
 
 class _Connection:
-    """One keep-alive connection and the delivery that is under way on it."""
+    """One keep-alive connection and its current delivery."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -117,7 +117,7 @@ class _Connection:
         self._answer = b""
 
     def read(self) -> int | None:
-        """The status, once the whole answer is there."""
+        """Return the status once the whole answer has arrived, else None."""
         got = self.socket.recv(65536)
         if not got:
             raise ConnectionError("the server closed a connection")
@@ -133,7 +133,7 @@ class _Connection:
 
 
 class _Run:
-    """Sends the prepared requests and notes the times."""
+    """The sending of the prepared requests, with the times."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -153,7 +153,7 @@ class _Run:
         self._statuses: dict[str, int] = {}
 
     def run(self) -> dict[str, Any]:
-        """Everything sent and answered."""
+        """Send all requests and read the answers."""
         begin = time.monotonic()
         following, missing = 0, self._load.count
         while missing:
@@ -190,7 +190,7 @@ class _Run:
 
 
 def main() -> None:
-    """Prepare, say so, wait for the word, send, and tell the times."""
+    """Prepare, report it, wait for the start signal, send, and print the times."""
     run = _Run(Load(**json.loads(sys.argv[1])))
     print("ready", flush=True)
     if sys.stdin.readline():

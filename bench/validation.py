@@ -1,7 +1,7 @@
-"""`python -m bench.validation`: how far what-if is off on several lives of the town, as a table for docs/what-if.md.
+"""`python -m bench.validation`: measures the error of what-if on several lives of the town, for docs/what-if.md.
 
 Each life is some days of `demo/past.py` with merges drawn from a seed. What-if plays the configuration that was in
-force, with drawn durations: what it is off by is the error of the method.
+force, with drawn durations: the difference is the error of the method.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bot.simulation.recorded_load import read_load
 from bot.store.recording_line import load_line
 from demo.past import lines, weeks
 
-#: How the figures of one life are named in the table, and their unit: `s` or none.
+#: The figures of one life, by name and unit: `s` or none.
 Figures = Mapping[tuple[str, str], ComparedFigure]
 
 
 def validate(seed: int, days: int, draws: int) -> Figures:
-    """The figures of one life: as recorded, and played under the same configuration."""
+    """Return the figures of one life: as recorded, and played under the same configuration."""
     _, entries = weeks(days, seed)
     load = read_load(item for item in map(load_line, lines(entries)) if item is not None)
     found = compare(load, recorded_setting(load), draws=draws)
@@ -32,7 +32,7 @@ def validate(seed: int, days: int, draws: int) -> Figures:
 
 
 def table(lives: list[Figures]) -> Iterator[str]:
-    """A row for each figure that every life has: what was recorded, and the errors, from the least to the greatest."""
+    """Yield a row for each figure that every life has: the recorded value, and the range of the errors."""
     yield f"| figure | recorded, the middle of {len(lives)} | error: the middle one | from, to |"
     yield "|---|---:|---:|---:|"
     rows: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)

@@ -1,1 +1,1 @@
-"""`make chaos`: real processes under faults drawn from a seed, judged by the records of Jenkins and GitHub alone."""
+"""`make chaos`: real processes under faults drawn from a seed, judged only by the records of Jenkins and GitHub."""

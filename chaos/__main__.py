@@ -1,4 +1,4 @@
-"""`python -m chaos`: plays seeds, prints what came of them, and keeps what a failing one needs to be played again."""
+"""`python -m chaos`: plays seeds, prints the results, and keeps the files to play a failing one again."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _show(played: list[Played], into: Path | None) -> None:
 
 
 def _played(plan: Plan, folder: Path, beside: Path | None) -> Played:
-    """Play one plan; what failed is kept, so that it can be looked at and played again."""
+    """Play one plan; keep its folder if it failed, to look at it and play it again."""
     found = play(plan, folder, beside, print)
     print(summary(found))
     if found.violations:
@@ -85,7 +85,7 @@ def _played(plan: Plan, folder: Path, beside: Path | None) -> Played:
 
 
 def _checkout(revision: str, folder: Path) -> Path:
-    """The files of a revision in a folder."""
+    """Write the files of a revision into a folder, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True, timeout=60)
     subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True, timeout=60)

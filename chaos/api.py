@@ -1,4 +1,4 @@
-"""Interlock's API as anybody may use it: asked again while nobody answers, for processes die here all the time."""
+"""A client of Interlock's API that repeats requests without an answer, because processes die here all the time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import requests
 from chaos.world import PIPELINE
 
 Answer = dict[str, Any]
-#: To connect, and between two pieces of an answer, in seconds.
+#: The timeouts to connect and between two parts of an answer, in seconds.
 TIMEOUT = (2.0, 10.0)
-#: How many rows one page has.
+#: The number of rows of one page.
 PAGE = 200
 
 
 class Unanswered(Exception):
-    """Nobody answered, or not with success."""
+    """A request without an answer, or with an error."""
 
 
 class Api:
-    """One pipeline of one Interlock. Every method raises Unanswered."""
+    """The API of one pipeline. Every method raises Unanswered."""
 
     def __init__(self, url: str, token: str) -> None:
         self._root = f"{url}/api/v1/pipelines/{PIPELINE}"
@@ -34,19 +34,19 @@ class Api:
         self._session.close()
 
     def board(self) -> Answer:
-        """The whole pipeline."""
+        """Return the whole pipeline."""
         return self._ask("GET", "")
 
     def runs(self) -> list[Answer]:
-        """All runs, live and ended; each once, though one may end between two pages."""
+        """Return all runs, live and ended; each once, even if it ends between two pages."""
         return [*{run["run"]: run for run in self._pages("/runs", "runs", "offset")}.values()]
 
     def facts(self) -> list[Answer]:
-        """The log of decisions, oldest first."""
+        """Return the facts of the log, oldest first."""
         return self._pages("/facts", "facts", "before")[::-1]
 
     def given_up(self) -> list[Answer]:
-        """Dead letters and parked deliveries."""
+        """Return dead letters and parked deliveries."""
         letters, parked = self._ask("GET", "/dead-letters"), self._ask("GET", "/parked")
         return [*letters["dead_letters"], *parked["parked"]]
 
@@ -77,7 +77,7 @@ class Api:
 
 
 def patiently(api: Api, seconds: float, what: str) -> Any:
-    """What `getattr(api, what)()` answers, asked again for so many seconds. Raises Unanswered."""
+    """Return the answer of `getattr(api, what)()`, repeated for `seconds` seconds. Raise Unanswered after that."""
     deadline = time.monotonic() + seconds
     while True:
         try:

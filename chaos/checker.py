@@ -1,7 +1,7 @@
-"""Whether Interlock kept its promises, judged by what Jenkins and GitHub recorded and what the API answers.
+"""Checks that Interlock kept its promises, by the records of Jenkins and GitHub and the answers of the API.
 
 Each function below is one promise (docs/design.md, *What always holds*; docs/fast-lane.md; docs/locks.md) and yields a
-sentence for each violation. The checker knows nothing of how Interlock works; what it knows of Jenkins is in
+sentence for each violation. The checker does not depend on Interlock's code; its knowledge of Jenkins is in
 `chaos.evidence`.
 """
 
@@ -17,20 +17,20 @@ from chaos.records import Records, Row
 
 @dataclass(frozen=True)
 class Violation:
-    """A promise that was not kept: which one, and how."""
+    """A violated promise: its name, and the details."""
 
     promise: str
     what: str
 
 
 def check(records: Records) -> list[Violation]:
-    """Every violation of every promise."""
+    """Return all violations of all promises."""
     evidence = Evidence(records)
     return [Violation(promise, what) for promise, found in PROMISES.items() for what in found(evidence)]
 
 
 def unfinished(records: Records) -> list[str]:
-    """Everything that still has to end; empty once there is nothing more to wait for."""
+    """Return the things that still have to end; empty once there is nothing more to wait for."""
     evidence = Evidence(records)
     return [what for promise in AT_THE_END for what in promise(evidence)]
 
@@ -45,7 +45,7 @@ def _several(found: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
 
 
 def one_build_per_attempt(evidence: Evidence) -> Iterator[str]:
-    """An attempt is asked for once, whatever became of it; and once at most Interlock says that it may roll out."""
+    """Check that each attempt has one build, and that at most one build of it was allowed to roll out."""
     yield from _several(_by_attempt(evidence.builds))
     let_go_on = [build for build in evidence.records.builds if build["let_go_on"]]
     yield from _several(_by_attempt(let_go_on))
@@ -59,7 +59,7 @@ def _by_attempt(builds: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
 
 
 def no_stage_is_passed_twice(evidence: Evidence) -> Iterator[str]:
-    """What has passed a stage is not built there again."""
+    """Check that a commit that has passed a stage is not built there again."""
     found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
     for build in evidence.worked:
         if build["result"] == "SUCCESS":
@@ -68,7 +68,7 @@ def no_stage_is_passed_twice(evidence: Evidence) -> Iterator[str]:
 
 
 def capacity_holds(evidence: Evidence) -> Iterator[str]:
-    """A stage has no more builds at once than it takes."""
+    """Check that a stage never has more builds at once than its capacity."""
     for stage, capacity in evidence.records.capacity.items():
         inside: list[Row] = []
         for build in evidence.of_stage(stage):
@@ -83,7 +83,7 @@ def _end(build: Row) -> float:
 
 
 def one_of_a_service_rolls_out(evidence: Evidence) -> Iterator[str]:
-    """Two builds of one service never change the same environment at once."""
+    """Check that two builds of one service never change the same environment at once."""
     for stage in evidence.records.rolls_out:
         last: dict[str, Row] = {}
         for build in evidence.of_stage(stage):
@@ -94,7 +94,7 @@ def one_of_a_service_rolls_out(evidence: Evidence) -> Iterator[str]:
 
 
 def never_backwards(evidence: Evidence) -> Iterator[str]:
-    """No older commit of a service is rolled out over a newer one."""
+    """Check that no older commit of a service is rolled out over a newer one."""
     for stage in evidence.records.rolls_out:
         newest: dict[str, Row] = {}
         for build in evidence.of_stage(stage):
@@ -106,9 +106,9 @@ def never_backwards(evidence: Evidence) -> Iterator[str]:
 
 
 def a_locked_stage_takes_only_the_fix(evidence: Evidence) -> Iterator[str]:
-    """What failed in a stage closes it until a commit that contains it has passed there, or a person has looked.
+    """Check that a failed commit closes its stage until a commit with it has passed there, or a person unlocks.
 
-    Judged in the stages that take one build at a time: there nobody else can have entered before Interlock knew.
+    Only for stages of capacity 1: there no other run can have entered before Interlock knew of the failure.
     """
     for stage in evidence.records.rolls_out:
         if evidence.records.capacity[stage] == 1:
@@ -141,9 +141,9 @@ def _entered_broken(evidence: Evidence, stage: str) -> Iterator[str]:
 
 
 def no_merge_is_lost(evidence: Evidence) -> Iterator[str]:
-    """A merge is delivered, or in something that was, or its end was told on its commit.
+    """Check that each merge is delivered, or a delivered commit contains it, or its commit status shows its end.
 
-    A merge of which no webhook arrived has its end on the next one of its service, which carries it.
+    The end of a merge without a webhook is on the next merge of its service, which carries it.
     """
     for number, row in enumerate(evidence.records.merged):
         if number > evidence.delivered_up_to(row["service"]):
@@ -153,7 +153,7 @@ def no_merge_is_lost(evidence: Evidence) -> Iterator[str]:
 
 
 def _carrier(evidence: Evidence, number: int) -> Row:
-    """The merge itself; of one that no webhook told, the next one of its service that has a run."""
+    """Return the merge itself; for one without a webhook, the next one of its service that has a run."""
     merged, known = evidence.records.merged, {run["sha"] for run in evidence.records.runs}
     row = merged[number]
     if row["sha"] in evidence.records.untold and row["sha"] not in known:
@@ -162,19 +162,19 @@ def _carrier(evidence: Evidence, number: int) -> Row:
     return row
 
 
-#: How the status of the last stage ends for a run that was not delivered.
+#: The final commit statuses of the last stage for a run that was not delivered.
 ENDED_BADLY = ("failure", "error")
 
 
 def _told(evidence: Evidence, merged: Row) -> str:
-    """What the status of the last stage says of a commit at the end; empty: nothing."""
+    """Return the final commit status of the last stage; empty: none."""
     context = f"interlock/{evidence.records.rolls_out[-1]}"
     rows = evidence.records.statuses.get(merged["service"], [])
     return next((str(r["state"]) for r in reversed(rows) if r["sha"] == merged["sha"] and r["context"] == context), "")
 
 
 def a_merge_has_one_run(evidence: Evidence) -> Iterator[str]:
-    """No commit has two runs, and none has a run that was not merged."""
+    """Check that no commit has two runs, and that each run has a merged commit."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for run in evidence.records.runs:
         found[run["sha"]].append(run["run"])
@@ -186,7 +186,7 @@ def a_merge_has_one_run(evidence: Evidence) -> Iterator[str]:
 
 
 def delivered_is_built_everywhere(evidence: Evidence) -> Iterator[str]:
-    """A run that is said to be delivered has passed every stage in Jenkins."""
+    """Check that each delivered run has passed every stage in Jenkins."""
     stages = [stage for stage in evidence.records.capacity if not stage.startswith("fast-")]
     for run in _ended(evidence, "delivered"):
         lacks = [stage for stage in stages if not evidence.passed(stage, run["sha"])]
@@ -195,7 +195,7 @@ def delivered_is_built_everywhere(evidence: Evidence) -> Iterator[str]:
 
 
 def failed_has_a_failed_build(evidence: Evidence) -> Iterator[str]:
-    """A run that is said to have failed has a build that failed in Jenkins, and not because Interlock stopped it."""
+    """Check that each failed run has a failed build in Jenkins that Interlock did not stop."""
     failed = {
         sha_of(build)
         for build in evidence.worked
@@ -207,7 +207,7 @@ def failed_has_a_failed_build(evidence: Evidence) -> Iterator[str]:
 
 
 def superseded_is_carried(evidence: Evidence) -> Iterator[str]:
-    """A run that was replaced is contained in a run of its service that took its place."""
+    """Check that each superseded run has a newer run of its service that replaced it."""
     runs = {run["run"]: run for run in evidence.records.runs}
     for run in _ended(evidence, "superseded"):
         newer = runs.get(run["by"] or "")
@@ -218,7 +218,7 @@ def superseded_is_carried(evidence: Evidence) -> Iterator[str]:
 
 
 def nobody_took_a_run_out(evidence: Evidence) -> Iterator[str]:
-    """No run is cancelled or dropped: nobody asked for it, and main was never forced."""
+    """Check that no run is cancelled or dropped: nobody requested it, and there was no force-push."""
     for end in ("cancelled", "dropped"):
         for run in _ended(evidence, end):
             yield f"{run['run']} is {end}: {run['reason']}"
@@ -228,11 +228,11 @@ def _ended(evidence: Evidence, end: str) -> Iterator[Row]:
     return (run for run in evidence.records.runs if run.get("end") == end)
 
 
-# -- what people hear -----------------------------------------------------------------------------------------------
+# -- statuses and comments -------------------------------------------------------------------------------------------
 
 
 def ends_are_told(evidence: Evidence) -> Iterator[str]:
-    """The commit of every run that ended says so, and says the truth."""
+    """Check that the commit status of each ended run shows its real end."""
     for run in evidence.records.runs:
         end = run.get("end")
         if end is None:
@@ -244,9 +244,9 @@ def ends_are_told(evidence: Evidence) -> Iterator[str]:
 
 
 def comments_say_the_end(evidence: Evidence) -> Iterator[str]:
-    """The comment on the pull request of every run that ended says how.
+    """Check that the comment on the pull request of each ended run names its end.
 
-    If no webhook told which one it is, Interlock asks GitHub after a minute.
+    If no webhook named the pull request, Interlock asks GitHub after a minute.
     """
     for run in evidence.records.runs:
         end, pull = run.get("end"), run["pull"]
@@ -259,15 +259,15 @@ def comments_say_the_end(evidence: Evidence) -> Iterator[str]:
                 yield f"{run['run']} is {end}, but #{pull} says {bodies or 'nothing'}"[:400]
 
 
-#: What a comment says of each end, and who comments beside Interlock.
+#: The words of a comment for each ending, and the other author of comments.
 SAID = {"delivered": "is in production", "failed": "has failed", "superseded": "has been superseded"}
 PERSON = "dana"
-#: When Interlock has asked GitHub for the pull request of a run at the latest, in seconds after the run began.
+#: The latest time at which Interlock asks GitHub for the pull request, in seconds after the begin of the run.
 ASKED_FOR = 75.0
 
 
 def deployments_say_the_end(evidence: Evidence) -> Iterator[str]:
-    """What GitHub shows as deployed is what was delivered; a later deployment makes an earlier one inactive."""
+    """Check that GitHub shows the deployments of delivered runs; a later one makes an earlier one inactive."""
     for run in _ended(evidence, "delivered"):
         for stage in evidence.records.rolls_out:
             rows = evidence.records.deployments.get(run["service"], [])
@@ -277,7 +277,7 @@ def deployments_say_the_end(evidence: Evidence) -> Iterator[str]:
 
 
 def passed_means_built(evidence: Evidence) -> Iterator[str]:
-    """What GitHub shows as passed or deployed has passed in Jenkins."""
+    """Check that each success that GitHub shows, in a status or a deployment, has a passed build in Jenkins."""
     for service, rows in evidence.records.statuses.items():
         now = {(row["sha"], row["context"]): row["state"] for row in rows}
         for (sha, context), state in now.items():
@@ -291,7 +291,7 @@ def passed_means_built(evidence: Evidence) -> Iterator[str]:
 
 
 def told_once(evidence: Evidence) -> Iterator[str]:
-    """One comment for a pull request, one deployment for a commit in an environment."""
+    """Check for one comment per pull request and one deployment per commit and environment."""
     for service, rows in evidence.records.comments.items():
         yield from _repeated(service, "comments on", [f"#{row['number']}" for row in rows if row["user"] != PERSON])
     for service, rows in evidence.records.deployments.items():
@@ -308,7 +308,7 @@ def _repeated(service: str, what: str, names: list[str]) -> Iterator[str]:
 
 
 def locks_are_open(evidence: Evidence) -> Iterator[str]:
-    """When all is mended no stage is locked, and no job has a banner."""
+    """Check that no stage is locked and no job has a banner at the end."""
     for stage in evidence.records.board["stages"]:
         for lock in stage["locks"]:
             yield f"{stage['name']} is locked: {lock['reason']}"
@@ -318,7 +318,7 @@ def locks_are_open(evidence: Evidence) -> Iterator[str]:
 
 
 def all_ends(evidence: Evidence) -> Iterator[str]:
-    """Once the faults are over, everything comes to its end: runs, builds, and what is to be done outside."""
+    """Check that all runs, builds and effects end once the faults are over."""
     for run in evidence.records.runs:
         if run["live"]:
             yield f"{run['run']} is {run['status']} in {run['stage']}: {run['reason']}"
@@ -330,7 +330,7 @@ def all_ends(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_is_given_up(evidence: Evidence) -> Iterator[str]:
-    """No delivery is parked, and no effect is a dead letter."""
+    """Check that no delivery is parked and no effect is a dead letter."""
     for row in evidence.records.given_up:
         yield str(row)[:300]
 

@@ -1,4 +1,4 @@
-"""How each kind of fault begins and ends: at the processes, at Redis, at the clocks, at Jenkins and at GitHub."""
+"""Begins and ends each kind of fault: at the processes, at Redis, at the clocks, at Jenkins and at GitHub."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from launch import Stack
 from standins.jenkins import JenkinsStandIn
 
 End = Callable[[], object]
-#: The route by which a build is asked for.
+#: The route of triggers.
 TRIGGER = "POST job/buildWithParameters"
-#: How long a trigger hangs in Jenkins: longer than it is waited for, so that Interlock has given it up; in seconds.
+#: The seconds that a trigger hangs in Jenkins: longer than Interlock's timeout, so that it has given up.
 HANGS = 25.0
-#: The crash meets acceptance builds that take so long, in seconds, so many of them.
+#: The duration in seconds, and the number, of long acceptance builds at a crash.
 LONG_SECONDS, LONG = 3.0, 3
-#: How long a master that was cut off goes on alone before it is killed: what it acknowledges meanwhile is lost.
+#: The seconds that a cut-off master runs on before it is killed: its acknowledged writes of that time are lost.
 ALONE = 0.7
-#: How far a replica may be behind its master, in seconds: so much is lost from before a master ends.
+#: The lag of a replica behind its master, in seconds: the writes of that time before the master's end may be lost.
 BEHIND = 1.0
-#: What a rule of the stand-ins is: which verb makes it, and its arguments.
+#: A rule of the stand-ins: the verb that makes it, and its arguments.
 Rule = tuple[str, dict[str, Any]]
 
 
 class Faults:
-    """Begins faults; `begin` returns how the fault ends."""
+    """The faults of a play; `begin` returns the function that ends the fault."""
 
     def __init__(
         self, world: World, stack: Stack, store: Replicated | None, folder: Path, releases: list[Path]
     ) -> None:
         self._world, self._stack, self._store, self._folder = world, stack, store, folder
         self._releases = releases
-        #: The rules in force, by the controller of stand-in and the kind of fault.
+        #: The rules in force, by stand-in and kind of fault.
         self._rules: dict[tuple[str, str], list[Rule]] = {}
-        #: When the store was emptied, in seconds since the epoch.
+        #: The times at which the store was emptied, in seconds since the epoch.
         self.emptied: list[float] = []
-        #: From when to when what it had acknowledged was lost in a fail-over, likewise.
+        #: The periods (begin, end) whose acknowledged writes a fail-over lost, likewise.
         self.forgot: list[tuple[float, float]] = []
 
     def begin(self, fault: Fault) -> End:
-        """Begin a fault. What it returns ends it: call it after the fault's seconds."""
+        """Begin a fault; return the function that ends it. Call that after the fault's seconds."""
         if fault.kind in _RULES:
             return self._make_rules(fault)
         if fault.kind in _JENKINS:
@@ -67,7 +67,7 @@ class Faults:
         return _nothing
 
     def stop(self, fault: Fault) -> End:
-        """SIGSTOP; SIGCONT goes to the same process, if it is still there."""
+        """Send SIGSTOP; at the end SIGCONT to the same process, if it still exists."""
         pid = self._stack.supervisor.pid(fault.target)
         if pid is None:
             return _nothing
@@ -80,7 +80,7 @@ class Faults:
         return lambda: _write(file, "+0")
 
     def change_release(self, fault: Fault) -> End:
-        """The process ends in order, and comes back from the other checkout."""
+        """End the process in order, so that it restarts from the other checkout."""
         link = release_link(self._folder, fault.target)
         here = link.resolve()
         other = next((each for each in self._releases if each != here), here)
@@ -113,13 +113,13 @@ class Faults:
         return _nothing
 
     def fill_redis(self, _fault: Fault) -> End:
-        """It refuses whatever would take more memory."""
+        """Make Redis refuse writes that need more memory."""
         with self._redis() as redis, suppress(RedisError):
             redis.config_set("maxmemory", "1")
         return self.empty_memory
 
     def empty_memory(self) -> None:
-        """There is room again, on every server, whichever was full."""
+        """Remove the limit of the memory on every server."""
         for client in self._all_redis():
             with client:
                 _insist(lambda client=client: client.config_set("maxmemory", "0"))  # type: ignore[misc]
@@ -161,7 +161,7 @@ class Faults:
         return revive
 
     def _settled(self, store: Replicated, began: float) -> None:
-        """A fail-over that began then is over: all servers follow the new master."""
+        """Wait until all servers follow the new master, and note the period of lost writes since `began`."""
         store.until_settled()
         self.forgot.append((began - BEHIND, time.time()))
 
@@ -192,7 +192,7 @@ class Faults:
         return self._world.github.start
 
     def _make_rules(self, fault: Fault) -> End:
-        """Rules of a stand-in: those of other faults stay as they are."""
+        """Add the rules of a fault to its stand-in; the rules of other faults stay."""
         key = fault.target, fault.kind
         self._rules[key] = _RULES[fault.kind](fault)
         self._apply(fault.target)
@@ -213,7 +213,7 @@ class Faults:
 
 
 def _nothing() -> None:
-    """The fault is over as soon as it has begun."""
+    """End a fault that needs no end."""
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
@@ -222,14 +222,14 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    """In one piece: the library reads it at any moment."""
+    """Write the file in one step: the library reads it at any moment."""
     whole = file.with_suffix(".new")
     whole.write_text(text)
     whole.rename(file)
 
 
 def _insist(act: Callable[[], object], seconds: float = 20.0) -> None:
-    """Again and again while Redis does not answer."""
+    """Repeat the call while Redis does not answer."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -252,7 +252,7 @@ def _restart(jenkins: JenkinsStandIn, fault: Fault) -> End:
 
 
 def _crash(jenkins: JenkinsStandIn, fault: Fault) -> End:
-    """It loses its queue, and builds again what had just started; long builds of acceptance are in the middle."""
+    """Crash Jenkins during long acceptance builds: it loses its queue, and builds again the items that just started."""
     control, acceptance = jenkins.control, "shop/acceptance"
     control.rule(acceptance, duration=LONG_SECONDS, count=LONG)
     deadline = time.monotonic() + LONG_SECONDS
@@ -274,7 +274,7 @@ def _rule(verb: str, kind: str, rate: float = 1.0, **more: Any) -> Rule:
 
 
 def _some(fault: Fault) -> float:
-    """A share between a tenth and a half."""
+    """Return a share between a tenth and a half."""
     return 0.1 + 0.4 * fault.amount
 
 
@@ -302,7 +302,7 @@ _RULES: dict[str, Callable[[Fault], list[Rule]]] = {
     "webhooks repeated": lambda f: [_rule("webhook_fault", "duplicate", 2 * _some(f))],
     "webhooks late": lambda f: [_rule("webhook_fault", "delay", 2 * _some(f), seconds=0.5 + 4 * f.amount)],
 }
-#: The faults that this class makes itself, and by which method.
+#: The faults that this class makes itself, with the method.
 _ACTS = {
     "process killed": "kill",
     "all processes killed": "kill",
@@ -323,5 +323,5 @@ _ACTS = {
 
 
 def all_kinds() -> set[str]:
-    """The kinds of faults that can be made."""
+    """Return the kinds of faults that can be made."""
     return {*_RULES, *_JENKINS, *_ACTS}

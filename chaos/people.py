@@ -1,4 +1,4 @@
-"""The people of chaos: they merge as planned, fix what they broke, and unlock after a loss of the state."""
+"""The people of chaos: they merge as planned, fix broken stages, and unlock after a loss of the state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from chaos.api import Answer, Api, Unanswered
 from chaos.plan import Fate, Merge
 from chaos.world import SERVICES, World
 
-#: How long somebody looks before they open a lock of a lost state, in seconds.
+#: The seconds before a person opens a lock of a lost state.
 LOOKS = 3.0
-#: How long the builds take whose commit has a fate; in seconds.
+#: The duration of builds of a commit with a fate, in seconds.
 BRIEF = 0.05
 
 
 @dataclass
 class Merged:
-    """A commit that was merged: of which service, and when (seconds since the epoch)."""
+    """A merged commit: its service, and the time of the merge (seconds since the epoch)."""
 
     service: str
     sha: str
@@ -27,18 +27,18 @@ class Merged:
 
 @dataclass
 class People:
-    """What they do, and have done so far."""
+    """The acts of the people, and their acts so far."""
 
     world: World
     merged: list[Merged] = field(default_factory=list)
     fixes: int = 0
-    #: When which stage was unlocked by a person: seconds since the epoch.
+    #: The unlocks by people, with their times in seconds since the epoch.
     unlocked: list[tuple[str, float]] = field(default_factory=list)
     _answered: set[str] = field(default_factory=set)
     _seen: dict[str, float] = field(default_factory=dict)
 
     def merge(self, merge: Merge, what: str = "a change") -> None:
-        """Merge one commit. Its fate becomes a rule of Jenkins as soon as the commit has a name."""
+        """Merge one commit. Its fate becomes a rule of Jenkins as soon as its sha is known."""
         title = f"{merge.service} {len(self.merged) + 1}: {what}"
         sha = self.world.github.control.merge(SERVICES[merge.service], title=title, author="dana")
         if merge.fate is not None:
@@ -61,7 +61,7 @@ class People:
                     if failed["lane"] == "fast":
                         self._fix(failed["sha"], failed["service"])
         except Unanswered:
-            return  # nobody answers: they look again
+            return  # no answer: they try again later
 
     def _answer(self, api: Api, lock: Answer) -> None:
         if lock["automatic"] and lock["run"] and lock["service"]:
@@ -70,12 +70,12 @@ class People:
             return
         seen = self._seen.setdefault(lock["key"], time.monotonic())
         if time.monotonic() - seen > LOOKS:
-            self.unlocked.append((lock["stage"], time.time()))  # it may count although no answer came
+            self.unlocked.append((lock["stage"], time.time()))  # it may have worked although no answer came
             api.unlock(lock["stage"], lock["key"])
             del self._seen[lock["key"]]
 
     def _fix(self, broken: str, service: str) -> None:
-        """Merge a fix for what a commit broke, once."""
+        """Merge a fix for a broken commit, once."""
         if broken not in self._answered:
             self._answered.add(broken)
             self.fixes += 1
@@ -84,10 +84,10 @@ class People:
             self.merge(Merge(0.0, service, fate), f"the fix for {broken[:7]}")
 
     def merge_forgotten(self, api: Api, emptied: float, untold: Container[str]) -> None:
-        """Merge once more to each service of whose newest commit Interlock has no run.
+        """Merge once more to each service if Interlock has no run of its newest commit.
 
-        Only where it may not know: the commit was merged before the store was emptied (seconds since the epoch), or no
-        webhook told of it and it became the new baseline.
+        Only if Interlock may not know the commit: it was merged before the store was emptied (seconds since the epoch),
+        or it had no webhook and became the new baseline.
         """
         try:
             known = {run["sha"] for run in api.runs()}

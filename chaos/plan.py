@@ -1,4 +1,4 @@
-"""The events of a play, drawn from a seed: who merges when, how builds end, and which faults come when.
+"""The plan of a play, drawn from a seed: the merges, the results of builds, and the faults, with their times.
 
 A plan is a pure function of the seed and a few sizes, and can be saved and played again. All times are in seconds
 since the beginning of the play.
@@ -13,30 +13,30 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-#: The processes of Interlock, by the names that they have in a play.
+#: The processes of Interlock, by their names in a play.
 PROCESSES = ("web", "worker", "worker-b", "beat")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A kind of fault: in which group it is, how long one lasts (least and most), and whom it may strike."""
+    """A kind of fault: its group, its duration (least and most), and its possible targets."""
 
     group: str
     least: float
     most: float
     targets: tuple[str, ...] = ("",)
-    #: Which store it takes: one server, or a replicated one; None: either.
+    #: The store that it needs: one server, or a replicated one; None: either.
     store: str | None = None
-    #: How often it is drawn, beside the others of its group.
+    #: The weight in the draw among its group.
     weight: int = 1
 
 
 #: Every kind of fault. Faults of one group come one after the other, those of different groups at the same time.
 KINDS: dict[str, Spec] = {
-    # kill -9; the supervisor starts what was killed again
+    # kill -9; the supervisor restarts the process
     "process killed": Spec("processes", 0, 0, PROCESSES, weight=4),
     "all processes killed": Spec("processes", 0, 0),
-    # SIGSTOP and SIGCONT: a worker longer than its lease, which is 8 s
+    # SIGSTOP and SIGCONT: a worker for longer than its lease of 8 s
     "worker stopped past its lease": Spec("processes", 9, 13, ("worker", "worker-b"), weight=2),
     "process stopped": Spec("processes", 1, 6, ("web", "beat")),
     "Redis killed": Spec("store", 0, 0, store="one", weight=2),
@@ -69,17 +69,17 @@ KINDS: dict[str, Spec] = {
     # of a rolling upgrade: a process of the other release takes the place of this one
     "release changed": Spec("releases", 0, 0, PROCESSES),
 }
-#: The longest and shortest time between two faults of a group.
+#: The limits of the pause between two faults of a group.
 PAUSE_LEAST, PAUSE_MOST = 1.0, 9.0
-#: When the first faults come, and how long after the last merge the last ones begin.
+#: The begin of the first faults, in seconds, and the seconds after the last merge in which the last ones begin.
 FIRST = 1.0
-#: How far a clock is moved at most, in seconds; most are moved less.
+#: The farthest move of a clock, in seconds; most moves are smaller.
 CLOCK_MOST = 3600.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: of which kind, from when, for how long, whom it strikes, and how hard (a share, or seconds)."""
+    """One fault: its kind, begin, duration, target and strength (a share, or seconds)."""
 
     kind: str
     at: float
@@ -90,7 +90,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Fate:
-    """How the builds of a commit end in a stage; `builds`: so many of them (None: all)."""
+    """The result of a commit's builds in a stage; `builds`: the number of them (None: all)."""
 
     stage: str
     result: str
@@ -99,7 +99,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class Merge:
-    """A merge that is to come; `fate`: where its builds end otherwise than well."""
+    """A planned merge; `fate`: the stage where its builds do not pass."""
 
     at: float
     service: str
@@ -108,7 +108,7 @@ class Merge:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it. `store`: `one` server, or a `replicated` one with sentinels."""
+    """The plan of a play. `store`: `one` server, or a `replicated` one with sentinels."""
 
     seed: int
     seconds: float
@@ -117,12 +117,12 @@ class Plan:
     faults: tuple[Fault, ...]
 
     def to_json(self) -> str:
-        """The plan as text; `from_json` reads it."""
+        """Return the plan as text; `from_json` reads it."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Read what `to_json` wrote. Raises KeyError, TypeError or ValueError if it is something else."""
+        """Read the text of `to_json`. Raise KeyError, TypeError or ValueError for any other text."""
         found: dict[str, Any] = json.loads(text)
         merges = tuple(
             Merge(**{**each, "fate": Fate(**each["fate"]) if each["fate"] else None}) for each in found.pop("merges")
@@ -145,10 +145,10 @@ def draw(
     kinds: Sequence[str] = (),
     releases: bool = False,
 ) -> Plan:
-    """The plan of a seed: so many merges of these services in so many seconds, with faults all the time.
+    """Draw the plan of a seed: `merges` merges of these services in `seconds` seconds, with faults all the time.
 
     `store` None: the seed decides. `kinds`: only faults whose name contains one of these; empty: all. `releases`:
-    whether there is another release beside this one.
+    whether another release is available.
     """
     store = store or ("replicated" if random.Random(f"{seed}/store").random() < 0.4 else "one")
     usable = {
@@ -169,7 +169,7 @@ def draw(
 
 
 def _faults(seed: int, group: str, kinds: dict[str, Spec], seconds: float) -> Iterator[Fault]:
-    """The faults of one group, one after the other."""
+    """Yield the faults of one group, one after the other."""
     chance = random.Random(f"{seed}/{group}")
     at = FIRST + chance.uniform(0, PAUSE_MOST)
     while at < seconds:
@@ -184,7 +184,7 @@ def _faults(seed: int, group: str, kinds: dict[str, Spec], seconds: float) -> It
 
 
 def _merges(chance: random.Random, services: Sequence[str], seconds: float, merges: int) -> Iterator[Merge]:
-    """Merges at random moments; of ten, one or two are to fail somewhere."""
+    """Yield merges at random times; one or two of ten fail somewhere."""
     for at in sorted(chance.uniform(0, seconds) for _ in range(merges)):
         yield Merge(round(at, 2), chance.choice(services), _fate(chance))
 

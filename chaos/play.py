@@ -1,4 +1,4 @@
-"""One play: starts everything, lets people merge and faults come as planned, waits for the end, and collects."""
+"""One play: starts everything, plays the planned merges and faults, waits for the end, and collects the records."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from chaos.start import FOLDER, clock_file, faketime, release_link
 from chaos.world import ROOT, SERVICES, World
 from launch import BackOff, Stack
 
-#: How long the processes may take until Interlock knows the heads of main; in seconds.
+#: The longest wait until Interlock knows the heads of main, in seconds.
 START = 90.0
-#: After the last fault and the last merge: how long nothing may change although something is left, and how long it may
-#: take in all until everything has ended; in seconds. A trigger whose claim died with a worker waits half a minute.
+#: After the last fault and the last merge: the longest time without a change while something is left, and the
+#: longest time until everything has ended; in seconds. The claim of a dead worker delays a trigger by half a minute.
 STILL, PATIENCE = 120.0, 600.0
-#: What came of a play, in its folder.
+#: The file with the results of a play, in its folder.
 KEPT_AS = "played.json"
-#: For how long all must be over before it counts: late callbacks and late triggers may still come.
+#: The seconds of rest at the end: late callbacks and late triggers may still come.
 CALM = 4.0
-#: After how long a change that nobody remembers is merged again, in seconds.
+#: The seconds after which a person merges again for a forgotten change.
 FORGOTTEN = 30.0
-#: How often people look while faults come, and how often they and the checker do after that; in seconds.
+#: The intervals at which people look during the faults, and people and the checker after them; in seconds.
 LOOKS, LOOKS_AFTER = 0.3, 1.0
 
 
 @dataclass
 class Played:
-    """What came of a play; it is kept as `played.json` in its folder."""
+    """The results of a play; it is kept as `played.json` in its folder."""
 
     seed: int
     store: str
     merges: int
     builds: int
-    #: How many runs ended in which way.
+    #: The number of runs by ending.
     ends: dict[str, int]
     violations: list[Violation]
-    #: How often each kind of fault came; those that could not be made here.
+    #: The number of faults by kind; the kinds that were not possible here.
     times: dict[str, int]
     skipped: list[str]
-    #: How long it took in all, and from the last fault to the end; in seconds.
+    #: The duration in all, and from the last fault to the end; in seconds.
     seconds: float
     calm_after: float
     #: Lines of the processes' logs that begin a traceback.
@@ -61,15 +61,15 @@ class Played:
 
     @classmethod
     def read(cls, file: Path) -> Played:
-        """Read one that was kept."""
+        """Read kept results."""
         found = json.loads(file.read_text("utf-8"))
         return cls(violations=[Violation(**each) for each in found.pop("violations")], **found)
 
 
 def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[str], object] = lambda _: None) -> Played:
-    """Play a plan in a folder. `beside`: a checkout of another release, whose processes begin.
+    """Play a plan in a folder. `beside`: a checkout of another release, with which the processes begin.
 
-    Raises an exception if a fault could not be made: then the play says nothing.
+    Raise an exception if a fault could not be made: then the play proves nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "plan.json").write_text(plan.to_json(), "utf-8")
@@ -111,7 +111,7 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
 
 @contextmanager
 def _running(plan: Plan, folder: Path, beside: Path | None) -> Iterator[tuple[World, Stack, Replicated | None]]:
-    """Jenkins, GitHub, the store, and the processes of Interlock."""
+    """Run Jenkins, GitHub, the store, and the processes of Interlock."""
     with ExitStack() as running:
         world = running.enter_context(World(folder, plan.seed))
         env = {**world.env, FOLDER: str(folder), "INTERLOCK_WORKERS": "1"}
@@ -135,7 +135,7 @@ def _running(plan: Plan, folder: Path, beside: Path | None) -> Iterator[tuple[Wo
 
 
 def _until_known(api: Api) -> None:
-    """Until Interlock knows the head of main of every service."""
+    """Wait until Interlock knows the head of main of every service."""
     deadline = time.monotonic() + START
     while True:
         board: Answer = patiently(api, START, "board")
@@ -146,7 +146,7 @@ def _until_known(api: Api) -> None:
 
 
 def _go_through(plan: Plan, people: People, api: Api, start: float) -> None:
-    """Every merge at its time; what breaks is mended as soon as it is seen."""
+    """Make each merge at its time, and fix broken stages as soon as they are seen."""
     for merge in (*plan.merges, Merge(plan.seconds, "")):
         while (left := start + merge.at - time.monotonic()) > 0:
             people.mend(api)
@@ -156,7 +156,7 @@ def _go_through(plan: Plan, people: People, api: Api, start: float) -> None:
 
 
 class _Timeline:
-    """The faults, each at its time: a thread for each group, so that those of one group do not overlap."""
+    """The faults, each at its time; one thread per group, so that the faults of a group do not overlap."""
 
     def __init__(self, made: Faults, faults: list[Fault]) -> None:
         self._made, self._faults = made, faults
@@ -165,7 +165,7 @@ class _Timeline:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> float:
-        """Begin; returns when that was."""
+        """Begin; return the time of the begin."""
         began = time.monotonic()
         for group in dict.fromkeys(KINDS[fault.kind].group for fault in self._faults):
             mine = [fault for fault in self._faults if KINDS[fault.kind].group == group]
@@ -175,7 +175,7 @@ class _Timeline:
         return began
 
     def join(self) -> None:
-        """Until the last fault is over. Raises what went wrong in making one."""
+        """Wait until the last fault is over. Raise the error of a fault that could not be made."""
         for thread in self._threads:
             thread.join()
         if self._failed:
@@ -194,10 +194,10 @@ class _Timeline:
 
 
 def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path) -> float:
-    """Until nothing is left to do for a while, or patience ends; returns since when. `log`: what was left, and when.
+    """Wait until nothing is left to do for a while, or a limit is reached; return the time of the end.
 
-    A change that was on its way when the store was emptied and no process remembered it comes with the next merge of
-    its service (docs/runbook.md): somebody makes that merge.
+    `log`: the file for the list of open things over time. A change that was lost when the store was emptied comes with
+    the next merge of its service (docs/runbook.md): the people make that merge.
     """
     began = calm = changed = time.monotonic()
     before: list[str] = []
@@ -220,7 +220,7 @@ def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path
 
 
 def _left(look: Callable[[], Records]) -> tuple[Records | None, list[str]]:
-    """The records, and what is not over yet; None while the API does not answer."""
+    """Return the records and the things that still have to end; None while the API does not answer."""
     try:
         records = look()
     except Unanswered as error:

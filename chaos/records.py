@@ -1,4 +1,4 @@
-"""What the checker judges by: the records of Jenkins and GitHub, what the people did, and what the API answers."""
+"""The input of the checker: the records of Jenkins and GitHub, the acts of the people, the answers of the API."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from chaos.people import People
 from chaos.world import CAPACITY, ROLLS_OUT, SERVICES, World
 
 Row = dict[str, Any]
-#: How long the API is asked at the end, in seconds.
+#: The longest wait for the API at the end, in seconds.
 PATIENCE = 30.0
 
 
 @dataclass
 class Records:
-    """All of it, as plain values: it can be saved, read again and changed."""
+    """All records as plain values, which can be saved, read and changed."""
 
-    #: By job: how many builds at once; None: any number.
+    #: By job: the most builds at once; None: any number.
     capacity: dict[str, int | None]
-    #: The stages whose builds change what is there, in their order.
+    #: The stages that roll out, in order.
     rolls_out: list[str]
     #: Every build, in the order of the starts, with `controller` and `stage`.
     builds: list[Row] = field(default_factory=list)
-    #: The commits that were merged, in their order: service, sha, at.
+    #: The merged commits, in order: service, sha, at.
     merged: list[Row] = field(default_factory=list)
     #: By service: commit statuses, comments and deployments, each in the order in which they were made.
     statuses: dict[str, list[Row]] = field(default_factory=dict)
     comments: dict[str, list[Row]] = field(default_factory=dict)
     deployments: dict[str, list[Row]] = field(default_factory=dict)
-    #: By job: what is written over it.
+    #: By job: its description.
     descriptions: dict[str, str | None] = field(default_factory=dict)
-    #: Stages that people unlocked, and when.
+    #: The stages that people unlocked, with the times.
     unlocked: list[tuple[str, float]] = field(default_factory=list)
-    #: When the store was emptied.
+    #: The times at which the store was emptied.
     emptied: list[float] = field(default_factory=list)
-    #: What the API answers at the end: the pipeline, its runs, its log, what was given up.
+    #: The answers of the API at the end: the pipeline, its runs, its log, dead letters and parked deliveries.
     board: Row = field(default_factory=dict)
     runs: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
     given_up: list[Row] = field(default_factory=list)
-    #: Of the merged commits, those of which no webhook arrived, or none that the store still had after a fail-over:
-    #: polling finds the last one, which carries the others.
+    #: The merged commits without a webhook, or with none that the store still had after a fail-over: polling finds
+    #: the last one, which carries the others.
     untold: list[str] = field(default_factory=list)
-    #: The number of the pull request of each merged commit, as GitHub has it.
+    #: The number of the pull request of each merged commit, from GitHub.
     pulls: dict[str, int] = field(default_factory=dict)
-    #: When all of this was collected, in seconds since the epoch.
+    #: The time of collection, in seconds since the epoch.
     at: float = 0.0
 
     def save(self, file: Path) -> None:
@@ -59,14 +59,14 @@ class Records:
 
     @classmethod
     def read(cls, file: Path) -> Records:
-        """Read what `save` wrote."""
+        """Read the file of `save`."""
         return cls(**json.loads(file.read_text("utf-8")))
 
 
 def collect(
     world: World, people: People, api: Api, emptied: list[float], forgot: Sequence[tuple[float, float]]
 ) -> Records:
-    """The records as they are now. Raises Unanswered if the API does not answer.
+    """Collect the current records. Raise Unanswered if the API does not answer.
 
     `emptied`, `forgot`: see `Faults`.
     """
@@ -95,7 +95,7 @@ def collect(
 
 
 def told(webhooks: list[Row], forgot: Sequence[tuple[float, float]]) -> set[str]:
-    """The commits of which a webhook was answered with success, and not while the store forgot what it acknowledged."""
+    """Return the commits with a successful webhook outside of the periods whose writes the store lost."""
     arrived = [
         row["payload"]
         for row in webhooks
@@ -105,6 +105,6 @@ def told(webhooks: list[Row], forgot: Sequence[tuple[float, float]]) -> set[str]
 
 
 def _pulls(webhooks: list[Row]) -> dict[str, int]:
-    """The pull request of each commit, whether its webhook arrived or not."""
+    """Return the pull request of each commit, whether its webhook arrived or not."""
     pulls = [row["payload"]["pull_request"] for row in webhooks if row["event"] == "pull_request"]
     return {str(pull["merge_commit_sha"]): int(pull["number"]) for pull in pulls if pull.get("merged")}

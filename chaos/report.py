@@ -1,4 +1,4 @@
-"""What came of the plays: a few lines for each, and the table of faults and violations for all of them."""
+"""Reports the plays: a few lines for each, and a table of faults and violations for all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos.play import Played
 
 
 def summary(played: Played) -> str:
-    """One play, in a few lines."""
+    """Describe one play in a few lines."""
     counted = ", ".join(f"{number} {end}" for end, number in Counter(played.ends).most_common())
     lines = [
         f"seed {played.seed}: {played.seconds:.0f} s, {sum(played.times.values())} faults, {played.merges} merges, "
@@ -24,7 +24,7 @@ def summary(played: Played) -> str:
 
 
 def table(played: Sequence[Played]) -> str:
-    """Faults and violations of all plays, as Markdown."""
+    """Return faults and violations of all plays, as Markdown."""
     times: Counter[str] = Counter()
     plays: Counter[str] = Counter()
     violations: Counter[str] = Counter()
@@ -49,7 +49,7 @@ def _skipped(played: Sequence[Played]) -> Iterator[str]:
 
 
 def into_page(text: str, played: Sequence[Played]) -> str:
-    """A page with the table between `<!-- chaos -->` and `<!-- end -->`. Raises ValueError if it has no such place."""
+    """Put the table between `<!-- chaos -->` and `<!-- end -->` of a page. Raise ValueError without such a place."""
     place = re.compile(r"(<!-- chaos -->\n).*?(<!-- end -->)", re.DOTALL)
     found, count = place.subn(lambda match: f"{match[1]}\n{table(played)}\n\n{match[2]}", text)
     if count != 1:

@@ -1,4 +1,4 @@
-"""A replicated store on loopback: real servers, one of them the master, and three real sentinels that watch them."""
+"""A replicated store on loopback: real servers, one of them the master, and three real sentinels."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from launch.embedded import find_server
 
 MASTER = "mymaster"
 HOST = "127.0.0.1"
-#: After how long a master that does not answer counts as down, and how long a fail-over may take; milliseconds.
+#: The time after which a silent master counts as down, and the longest time of a fail-over; milliseconds.
 DOWN_AFTER, FAILOVER_TIMEOUT = 400, 1_000
-#: The longest that anything here is waited for, in seconds.
+#: The longest wait for anything here, in seconds.
 PATIENCE = 20.0
 
 
@@ -51,7 +51,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Secure:
-    """The files of TLS: what the servers show, and whom the clients believe."""
+    """The files of TLS: the certificate and key of the servers, and the authority that clients trust."""
 
     certificate: Path
     key: Path
@@ -65,10 +65,10 @@ class Replicated:
     folder: Path
     servers: int = 2
     secure: Secure | None = None
-    #: The server's program; None: the one that everything else is tested with, which knows no TLS.
+    #: The server's program; None: the one of all other tests, which has no TLS.
     program: Path | None = None
-    #: After how long a master that does not answer counts as down, in milliseconds. A replica that has not heard the
-    #: master for ten times as long before that is not promoted.
+    #: The time after which a silent master counts as down, in milliseconds. A replica without contact to the master for
+    #: ten times as long before that is not promoted.
     down_after: int = DOWN_AFTER
     password: str = field(default_factory=lambda: secrets.token_hex(8) + "@/:%")
     sentinel_password: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -77,7 +77,7 @@ class Replicated:
 
     @property
     def url(self) -> str:
-        """The address as the settings take it."""
+        """Return the address for the settings."""
         hosts = ",".join(f"{HOST}:{port}" for port in self.sentinels)
         scheme, more = "redis+sentinel", ""
         if self.secure is not None:
@@ -97,33 +97,33 @@ class Replicated:
         for node in (*self.sentinels.values(), *self.nodes.values()):
             node.kill()
 
-    # -- what is done to it ------------------------------------------------------------------------------------
+    # -- faults ------------------------------------------------------------------------------------
 
     def master(self) -> int:
-        """The port of the master, as the sentinels say."""
+        """Return the port of the master, from the sentinels."""
         return int(self._ask_sentinels().discover_master(MASTER)[1])
 
     def failover(self) -> None:
-        """An orderly fail-over: a sentinel is asked to make another server the master, and does."""
+        """Ask a sentinel for an orderly fail-over, and wait until another server is the master."""
         before = self.master()
         until(lambda: self._asked_to_fail_over(), "a sentinel takes the request")
         until(lambda: self.master() != before, "another server is the master")
 
     def kill_master(self) -> int:
-        """Kill the master and wait for another; returns the port of the dead one: see `revive`."""
+        """Kill the master, wait for another, and return the port of the dead one for `revive`."""
         before = self.master()
         self.nodes[before].kill()
         until(lambda: self.master() != before, "another server is the master")
         return before
 
     def revive(self, port: int) -> None:
-        """Start a dead server again; a sentinel would make it a replica within some ten seconds, we do at once."""
+        """Start a dead server again; a sentinel would make it a replica in about 10 s, this does so at once."""
         self.nodes[port].start("--replicaof", HOST, str(self.master()))
 
     def cut_off(self) -> Callable[[], None]:
-        """Keep the replicas from hearing anything from now on; returns what lets them hear again.
+        """Cut the replicas off from the master; return the function that reconnects them.
 
-        What the master acknowledges meanwhile is lost if it is killed.
+        The writes that the master acknowledges meanwhile are lost if it is killed.
         """
         master = self.client(self.master())
         replicas = [self.client(port) for port in self.nodes if port != self.master()]
@@ -140,7 +140,7 @@ class Replicated:
         return heal
 
     def settled(self) -> bool:
-        """Whether all servers live, all but the master have what it has and follow it, and all sentinels know."""
+        """Return whether all replicas are loaded and follow the master, and all sentinels know it."""
         try:
             master = self.master()
             following = [self._follows(port) for port in self.nodes if port != master]
@@ -150,7 +150,7 @@ class Replicated:
         return all(following) and masters == {master}
 
     def _follows(self, port: int) -> bool:
-        """Whether a replica has loaded what its master sent: until then one that is promoted has only old things."""
+        """Return whether a replica has loaded its master's data: before that it would be promoted with old data."""
         with self.client(port) as replica:
             found: Any = replica.info("replication")
         link = (found.get("master_link_status"), int(found.get("master_sync_in_progress", 1)))
@@ -160,7 +160,7 @@ class Replicated:
         until(self.settled, "all servers follow the master")
 
     def client(self, port: int) -> Redis:
-        """A client of one server, whatever it is."""
+        """Return a client of one server, master or replica."""
         return Redis(HOST, port, password=self.password, socket_timeout=5, **self._tls())
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Replicated:
         return Redis(HOST, port, password=self.sentinel_password, socket_timeout=5, **self._tls())
 
     def _known_by(self, port: int) -> dict[str, Any]:
-        """What a sentinel knows of the master."""
+        """Return a sentinel's data on the master."""
         found: Any = self._sentinel(port).sentinel_master(MASTER)
         return dict(found)
 
@@ -245,7 +245,7 @@ class Replicated:
 
 
 def listening(port: int, secure: Secure | None) -> list[str]:
-    """The options of a server that listens on this port of loopback."""
+    """Return the options of a server that listens on this port of loopback."""
     listen = ["--bind", HOST]
     if secure is None:
         return [*listen, "--port", str(port)]
@@ -256,7 +256,7 @@ def listening(port: int, secure: Secure | None) -> list[str]:
 
 
 def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is so; an error of Redis counts as not yet."""
+    """Wait until `true()` is truthy; an error of Redis counts as not yet. Fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:

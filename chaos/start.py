@@ -1,6 +1,6 @@
-"""`python -m chaos.start NAME`: becomes one process of Interlock, of the release and with the clock that chaos chose.
+"""`python -m chaos.start NAME`: becomes one process of Interlock, with the release and the clock that chaos chose.
 
-Which release that is, a link says, and how far its clock is moved, a file: both may change while the play goes on. A
+A link points to the release, and a file has the move of the clock: both may change during the play. A
 new release comes with the next start of the process, a new clock at once.
 """
 
@@ -12,31 +12,31 @@ from pathlib import Path
 
 from launch import read_procfile
 
-#: Tells this command the folder of the play.
+#: The environment variable with the folder of the play.
 FOLDER = "CHAOS_FOLDER"
-#: Where Debian's package `faketime` has the library, by architecture; `$LIB` is the loader's own word.
+#: The folders of the library of Debian's package `faketime`, by architecture.
 LIBRARIES = ("/usr/lib", "/usr/local/lib")
 LIBRARY = "faketime/libfaketimeMT.so.1"
 
 
 def release_link(folder: Path, name: str) -> Path:
-    """What leads to the checkout that a process is started from."""
+    """Return the link to the checkout that a process is started from."""
     return folder / "releases" / name
 
 
 def clock_file(folder: Path, name: str) -> Path:
-    """What says by how many seconds the clock of a process is moved."""
+    """Return the file with the seconds by which the clock of a process is moved."""
     return folder / "clocks" / name
 
 
 def faketime() -> Path | None:
-    """The library that moves clocks, if it is here."""
+    """Return the library that moves clocks; None if it is not installed."""
     found = (path for root in LIBRARIES for path in sorted(Path(root).glob(f"**/{LIBRARY}")))
     return next(found, None)
 
 
 def start(name: str, folder: Path) -> None:
-    """Become the process; does not return."""
+    """Become the process; this does not return."""
     root = release_link(folder, name).resolve()
     env, paths = dict(os.environ), [str(root)]
     library, clock = faketime(), clock_file(folder, name)

@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "config" / "example.yaml").read_text("utf-8"))["pipelines"][0][
     "stages"
 ]
-#: What is kept of them: no time-outs, which a clock that is moved would let end.
+#: The kept parts of the stages: no timeouts, because a moved clock would end them.
 KEPT = ("name", "job", "on_failure", "retries", "fast", "environment", "production")
 PIPELINE = "chaos"
 SERVICES = {f"S{n}": f"shop/s{n}" for n in range(1, 21)}
 PARAMETERS = [
     f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
 ]
-#: How many builds of a job may run at once. Pre-production is one after another; the rest keeps it supplied.
+#: The most builds of a job at once. Pre-production takes one; the other stages keep it supplied.
 CAPACITY: dict[str, int | None] = {
     "build": None,
     "acceptance": 6,
@@ -35,14 +35,14 @@ CAPACITY: dict[str, int | None] = {
     "fast-pre-production": 1,
     "production": 4,
 }
-#: The stages whose builds change what is there.
+#: The stages that roll out.
 ROLLS_OUT = ("pre-production", "production")
-#: How long a build takes, in seconds: this at least, and up to so much more, by service.
+#: The duration of a build in seconds: the least, and the range above it, by service.
 BUILD_SECONDS, BUILD_MORE = 0.02, 0.08
 
 
 class World:
-    """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
+    """Everything around Interlock. Use as a context manager; `env` is the environment of its processes."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
@@ -50,14 +50,14 @@ class World:
         self._stack = ExitStack()
         self._bind = f"127.0.0.1:{free_port()}"
         self._secret, self._callback = secrets.token_hex(16), secrets.token_hex(16)
-        #: The API token of the people of chaos, who may do everything.
+        #: The API token of the people of chaos, who are admins.
         self.token = secrets.token_hex(24)
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
     def __enter__(self) -> World:
         settings = {
             "users": {"interlock": {"tokens": ["token"]}},
-            # Everything takes a moment in Jenkins: the queue, from the queue to the build, the build's parameters.
+            # Each step takes a moment in Jenkins: the queue, from the queue to the build, the build's parameters.
             "queue_latency": 0.03,
             "executable_delay": 0.005,
             "late_actions": 0.005,
@@ -80,12 +80,12 @@ class World:
 
     @property
     def cdp(self) -> JenkinsStandIn:
-        """The controller of all stages but the first."""
+        """Return the controller of all stages but the first."""
         return self.jenkins["cdp"]
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of Interlock's processes."""
+        """Return the environment of Interlock's processes."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("INTERLOCK_")}
         return inherited | {
             "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
@@ -103,11 +103,11 @@ class World:
 
     @property
     def url(self) -> str:
-        """Where Interlock's web process answers."""
+        """Return the address of Interlock's web process."""
         return f"http://{self._bind}"
 
     def builds(self) -> list[dict[str, Any]]:
-        """Every build there was, as the stand-ins have it, with its controller and the short name of its job."""
+        """Return all builds of the stand-ins, with controller and the short name of the job."""
         return [
             {**row, "controller": name, "stage": row["job"].rpartition("/")[2]}
             for name, jenkins in self.jenkins.items()
@@ -115,7 +115,7 @@ class World:
         ]
 
     def controller_of(self, stage: str) -> JenkinsStandIn:
-        """The controller that has a stage's job."""
+        """Return the controller of a stage's job."""
         return self.jenkins["build" if stage == "build" else "cdp"]
 
     def _job(self, controller: str, name: str) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class World:
         return job | {"asks": self._question(name)} if name in ROLLS_OUT else job
 
     def _question(self, stage: str) -> dict[str, Any]:
-        """What the printed jobs ask before they roll out; patient, for Redis may be failing over meanwhile."""
+        """Return the question of the documented jobs before they roll out; many tries, as Redis may fail over."""
         attempt = f"attempts/$INTERLOCK_RUN/{stage}/$INTERLOCK_ATTEMPT"
         query = "version=$INTERLOCK_VERSION&build=$BUILD_NUMBER"
         url = f"http://{self._bind}/api/v1/pipelines/{PIPELINE}/{attempt}?{query}"
@@ -146,7 +146,7 @@ class World:
             "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry, "roles": roles}],
             "github": {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"},
             "web": {"public_url": f"http://{self._bind}"},
-            # As often as may be configured.
+            # The shortest intervals that the configuration allows.
             "polling": {"builds": "1s", "heads": "10s", "clock": "1s"},
         }
         (self._folder / "interlock.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")

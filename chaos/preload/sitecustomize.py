@@ -1,7 +1,8 @@
 """Makes `time.sleep` work where libfaketime moves the clock.
 
-Python 3.11 sleeps with `clock_nanosleep` until a moment of the monotonic clock. libfaketime 0.9.10, told to leave that
-clock alone, answers EINVAL to it, always (seen with Debian's package). `select` sleeps as well, and is left alone.
+Python 3.11 sleeps with `clock_nanosleep` until a time of the monotonic clock. libfaketime 0.9.10 always answers EINVAL
+to it if it must not change that clock (seen with Debian's package). `select` sleeps as well, and libfaketime does not
+change it.
 """
 
 import select

@@ -1,4 +1,4 @@
-"""`python -m soak`: an hour of steady work, or as long as asked for; exits with 1 if something grows or goes wrong."""
+"""`python -m soak`: an hour of steady work, or another duration; exits with 1 if something grows or goes wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from soak.soak import A_DAY, Outcome, Soak
 from soak.store import StoreUsage
 
-#: The longest that `--days` may take for each day, in minutes.
+#: The longest duration of each day of `--days`, in minutes.
 A_DAY_TAKES = 10.0
 
 
@@ -31,7 +31,7 @@ def main(minutes: float, rate: float, days: int | None, seed: int, keep: Path | 
     console = Console(width=max(140, Console().width))
     folder = keep or Path(tempfile.mkdtemp(prefix="interlock-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):  # with the store of an earlier soak runs have other numbers than merges, and none fails
+    if any(folder.iterdir()):  # with an earlier store, run numbers differ from merges, and none fails
         raise click.BadParameter(f"{folder} is not empty: name a new folder", param_hint="--keep")
     try:
         soak = Soak(folder, rate=rate, seed=seed, say=lambda text: console.print(text, highlight=False), leak=leak)
@@ -75,7 +75,7 @@ def _growths(outcome: Outcome) -> Table:
 
 
 def usage_table(title: str, usage: StoreUsage) -> Table:
-    """What Redis holds by family, the largest first."""
+    """Return a table of the content of Redis by family, the largest first."""
     table = Table(title=f"Redis, {title}", title_justify="left")
     for column in ("keys", "number", "MiB"):
         table.add_column(column, justify="left" if column == "keys" else "right", no_wrap=True)

@@ -1,8 +1,8 @@
-"""`python -m soak.fill FOLDER --days 6.4`: what Redis takes when everything in it has reached its bound.
+"""`python -m soak.fill FOLDER --days 6.4`: measures the memory of Redis when all its data has reached its bounds.
 
-FOLDER is what `make soak ARGS="--days N --keep FOLDER"` has left: the store after N days of merges. It is filled up
-with copies of what is there, as the bounds of `docs/store.md` allow: notes for as many days as they live, finished runs
-and facts as many as the file keeps by default. So sizes are measured, and how many there are follows from the bounds.
+FOLDER has the store after N days of merges, from `make soak ARGS="--days N --keep FOLDER"`. Copies of its records fill
+it to the bounds of `docs/store.md`: notes for as many days as they live, ended runs and facts up to the default limits
+of the pipeline file. So the sizes are measured, and the numbers follow from the bounds.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from launch.embedded import Embedded
 from soak.__main__ import usage_table
 from soak.store import KeyFamilies, look
 
-#: How many commands go out at a time.
+#: The number of commands sent at a time.
 BATCH = 2_000
 DAY = 86_400.0
 
 
 def fill(redis: Redis, keys: Keys, families: KeyFamilies, days: float) -> None:
-    """Fill everything of a pipeline to its bound with copies of what so many days have left."""
+    """Fill all data of a pipeline to its bounds with copies of the records of `days` days."""
     keep = RetentionSettings()
     _copy_notes(redis, families, days)
     _copy_runs(redis, keys, keep.history)
@@ -46,7 +46,7 @@ def fill(redis: Redis, keys: Keys, families: KeyFamilies, days: float) -> None:
 
 
 def _copy_notes(redis: Redis, families: KeyFamilies, days: float) -> None:
-    """The keys of each family that live for days: as many as there are after so many days."""
+    """Copy the keys of each family that live for days, up to the number after their whole life."""
     by_family: dict[str, tuple[float, list[bytes]]] = {}
     for key in redis.scan_iter(count=BATCH):
         family = families.of(key.decode())
@@ -60,7 +60,7 @@ def _copy_notes(redis: Redis, families: KeyFamilies, days: float) -> None:
 
 
 def _copy_runs(redis: Redis, keys: Keys, most: int) -> None:
-    """Finished runs, each with the facts about it."""
+    """Copy ended runs, each with its facts."""
     runs = cast("dict[bytes, bytes]", redis.hgetall(keys.ended))
     stories = cast("dict[bytes, bytes]", redis.hgetall(keys.stories))
 
@@ -85,14 +85,14 @@ def _copy_fields(redis: Redis, key: str, most: int) -> None:
 
 
 def _copy_entries(redis: Redis, key: str, most: int) -> None:
-    """The entries of a stream, under ids of the present: later than all that are there."""
+    """Copy the entries of a stream, with ids of the current time, later than all existing ones."""
     entries = [fields for _, fields in cast("list[Any]", redis.xrange(key))]
     copies = islice(cycle(entries), max(0, most - len(entries)))
     _send(redis, (("XADD", key, "*", *(part for pair in fields.items() for part in pair)) for fields in copies))
 
 
 def _copy_weeks(redis: Redis, key: str) -> None:
-    """Each service has a busy week as often as weeks are kept."""
+    """Copy a busy week of each service for all kept weeks."""
     fields = cast("dict[bytes, bytes]", redis.hgetall(key))
     weeks = {name: text for name, text in fields.items() if name.startswith(b"week/")}
     copies = ((name, text, number) for name, text in weeks.items() for number in range(1, WEEKS_KEPT))

@@ -1,7 +1,7 @@
-"""Whether something grows: a robust slope through what was sampled after the warm-up, beside what may be.
+"""Judges growth: a robust slope through the samples after the warm-up, compared with a tolerance.
 
-In the warm-up caches fill, modules load, memory pools find their size. The slope is that of Theil and Sen, the median
-of the slopes of all pairs, so single peaks count for nothing; its interval of confidence is Sen's (1968). Something
+In the warm-up caches fill, modules load, and memory pools reach their size. The slope is that of Theil and Sen, the
+median of the slopes of all pairs, so single peaks have no effect; its confidence interval is Sen's (1968). A figure
 grows if its slope leads to more than the tolerance within the judged time, and cannot be chance.
 """
 
@@ -13,17 +13,17 @@ from itertools import combinations
 from math import sqrt
 from statistics import median
 
-#: A moment in seconds, and what was there then.
+#: A time in seconds, and the value at that time.
 Sample = tuple[float, float]
-#: Of more samples the slope is computed from so many medians of neighbours.
+#: The most points of a slope; more samples are reduced to medians of neighbours.
 MOST = 200
-#: 95 of 100 slopes that are chance alone lie within so many standard errors.
+#: The number of standard errors that contain 95 of 100 slopes of pure chance.
 CONFIDENCE = 1.96
 
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """By how much something grows a second, and the interval in which the true slope lies 95 times of 100."""
+    """The growth per second, and the interval that contains the true slope with 95 percent confidence."""
 
     middle: float
     low: float
@@ -32,28 +32,28 @@ class Slope:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What became of one figure: its medians at the beginning and at the end of the judged time, and the slope."""
+    """The result for one figure: its medians at the beginning and at the end of the judged time, and the slope."""
 
     begin: float
     end: float
     slope: Slope
-    #: How long it was judged, in seconds, and by how much it may grow in that time.
+    #: The judged time in seconds, and the allowed growth in that time.
     seconds: float
     tolerance: float
 
     @property
     def grown(self) -> float:
-        """By how much it grew in the judged time, by the slope."""
+        """Return the growth in the judged time, by the slope."""
         return self.slope.middle * self.seconds
 
     @property
     def grows(self) -> bool:
-        """Whether it grew by more than it may, and not by chance."""
+        """Return whether it grew by more than the tolerance, and not by chance."""
         return self.grown > self.tolerance and self.slope.low > 0
 
 
 def slope(samples: Sequence[Sample]) -> Slope:
-    """The slope of Theil and Sen. Raises ValueError if there are fewer than three moments."""
+    """Return the slope of Theil and Sen. Raise ValueError for fewer than three samples."""
     points = _thinned(samples)
     slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2) if b[0] > a[0])
     count = len(points)
@@ -66,9 +66,9 @@ def slope(samples: Sequence[Sample]) -> Slope:
 
 
 def judge(samples: Sequence[Sample], tolerance: float, since: float | None = None) -> Growth:
-    """Judge the samples from a moment on, by default those of the second half of the time.
+    """Judge the samples from the time `since` on, by default those of the second half of the time.
 
-    Raises ValueError if there are fewer than three of them.
+    Raise ValueError for fewer than three of them.
     """
     judged = later(samples, since)
     edge = max(1, len(judged) // 5)
@@ -77,13 +77,13 @@ def judge(samples: Sequence[Sample], tolerance: float, since: float | None = Non
 
 
 def later(samples: Sequence[Sample], since: float | None = None) -> list[Sample]:
-    """The samples from a moment on, by default those of the second half of the time."""
+    """Return the samples from the time `since` on, by default those of the second half of the time."""
     first = (samples[0][0] + samples[-1][0]) / 2 if since is None else since
     return [each for each in samples if each[0] >= first]
 
 
 def _thinned(samples: Sequence[Sample]) -> list[Sample]:
-    """At most `MOST` samples: the median of each so many neighbours."""
+    """Reduce the samples to at most `MOST`, the medians of groups of neighbours."""
     size = -(-len(samples) // MOST)
     parts = [samples[n : n + size] for n in range(0, len(samples), size)]
     return [(median(at for at, _ in part), median(value for _, value in part)) for part in parts]

@@ -1,14 +1,14 @@
-"""A leak that is planted in the workers, to see that the soak finds one: `make soak ARGS="--leak 20"`.
+"""Plants a leak in the workers, to prove that the soak finds one: `make soak ARGS="--leak 20"`.
 
-Python imports a module `sitecustomize` at its start, if there is one (docs.python.org, module `site`). So the processes
-that are looked at stay as they are.
+Python imports a module `sitecustomize` at its start, if there is one (docs.python.org, module `site`). So the code of
+the watched processes does not change.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: It leaks in a Celery worker alone; ten times a second, in pieces of which each page of memory is touched.
+#: It leaks only in a Celery worker, ten times a second, and touches each page of the leaked memory.
 PROGRAM = """
 import sys
 import threading
@@ -26,7 +26,7 @@ if "worker" in sys.orig_argv:
 
 
 def plant(folder: Path, kib: int) -> dict[str, str]:
-    """The environment of processes in which so many KiB leak a second; the module is written into the folder."""
+    """Write the module into the folder; return the environment of processes that leak `kib` KiB a second."""
     place = folder / "leak"
     place.mkdir(exist_ok=True)
     (place / "sitecustomize.py").write_text(PROGRAM.format(size=kib * 1024 // 10), "utf-8")

@@ -1,4 +1,4 @@
-"""What a process holds: memory, open handles and threads, from /proc (Linux: proc(5))."""
+"""Reads the memory, open handles and threads of a process from /proc (Linux: proc(5))."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from bench.house import PROC, family
 
-#: What is judged of a process, and by how much each may grow within the judged time. Memory: what the allocators keep
-#: for themselves wanders by some MiB. Handles: each of 24 threads may come to have connections of its own to Redis,
-#: Jenkins and GitHub, which are closed when they were not used for a while.
+#: The judged figures of a process, each with its allowed growth in the judged time. Memory: the reserves of the
+#: allocators vary by some MiB. Handles: each of 24 threads may open connections of its own to Redis, Jenkins and
+#: GitHub, which are closed after some idle time.
 TOLERANCES = {"memory": 6.0 * (1 << 20), "handles": 24.0, "threads": 4.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process holds: memory in bytes (resident), open file descriptors, threads."""
+    """The use of one process: memory in bytes (resident), open file descriptors, threads."""
 
     memory: float
     handles: float
@@ -23,7 +23,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage:
-    """What a process holds now. Raises OSError if it has ended."""
+    """Return the current use of a process. Raise OSError if it has ended."""
     folder = PROC / str(pid)
     fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
     memory = int(fields["VmRSS"].split()[0]) * 1024 if "VmRSS" in fields else 0
@@ -31,7 +31,7 @@ def usage(pid: int) -> Usage:
 
 
 def usages(pids: Mapping[str, int | None]) -> dict[str, Usage]:
-    """What these processes hold, and those below them (`web 1`, `web 2`); without those that are down."""
+    """Return the use of these processes and their descendants (`web 1`, `web 2`), without those that are down."""
     found: dict[str, Usage] = {}
     for name, pid in pids.items():
         if pid is None:
@@ -45,8 +45,8 @@ def usages(pids: Mapping[str, int | None]) -> dict[str, Usage]:
 
 
 def below(pid: int | None) -> set[int]:
-    """The processes below one; none if it is down."""
+    """Return the descendants of a process; none if it is down."""
     try:
         return set(family(pid)[1:]) if pid is not None else set()
     except OSError:
-        return set()  # it has just ended; whoever counts restarts sees that
+        return set()  # it has just ended; the count of restarts shows it

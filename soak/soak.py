@@ -1,4 +1,4 @@
-"""The soak itself: the real processes at steady work, sampled all the time, and what came of it."""
+"""The soak itself: real processes at steady work, sampled all the time, and the result."""
 
 from __future__ import annotations
 
@@ -30,51 +30,51 @@ from soak.leak import plant
 from soak.traffic import LOCKS_EVERY, Background, Developers, Operator, Readers
 
 ROOT = Path(__file__).resolve().parent.parent
-#: How many workers and web processes run, and the names of everything that is watched.
+#: The numbers of workers and web processes, and the names of all watched processes.
 WORKERS, WEB_WORKERS = 2, 2
 PROCESSES = ("web", *worker_names({"INTERLOCK_WORKERS": str(WORKERS)}), "beat", "server")
-#: How many merges a day the figures of `--days` are for: so many let a day pass for what Redis keeps for days.
+#: The merges of one day of `--days`: after so many, a day passes for the keys that Redis keeps for days.
 A_DAY = 500
-#: The pipeline has few services, so that what is kept for each of them is full early.
+#: Few services, so that the bounded data of each service is full early.
 SERVED = dict(islice(SERVICES.items(), 8))
-#: How much of the past is kept: little, for the same reason.
+#: The limits of the kept past: low, for the same reason.
 LITTLE = {"history": 50, "facts": 2_000, "raw_deliveries_mib": 1, "recording_mib": 1}
-#: After so many merges everything that is bounded is full. Of what is kept for each service the 100 lead times of a
-#: week take longest (of moves of main 64 are kept, of durations 30); of what Redis keeps for days the 14 days of notes.
+#: The merges after which all bounded data is full. Per service, the 100 lead times of a week take longest (64 moves of
+#: main are kept, and 30 durations); of the keys that live for days, the 14 days of notes.
 PLATEAU = len(SERVED) * WEEK_KEPT
-#: So many merges let a day pass: what lives for 14 days is full by then, too.
+#: The merges after which a day passes: data that lives for 14 days is full by then, too.
 SHORT_DAY = PLATEAU // 16
-#: The warm-up takes this share of the time at least: the pools of memory of a process find their size by time as well.
+#: The least share of the warm-up in the time: the memory pools of a process also need time to reach their size.
 WARM_UP = 0.25
-#: How many builds of a job run at once, so that merges do not pile up.
+#: The builds of a job at once, so that merges do not pile up.
 CAPACITIES = {"acceptance": 8, "pre-production": 6, "production": 8}
-#: How many people load pages all the time, how long each waits in between (seconds), and how many leave one open.
+#: The readers who load pages all the time, the pause of each in seconds, and the readers who leave a page open.
 READERS, READS_EVERY, WATCHERS = 2, 0.3, 4
-#: At most so many runs are on their way: merging waits then, as an overloaded machine would never catch up.
+#: The most live runs: above it merging waits, because an overloaded machine would never catch up.
 MOST_LIVE = 150
-#: How many samples are taken, and how often at most and at least, in seconds.
+#: The number of samples, and the shortest and longest interval between them, in seconds.
 SAMPLES, EVERY = 60, (0.5, 10.0)
-#: In a long soak Redis, with its many keys, is looked through so many times less often.
+#: The factor by which a long soak scans Redis, with its many keys, less often.
 SELDOM = 4
-#: A figure that was sampled less often in the judged time is not judged: that of a process that has just come.
+#: The fewest samples in the judged time to judge a figure: a process that has just started has fewer.
 FEWEST = 3
-#: By how much what Redis holds may grow within the judged time: all keys, those that last and their bytes, clients.
+#: The allowed growth of Redis in the judged time: all keys, those that last and their bytes, clients.
 STORE_TOLERANCES = {"keys": 300.0, "keys that last": 2.0, "bytes that last": 512.0 * 1024, "clients": 6.0}
-#: In a run of under so many seconds caches and bounds still fill in the second half: it may grow so many times as much.
+#: In a run shorter than this, in seconds, caches and bounds still fill in the second half: the factors of tolerance.
 SHORT, GENEROUS, GENEROUS_BYTES = 600.0, 6.0, 40.0
-#: The longest until the heads of main are known, in seconds.
+#: The longest wait until the heads of main are known, in seconds.
 PATIENCE = 60.0
 
 
 @dataclass
 class Outcome:
-    """What came of it: the growth of each figure, by process; and what must not be, by its name."""
+    """The result of a soak: the growth of each figure, by process; and the faults, by name."""
 
     seconds: float
     merged: int
     fixes: int
     days: int
-    #: When everything was full and judging began, in seconds since the beginning; None: the second half was judged.
+    #: The time at which everything was full and judging began, in seconds since the start; None: the second half.
     full: float | None
     growths: dict[tuple[str, str], Growth]
     store: store.StoreUsage
@@ -83,7 +83,7 @@ class Outcome:
 
     @property
     def growing(self) -> list[str]:
-        """What grows, in words."""
+        """Describe the growing figures."""
         return [
             f"{where}: {what} grew by {each.grown:,.0f} in {each.seconds:.0f} s, more than {each.tolerance:,.0f}"
             for (where, what), each in self.growths.items()
@@ -93,19 +93,19 @@ class Outcome:
 
 @dataclass
 class Watch:
-    """What was sampled of everything, by process (or the store) and figure."""
+    """The samples by process (or store) and figure."""
 
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
     def note(self, where: str, at: float, figures: dict[str, float]) -> None:
-        """One look at a process or the store."""
+        """Note the figures of a process or the store."""
         for what, value in figures.items():
             self.samples[where, what].append((at, value))
 
     def judged(self, seconds: float, since: float | None = None) -> dict[tuple[str, str], Growth]:
-        """The growth of each figure that has a tolerance and was sampled often enough to be judged.
+        """Return the growth of each figure with a tolerance and enough samples.
 
-        `since`: when everything was full; None: the second half is judged.
+        `since`: the time at which everything was full; None: the second half is judged.
         """
         tolerances = {**processes.TOLERANCES, **STORE_TOLERANCES}
         if seconds < SHORT:
@@ -120,7 +120,7 @@ class Watch:
 
 
 class SoakWorld(World):
-    """The world of chaos without its faults: with room for steady work, and little that is kept (or the defaults)."""
+    """The world of chaos without faults, with room for steady work, and little kept past (or the defaults)."""
 
     def __init__(self, folder: Path, seed: int, keep: dict[str, Any], leak: int = 0) -> None:
         super().__init__(folder, seed)
@@ -143,31 +143,31 @@ class SoakWorld(World):
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of Interlock's processes."""
+        """Return the environment of Interlock's processes."""
         more = {"INTERLOCK_WEB_WORKERS": str(WEB_WORKERS), "INTERLOCK_WORKERS": str(WORKERS)}
         more["INTERLOCK_LOG_LEVEL"] = "WARNING"
         return super().env | more | self._leak
 
 
 class Soak:
-    """So many seconds, or so many days of `A_DAY` merges, of steady work."""
+    """A soak: steady work for some seconds, or for some days of `A_DAY` merges."""
 
     def __init__(
         self, folder: Path, rate: float, seed: int = 1, say: Callable[[str], None] = print, leak: int = 0
     ) -> None:
-        """`leak`: so many KiB a second leak in each worker: to see that it is found."""
+        """Prepare a soak. `leak`: the KiB that each worker leaks per second, to prove that the soak finds it."""
         self._folder, self._rate, self._seed, self._say, self._leak = folder, rate, seed, say, leak
         self._watch = Watch()
         self._families = store.KeyFamilies()
         self._days = 0
-        #: When everything was full, in seconds since the beginning.
+        #: The time at which everything was full, in seconds since the start.
         self._full: float | None = None
-        #: The web processes that were seen: more than are to run means that one has ended.
+        #: The web processes seen so far: more than `WEB_WORKERS` means that one has ended.
         self._served: set[int] = set()
 
     def run(self, seconds: float, days: int | None = None) -> Outcome:
-        """Start everything, work, stop everything. With `days`, the past is kept as by default and that many days of
-        merges are made, in at most so many seconds."""
+        """Start everything, work, stop everything. With `days`, keep the default past and make that many days of
+        merges, in at most `seconds` seconds."""
         keep: dict[str, Any] = LITTLE if days is None else {}
         services = SERVED if days is None else SERVICES
         with ExitStack() as running:
@@ -185,10 +185,10 @@ class Soak:
             return self._outcome(time.monotonic() - began, developers, background, stack, redis, days)
 
     def samples(self) -> dict[str, list[Sample]]:
-        """What was sampled, by process and figure."""
+        """Return the samples by process and figure."""
         return {f"{where}: {what}": rows for (where, what), rows in self._watch.samples.items()}
 
-    # -- while it goes on ----------------------------------------------------------------------------------------
+    # -- during the soak ----------------------------------------------------------------------------------------
 
     def _until_ready(self, copy: BoardReplica, services: int) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -217,7 +217,7 @@ class Soak:
         redis: Redis,
         copy: BoardReplica,
     ) -> None:
-        """Merge at the rate, mend what breaks, sample, and let the days pass."""
+        """Merge at the rate, fix broken stages, sample, and let the days pass."""
         every = min(max(seconds / SAMPLES, EVERY[0]), EVERY[1])
         sampled = 0
         due = began
@@ -226,7 +226,7 @@ class Soak:
             developers.mend(copy.board)
             if now >= due and len(copy.board.runs) < MOST_LIVE:
                 developers.merge()
-                due = max(due + 1 / self._rate, now - 1.0)  # what could not be merged in time is not made up for
+                due = max(due + 1 / self._rate, now - 1.0)  # merges that were late are not made up for
             if self._full is None and developers.merged >= PLATEAU and now - began >= WARM_UP * seconds:
                 self._full = now - began
                 self._say(f"{self._full:.0f} s: everything is full after {developers.merged} merges; judging begins")
@@ -303,13 +303,13 @@ class Soak:
         )
 
     def _restarts(self, stack: Stack) -> list[str]:
-        """Which processes have ended and were started again, and how often: by the supervisor, and by gunicorn."""
+        """Return the restarted processes with their counts: restarts by the supervisor and by gunicorn."""
         found = [f"{name}: {n}" for name in PROCESSES if (n := stack.supervisor.restarts(name))]
         more = len(self._served) - WEB_WORKERS
         return [*found, f"below web: {more}"] if more > 0 else found
 
     def _not_full(self, seconds: float, merged: int) -> list[str]:
-        """What is wrong if a soak that is long enough to be judged strictly never filled what is bounded."""
+        """Return a fault if a soak that is long enough for strict judgement never filled the bounds."""
         if self._full is not None or seconds < SHORT:
             return []
         return [
@@ -318,12 +318,12 @@ class Soak:
 
 
 def nothing_broke(developers: Developers) -> bool:
-    """Whether no lock followed though merges were to break a stage: then their runs had other numbers than expected."""
+    """Return whether no lock followed from the breaking merges: then their runs had unexpected numbers."""
     return developers.broken > FEWEST and not developers.fixes
 
 
 def _tracebacks(folder: Path) -> list[str]:
-    """The lines of the logs that begin a traceback."""
+    """Return the lines of the logs that begin a traceback."""
     found: list[str] = []
     for path in sorted((folder / "log").glob("*.log*")):
         lines = path.read_text("utf-8", "replace").splitlines()

@@ -1,4 +1,4 @@
-"""What Redis holds, by family of keys: `docs/store.md` lists them, what bounds each and how long a key stays."""
+"""The content of Redis by family of keys: `docs/store.md` lists them with their bounds and lifetimes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Any
 from redis import Redis
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "store.md"
-#: How many keys are asked for at a time.
+#: The number of keys per request.
 AT_A_TIME = 500
-#: A row of the page: the keys of a family, what it is, how much of it there is at most, how long a key stays.
+#: A row of the page: the keys of a family, its meaning, its bound, the lifetime of a key.
 _ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| (?P<what>[^|]+) \| (?P<bound>[^|]+) \| (?P<stays>[^|]+) \|$", re.MULTILINE)
-#: What the page writes where a key does not expire.
+#: The word of the page for a key that does not expire.
 LASTS = "lasts"
-#: What PTTL says of a key that does not expire.
+#: The answer of PTTL for a key that does not expire.
 NEVER = -1
-#: How long after a key was written it has its time, in seconds.
+#: The longest time between the writing of a key and its EXPIRE, in seconds.
 A_MOMENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFamily:
-    """A family of keys, as the page has it. `<...>` in the name stands for anything."""
+    """A family of keys, as on the page. `<...>` in the name stands for any text."""
 
     key: str
     what: str
@@ -36,17 +36,17 @@ class KeyFamily:
 
     @property
     def lasts(self) -> bool:
-        """Whether its keys do not expire; something else bounds them."""
+        """Return whether its keys do not expire; something else bounds them."""
         return self.stays.startswith(LASTS)
 
     @property
     def lives_for_days(self) -> bool:
-        """Whether its keys expire after days, not sooner."""
+        """Return whether its keys expire after days, not sooner."""
         return re.match(r"\d+ d\b", self.stays) is not None
 
 
 class KeyFamilies:
-    """All families that the page lists."""
+    """All families of the page."""
 
     def __init__(self, page: Path = PAGE) -> None:
         rows = _ROW.finditer(page.read_text("utf-8"))
@@ -58,19 +58,19 @@ class KeyFamilies:
             self._by_word[_word(each.key)].append((pattern, each))
 
     def of(self, key: str) -> KeyFamily | None:
-        """The family that a key belongs to."""
+        """Return the family of a key."""
         candidates = self._by_word.get(_word(key), [])
         return next((family for pattern, family in candidates if pattern.fullmatch(key)), None)
 
 
 def _word(key: str) -> str:
-    """The first word behind the hash tag, by which the families of a key are found."""
+    """Return the first word after the hash tag, the index of the families."""
     return key.rpartition("}:")[2].partition(":")[0]
 
 
 @dataclass
 class StoreUsage:
-    """What Redis holds: all of its memory in bytes, its clients; by family the keys, and the bytes of those weighed."""
+    """The content of Redis: its memory in bytes, its clients; by family the keys, and the bytes of measured ones."""
 
     memory: int
     clients: int
@@ -79,7 +79,7 @@ class StoreUsage:
 
 
 def look(redis: Redis, families: KeyFamilies, *, everything: bool = False) -> StoreUsage:
-    """Count the keys of each family, and weigh those that last (`everything`: all)."""
+    """Count the keys of each family, and measure those that last (`everything`: all)."""
     info: Any = redis.info()
     found = StoreUsage(int(info["used_memory"]), int(info["connected_clients"]))
     for keys in _pages(redis):
@@ -99,13 +99,13 @@ def look(redis: Redis, families: KeyFamilies, *, everything: bool = False) -> St
 
 
 def memory(redis: Redis) -> int:
-    """How many bytes Redis has taken in all."""
+    """Return the bytes that Redis uses in all."""
     info: Any = redis.info("memory")
     return int(info["used_memory"])
 
 
 def faults(redis: Redis, families: KeyFamilies) -> list[str]:
-    """Keys that no family holds, and keys that do not expire though their family does."""
+    """Return the keys without a family, and the keys that do not expire although their family does."""
     found = []
     for page in _pages(redis):
         with redis.pipeline(transaction=False) as pipe:
@@ -123,15 +123,15 @@ def faults(redis: Redis, families: KeyFamilies) -> list[str]:
 
 
 def _stays_so(redis: Redis, key: str) -> bool:
-    """Whether it still does not expire after a moment: some keys are written first and given their time then."""
+    """Return whether it still does not expire after a moment: some keys get their EXPIRE after the write."""
     time.sleep(A_MOMENT)
     return int(redis.pttl(key)) == NEVER
 
 
 def let_a_day_pass(redis: Redis, families: KeyFamilies, seconds: float = 86_400.0) -> int:
-    """Take a day off the time that each key has left that lives for days; returns how many keys went.
+    """Shorten the remaining time of each key that lives for days by a day; return the number of expired keys.
 
-    So a soak of minutes meets what an installation has after weeks. What lives for less is about what is under way.
+    So a soak of minutes reaches the state of an installation after weeks. Shorter lives are current work.
     """
     gone, day = 0, int(seconds * 1000)
     for keys in _pages(redis):
@@ -142,7 +142,7 @@ def let_a_day_pass(redis: Redis, families: KeyFamilies, seconds: float = 86_400.
             left = pipe.execute()
             for key, milliseconds in zip(aged, left, strict=True):
                 if milliseconds > 0:
-                    pipe.pexpire(key, milliseconds - day)  # one that had less goes at once
+                    pipe.pexpire(key, milliseconds - day)  # one with less time left expires at once
             pipe.execute()
         gone += sum(0 < milliseconds <= day for milliseconds in left)
     return gone

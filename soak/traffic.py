@@ -1,4 +1,4 @@
-"""What happens all the time: merges, of which some fail, fixes, people who lock and unlock, readers of pages."""
+"""The steady work: merges, of which some fail, fixes, people who lock and unlock, readers of pages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bot.core.model.pipeline import Lane
 from bot.core.model.run import Status
 from chaos.world import PIPELINE, World
 
-#: One of so many merges fails in acceptance, where that is reported, and one of so many breaks pre-production.
+#: One of so many merges fails in acceptance, which only reports it, and one of so many breaks pre-production.
 FAILS, BREAKS = 20, 60
-#: Where people look, in turn; `{run}` is one of the last that was merged.
+#: The pages that people load in turn; `{run}` is one of the latest runs.
 PAGES = (
     "/p/{pipeline}",
     "/p/{pipeline}/runs",
@@ -39,23 +39,23 @@ PAGES = (
     "/metrics",
     "/docs",
 )
-#: The pages that stay open and are told of each change.
+#: The pages that stay open and get each change.
 LIVE = ("/p/{pipeline}/live", "/p/{pipeline}/runs/{run}/live", "/api/v1/pipelines/{pipeline}/events")
-#: How long one stays open, in seconds, and how long an answer may take.
+#: The seconds that a page stays open, and the timeout of an answer.
 STAYS, TIMEOUT = 8.0, 30.0
-#: So many of its requests may fail: a machine that is overloaded answers late.
+#: The share of requests that may fail: an overloaded machine answers late.
 MAY_FAIL = 0.02
-#: One that is told nothing for so long is closed, in seconds.
+#: The seconds without any data after which a page is closed.
 HEARS_WITHIN = 3.0
-#: How often somebody locks a stage by hand, and for how long, in seconds.
+#: The interval of manual locks, and their duration, in seconds.
 LOCKS_EVERY, LOCKED_FOR = 15.0, 1.5
 
 
 class Developers:
-    """They merge to one service after the other; and a fix, as soon as something is broken."""
+    """The developers: they merge to one service after the other, and a fix as soon as something is broken."""
 
     def __init__(self, world: World, seed: int, services: Mapping[str, str]) -> None:
-        """`services`: their names, each with its repository."""
+        """Take the services: their names, each with its repository."""
         self._world, self._chance = world, random.Random(seed)
         self._repositories, self._services = services, itertools.cycle(services)
         self._numbers: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class Developers:
         self.last = ""
 
     def merge(self, service: str | None = None) -> None:
-        """Merge one commit; without a service to the next one in turn, and then it may fail."""
+        """Merge one commit; without `service`, to the next one in turn, and then it may fail."""
         name = service or next(self._services)
         self._numbers[name] += 1
         self.last = f"{name}.{self._numbers[name]}"
@@ -93,24 +93,24 @@ class Developers:
         self._answered = standing
 
     def _doom(self, stage: str) -> None:
-        """The last run fails in a stage."""
+        """Make the last run fail in a stage."""
         control = self._world.controller_of(stage).control
         control.rule(f"shop/{stage}", {"INTERLOCK_RUN": self.last}, result="FAILURE", duration=0.05)
 
 
 class Background:
-    """Threads that do something again and again until they are told to stop. What they could not do is counted."""
+    """Threads that repeat an action until `stop`, and count their failures."""
 
     def __init__(self) -> None:
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
-        #: How often each has done what it does, and has failed; and how often what went wrong.
+        #: By name: the number of successes and of failures; and the number of each error.
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
 
     def start(self, name: str, pause: float, act: Callable[[], None]) -> None:
-        """Do it from now on, with a pause of so many seconds in between."""
+        """Repeat an action from now on, with `pause` seconds in between."""
 
         def work() -> None:
             while not self._over.wait(pause):
@@ -125,29 +125,29 @@ class Background:
         thread.start()
 
     def stop(self) -> None:
-        """They end after what they are at."""
+        """Stop the threads after their current action."""
         self._over.set()
         for thread in self._threads:
             thread.join(TIMEOUT)
 
     def note(self, name: str, error: Exception) -> None:
-        """One of them has failed."""
+        """Note a failure of a thread."""
         self.failed[name] += 1
         self._errors[f"{name}: {type(error).__name__} {error}"[:120]] += 1
 
     def faults(self) -> list[str]:
-        """What went wrong for those who failed more often than a busy machine explains."""
+        """Return the errors of the threads that failed more often than a busy machine explains."""
         bad = {name for name, n in self.failed.items() if n > max(1.0, MAY_FAIL * (n + self.done[name]))}
         return [f"{n} times {what}" for what, n in self._errors.items() if what.partition(":")[0] in bad]
 
     @property
     def stopping(self) -> bool:
-        """Whether they were told to stop."""
+        """Return whether `stop` was called."""
         return self._over.is_set()
 
 
 class Readers:
-    """People who look at pages, each over a connection of its own, and those who leave one open."""
+    """The readers who load pages, each over a connection of its own, and those who leave one open."""
 
     def __init__(self, web_url: str, run: Callable[[], str], background: Background) -> None:
         self._address = urlsplit(web_url).netloc
@@ -164,7 +164,7 @@ class Readers:
             assert answer.status in (200, 302, 404), f"{answer.status} {path}"  # a run may be gone by now
 
     def watch(self) -> None:
-        """Leave a page open for a while, and read what it is told."""
+        """Leave a page open for a while, and read its stream."""
         with _connection(self._address) as connection:
             connection.request("GET", self._path(next(self._live)), headers={"Accept": "text/event-stream"})
             answer = connection.getresponse()
@@ -175,7 +175,7 @@ class Readers:
 
     @staticmethod
     def _hears(connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> bool:
-        """Whether the page is told something soon."""
+        """Return whether the page gets data soon."""
         if connection.sock is not None:
             connection.sock.settimeout(HEARS_WITHIN)
         try:
@@ -188,13 +188,13 @@ class Readers:
 
 
 class Operator:
-    """Somebody with a token who locks acceptance now and then, and unlocks it again."""
+    """An operator with a token who locks acceptance now and then, and unlocks it again."""
 
     def __init__(self, web_url: str, token: str) -> None:
         self._address, self._token = urlsplit(web_url).netloc, token
 
     def lock_and_unlock(self) -> None:
-        """Both, with a moment in between."""
+        """Lock and unlock, with a moment in between."""
         self._post("lock", {"reason": "a look at the environment"})
         time.sleep(LOCKED_FOR)
         self._post("unlock", {"reason": "it is well", "all": True})
@@ -210,5 +210,5 @@ class Operator:
 
 
 def _connection(address: str) -> closing[http.client.HTTPConnection]:
-    """One connection, closed at the end of the block."""
+    """Open a connection that the end of the block closes."""
     return closing(http.client.HTTPConnection(address, timeout=TIMEOUT))

@@ -89,7 +89,7 @@ class CheckedTown(Town):
         return decision
 
     def _nothing_new(self, event: Event, may_say: set[FactKind]) -> None:
-        """Invariant 6: what is delivered again changes nothing."""
+        """Invariant 6: a repeated delivery changes nothing."""
         decision = decide(self.board, event, self.now, self.limits)
         changes = self.board.take_changes()
         assert not changes, f"{event} once more changed {changes}"

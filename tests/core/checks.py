@@ -1,6 +1,6 @@
-"""What must hold after every single decision, whatever came before: the invariants of the design, each a function.
+"""The invariants of the design, one function each: they must hold after every decision.
 
-Written against the text of the design and against plain records, not with the functions of the rules themselves.
+The checks follow the text of the design and use plain records, not the functions of the rules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUILD_DECIDED = (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_RE
 
 @dataclass
 class Before:
-    """What a check must know of the board as it was before the decision."""
+    """The parts of the board before the decision that the checks need."""
 
     runs: dict[str, Run]
     verifications: dict[str, Verification]
@@ -37,7 +37,7 @@ class Before:
 
 @dataclass
 class Memory:
-    """What a check must know of everything that was decided so far."""
+    """The parts of all earlier decisions that the checks need."""
 
     ended: Counter[str] = field(default_factory=Counter)
     decided: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -57,14 +57,14 @@ class Memory:
 
 
 def before(board: Board) -> Before:
-    """What is to be remembered of a board before it decides."""
+    """Keep the parts of a board that the checks need, before it decides."""
     steps = [step for step in board._indexes.queues if step != VERIFY]
     queues = {step: [run.key for run in board.queue(step)] for step in steps}
     return Before(dict(board.runs), dict(board.verifications), queues, board.header.mode)
 
 
 def check(board: Board, decision: Decision, was: Before, memory: Memory, now: float, truth: Truth) -> None:
-    """All that must hold after a decision. `truth`: whether the first commit contains the second."""
+    """Check all invariants after a decision. `truth`: whether the first commit contains the second."""
     _capacity(board, decision)
     _locks(board, decision)
     _freezes(board, now)
@@ -86,7 +86,7 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
 
 
 def _follow_ups(board: Board, now: float) -> None:
-    """Nothing is known of what was told of an open stage; what is due of a locked one was told in this decision."""
+    """Check that an open stage has no follow-up, and that no notice about a locked one is overdue."""
     assert {known.key for known in board.follow_ups.values()} <= {lock.stage for lock in board.locks.values()}
     if board.header.mode is not Mode.OBSERVE:
         due = list(board._notices_due())
@@ -133,7 +133,7 @@ def _locks(board: Board, decision: Decision) -> None:
 
 
 def _is_excepted(board: Board, name: str, run: Run) -> bool:
-    """Whether a freeze lets the run through, by its service, a label, or a person (W2)."""
+    """Return whether a freeze lets the run through, by its service, a label, or a person (W2)."""
     freeze = next((each for each in board.header.freezes if each.name == name), None) if name else None
     if freeze is None:
         return False
@@ -268,7 +268,7 @@ def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> N
 
 
 def _rolls_out(board: Board, step: Step) -> bool:
-    """Whether it is a real stage from the first one that locks on, or the last."""
+    """Return whether it is a real stage from the first one that locks on, or the last."""
     return step.track is Track.REAL and step.stage in _rolling(board)
 
 

@@ -1,4 +1,4 @@
-"""What was foreseen of a request is what happens when it is decided at that moment; said by its facts."""
+"""Checks that the consequences of a request match the facts of its real decision at that moment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A town in which anything may happen at any time: the state machine that the invariants are tested with.
+"""A town in which anything may happen at any time: the state machine that tests the invariants.
 
-Every rule is something that the outside may do. `CheckedTown.send` checks each decision (see `checks`); at the end
-everything is let succeed, and then nobody may be left. What is rare in life (people, troubles) shares a rule each, so
+Each rule of the machine is something that the outside may do. `CheckedTown.send` checks each decision (see `checks`);
+at the end everything succeeds, and then no run may be left. Rare events (people, troubles) share one rule each, so
 that most steps are merges and builds, and lives get as far as locks, fixes and clean-ups.
 """
 
@@ -89,7 +89,7 @@ services = st.sampled_from(SERVICES)
 
 @dataclass
 class TruePull:
-    """A pull request as it really is; GitHub tells of it, at times late or not at all."""
+    """The true state of a pull request; GitHub reports it, at times late or not at all."""
 
     heads: list[str]
     fork: bool

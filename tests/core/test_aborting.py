@@ -1,4 +1,4 @@
-"""A build that was asked to end and does not: stop, term, kill in their time; never beyond stop where it rolls out."""
+"""Builds that do not end after an abort: stop, term and kill at their times; only stop in a stage that rolls out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forced_heads(town: Town, sha: str = "S1a") -> list[AbortLevel]:
 
 
 class Obliging(Town):
-    """A town whose Jenkins takes each request to end a build at once, whatever the build makes of it."""
+    """A town whose Jenkins accepts each abort at once, whatever the build does."""
 
     def send(self, event: Event) -> Decision:
         decision = super().send(event)

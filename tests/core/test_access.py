@@ -1,4 +1,4 @@
-"""Who may do what: each action takes one role, each role may do what the lower ones may, and every refusal says who."""
+"""Access: each action needs one role, each role includes the lower ones, and each refusal names who may."""
 
 from __future__ import annotations
 

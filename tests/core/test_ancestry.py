@@ -1,4 +1,4 @@
-"""What the chain of pushes claims is true, in whatever order it was told; what it cannot know it does not claim."""
+"""The commit history claims only true containments, in whatever order pushes arrive."""
 
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +14,7 @@ CHANGES = st.sampled_from(["push"] * 4 + ["pull", "late", "lost", "force", "back
 
 @dataclass
 class History:
-    """A true history, and the chain that was told of it."""
+    """A true history, and the commit history from the deliveries about it."""
 
     parents: dict[str, str | None] = field(default_factory=lambda: {"0": None})
     head: str = "0"

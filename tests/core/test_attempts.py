@@ -1,4 +1,4 @@
-"""What a build is told that asks, before it rolls out, whether it is still waited for."""
+"""The answer to a build that asks, before it rolls out, whether Interlock still waits for it."""
 
 from __future__ import annotations
 

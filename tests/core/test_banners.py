@@ -1,4 +1,4 @@
-"""What stands over a locked stage's job follows the board: whenever it would say something else, it is put up anew."""
+"""The banner of a locked stage follows the board: when its text would change, Interlock writes it again."""
 
 from __future__ import annotations
 

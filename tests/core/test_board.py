@@ -1,4 +1,4 @@
-"""What the board looks up is what is on it; what was changed is told once, and can be taken back."""
+"""The board's look-ups match its records; each change is returned once, and can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands at GitHub: heard once and in time, done like what comes through the API, refused and answered in words."""
+"""Commands at GitHub: obeyed once and in time, like requests by the API, and refused with an answer."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _written(effect: Answer, town: Town) -> Answer:
 
 
 class Talk:
-    """Somebody who writes comments, and GitHub that knows what they may."""
+    """An author of comments, and a GitHub that knows their permissions."""
 
     def __init__(self, town: Town, by: str = "dana") -> None:
         self.town, self.by = town, by

@@ -1,4 +1,4 @@
-"""What a request would lead to, foreseen on a copy of the board: each kind of consequence in a story."""
+"""The consequences of a request, found on a copy of the board: each kind in a story."""
 
 from __future__ import annotations
 

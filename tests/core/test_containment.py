@@ -1,4 +1,4 @@
-"""What GitHub is asked about containment: each question once, not too many, and none that tells nothing."""
+"""The questions to GitHub about containment: each once, a limited number, and none without use."""
 
 from __future__ import annotations
 

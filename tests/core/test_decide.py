@@ -1,4 +1,4 @@
-"""The table of `decide`: every event has its row, and each handler there is about that event."""
+"""The table of `decide`: each event has its row with a handler for that event."""
 
 import inspect
 from typing import get_args

@@ -1,4 +1,4 @@
-"""Roll-outs as deployments: begun and ended as their builds are, in stages that have an environment."""
+"""Roll-outs as deployments: they begin and end with their builds, in stages with an environment."""
 
 from __future__ import annotations
 

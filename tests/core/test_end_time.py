@@ -1,4 +1,4 @@
-"""When a lock ends, in each form that people type, and in each that names no such moment."""
+"""The end time of a lock, in each form that people type, and the forms that are refused."""
 
 from __future__ import annotations
 

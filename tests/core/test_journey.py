@@ -1,4 +1,4 @@
-"""What a pull request is told of its run: where it is, what happened to it; and never because others moved."""
+"""The comment on a pull request: the place of its run and its story, not rewritten when other runs move."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRE = "pre-production"
 
 
 def said(town: Town, pull: int = 7) -> str:
-    """What the comment on a pull request says now."""
+    """Return the current text of the comment on a pull request."""
     return [each.text for each in town.comments if each.pull == pull][-1]
 
 

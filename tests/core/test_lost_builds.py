@@ -1,4 +1,4 @@
-"""A build that is gone: before its start was seen nothing was touched; after it nobody knows what it left behind."""
+"""Builds that are gone: before a seen start nothing was changed; after it the effect on the stage is unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of main, in whatever order, or only found by asking: which runs there are, and whom they carry."""
+"""Reports about main in any order, or found by polling: the resulting runs, and the commits that they carry."""
 
 from __future__ import annotations
 

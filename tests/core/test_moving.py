@@ -1,4 +1,4 @@
-"""L7: what a move to the front of a queue does, what it never does, and when it is refused."""
+"""L7: the results of a move to the front of a queue, its limits, and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from a pipeline is worked out once, and is no part of the value: nobody sees whether it was."""
+"""Derived values of a pipeline are computed once, and are no part of its own value."""
 
 from __future__ import annotations
 

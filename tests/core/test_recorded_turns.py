@@ -1,4 +1,4 @@
-"""A recording is decided once more, in plain steps: what is alike, what differs, and where turns are missing."""
+"""Replays of a recording in plain steps: equal turns, differences, and gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a stage for a service: what passing, failing and force-pushes make of it, and what keeps whom out."""
+"""Stage versions: how passing, failing and force-pushes change them, and the runs that they keep out."""
 
 from __future__ import annotations
 

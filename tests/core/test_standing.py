@@ -1,4 +1,4 @@
-"""Where a run stands: what is off main, what a force-push dropped, and which fixes are on their way."""
+"""Commits off main, commits that a force-push dropped, and the fixes on their way."""
 
 from __future__ import annotations
 

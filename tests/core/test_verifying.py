@@ -1,4 +1,4 @@
-"""Pull requests are verified: one build for each push, the newest head only, told as a commit status."""
+"""Pull requests are verified: one build for each push, only for the newest head, reported as a commit status."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A town to tell stories in: merges, builds and people's wishes as verbs, and what the board then shows.
+"""A town for stories: merges, builds and requests of people as verbs, and methods that read the resulting board.
 
-Runs are called by their commit: `S1a` is commit a of service S1. `queue` and `runs_in` read as the pictures do,
-from the tail on the left to the head on the right. Jenkins and GitHub answer only when the story says so.
+Runs are named by their commit: `S1a` is commit a of service S1. `queue` and `runs_in` give the order of the pictures,
+from the tail on the left to the head on the right. Jenkins and GitHub answer only when the story makes them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Written(NamedTuple):
 
 
 class Town(BuildingWorld):
-    """One board, decided by the rules alone, and everybody around it; a commit's name is its sha."""
+    """One board, decided by the rules alone, and its surroundings; a commit's name is its sha."""
 
     def __init__(self, pipeline: Pipeline | None = None, limits: DecisionLimits = LIMITS) -> None:
         self.limits = limits
@@ -64,7 +64,7 @@ class Town(BuildingWorld):
     # -- what happens --------------------------------------------------------------------------------------------
 
     def send(self, event: Event) -> Decision:
-        """One event, one second later."""
+        """Decide one event, one second later."""
         self.now += 1
         decision = decide(self.board, event, self.now, self.limits)
         self.board.take_changes()
@@ -78,7 +78,7 @@ class Town(BuildingWorld):
         return decision
 
     def board_now(self) -> Board:
-        """The board itself: there is no other copy."""
+        """Return the board itself: there is no other copy."""
         return self.board
 
     def start(self) -> None:
@@ -93,16 +93,16 @@ class Town(BuildingWorld):
         return sha
 
     def tell(self, *events: Event) -> None:
-        """Events, one second apart."""
+        """Decide events, one second apart."""
         for event in events:
             self.send(event)
 
     def merge(self, service: str, letter: str, **details: Any) -> str:
-        """A merge lands on main and its push is delivered."""
+        """Merge a commit and deliver its push."""
         return self.deliver(self.push(service, letter, **details))
 
     def push(self, service: str, letter: str, **details: Any) -> Merged:
-        """A merge lands on main; its push is not delivered yet."""
+        """Merge a commit without delivering its push."""
         return self.merged(service, *self.github.commit(service, f"{service}{letter}"), **details)
 
     def merged(self, service: str, before: str | None, after: str, **details: Any) -> Merged:
@@ -134,13 +134,13 @@ class Town(BuildingWorld):
         self.send(HeadSeen(service, self.github.heads[service], self.board.service(service).moves))
 
     def accept_trigger(self, *shas: str) -> None:
-        """Jenkins takes the triggers into its queue."""
+        """Let Jenkins take the triggers into its queue."""
         for sha in shas:
             asked = self.attempt(sha)
             self.send(TriggerAccepted(asked.trigger.run, asked.trigger.attempt, self.jenkins.queue(asked)))
 
     def refuse_trigger(self, sha: str, why: str = "the job is disabled") -> None:
-        """Jenkins certainly did not take the trigger."""
+        """Report that Jenkins certainly did not take the trigger."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(TriggerRefused(asked.trigger.run, asked.trigger.attempt, why))
@@ -172,7 +172,7 @@ class Town(BuildingWorld):
         self.send(self.jenkins.end(asked, result, tests))
 
     def lose_build(self, sha: str) -> None:
-        """The build is gone from Jenkins."""
+        """Report that the build is gone from Jenkins."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(BuildLost(asked.trigger.run, asked.trigger.attempt, "it was deleted"))
@@ -188,7 +188,7 @@ class Town(BuildingWorld):
         self.end_build(sha, Outcome.ABORTED)
 
     def take_aborts(self) -> None:
-        """Jenkins takes every request to end a build, in this very second."""
+        """Let Jenkins accept all aborts in this second."""
         while self.jenkins.aborts:
             job, number, level = self.jenkins.aborts.pop(0)
             self.now -= 1
@@ -199,7 +199,7 @@ class Town(BuildingWorld):
         self.send(BuildSeen("cdp", job, number, result))
 
     def answer_questions(self) -> int:
-        """GitHub answers, truthfully, all that it is asked; how many questions there were."""
+        """Let GitHub answer all questions truthfully; return their number."""
         answered = 0
         while self.github.questions:
             self.send(self.github.answer(self.github.questions.pop(0)))
@@ -225,11 +225,11 @@ class Town(BuildingWorld):
         return self.jenkins.attempts[run.key, run.attempt.number]
 
     def says(self, sha: str) -> str:
-        """Why a run stands where it stands, in words."""
+        """Return the reason of a run in words."""
         return why(self.board, self.run(sha), self.now).sentence
 
     def left(self, name: str) -> tuple[str, str | None] | None:
-        """How a run of the commit ended, and by which commit; None if none has."""
+        """Return the ending of a run of the commit, and the commit that caused it; None if none has ended."""
         for sha, ending in reversed(self.ended.values()):
             if sha == name:
                 by = self.ended.get(ending.by or "", (None,))[0]
@@ -238,7 +238,7 @@ class Town(BuildingWorld):
         return None
 
     def quiet(self) -> None:
-        """Forget what was told and done so far: `did` and `told` speak of what comes now."""
+        """Forget the earlier facts and effects: `did` and `told` return only later ones."""
         self.facts.clear()
         self.effects.clear()
 
@@ -275,12 +275,12 @@ class Town(BuildingWorld):
                 self.comments.append(Written(effect.pull, effect.run, text))
 
     def _reported(self, key: str) -> tuple[Board, Run, float]:
-        """The run as whoever reports on it finds it: on the board, or in the history."""
+        """Return the run from the board, or from the ended runs, as its reports find it."""
         run = self.board.runs.get(key)
         if run is not None:
             return self.board, run, self.now
         return self.board, self._past[key].run, self._past[key].at
 
     def view(self) -> View:
-        """What the page shows."""
+        """Return the view of the page."""
         return view(self.board, 1, self.now)

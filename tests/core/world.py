@@ -1,4 +1,4 @@
-"""The world around `decide`: a configured shop, a GitHub with a true history, a Jenkins that does as it is told."""
+"""The world around `decide`: a configured shop, a GitHub with a true history, a Jenkins that the test controls."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class GitHub:
         return before, sha
 
     def contains(self, head: str, base: str) -> bool:
-        """Whether `base` is `head` or one of its ancestors."""
+        """Return whether `base` is `head` or one of its ancestors."""
         at: str | None = head
         while at is not None:
             if at == base:
@@ -124,7 +124,7 @@ class Asked:
 
 @dataclass
 class Jenkins:
-    """What was asked of Jenkins and what became of it. Nothing moves until somebody lets it."""
+    """The requests to Jenkins and their results. Nothing changes until a test calls a method."""
 
     attempts: dict[tuple[str, int], Asked] = field(default_factory=dict)
     withdrawals: list[Withdraw] = field(default_factory=list)
@@ -162,7 +162,7 @@ class Jenkins:
 
 
 def receive(effects: list[Effect], jenkins: Jenkins, github: GitHub) -> None:
-    """Hand the effects of a decision to those whom they concern."""
+    """Pass the effects of a decision to Jenkins and GitHub."""
     for effect in effects:
         match effect:
             case Trigger():

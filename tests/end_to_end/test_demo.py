@@ -1,4 +1,4 @@
-"""The demo, as somebody types it who wants to see what this is about."""
+"""The demo command as a user types it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes, each world that was missing: it is told on the page, at /readyz, by status and why, and by mail."""
+"""Real processes with each missing part: the page, /readyz, `status`, `why` and a mail report it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def known(running: World) -> list[str]:
 
 
 def is_told(running: World, cause: str, words: str, status: str) -> None:
-    """Everywhere the same judgement: /readyz, page, status and the mail."""
+    """Check that /readyz, page, status and the mail show the same health."""
     until(f"/readyz tells of {cause}", lambda: running.causes().get(cause) == status)
     code, ready = running.ready()
     assert (code, ready["status"]) == ((503, "down") if status == "down" else (200, "degraded"))

@@ -1,4 +1,4 @@
-"""A real beat tells a webhook of every fact, though it is killed in the middle; one that hangs delays no run."""
+"""A real beat sends each fact to an outbound webhook, even if killed in between; a hanging address delays no run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def hanging() -> Iterator[Receiver]:
-    """Takes every request, and answers none within the time that it has."""
+    """Take every request, and answer none within the time that it has."""
     made = Receiver()
     made.silent.set()
     yield made

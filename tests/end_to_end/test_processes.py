@@ -1,4 +1,4 @@
-"""The real processes against the stand-ins: the four pictures come about whatever is killed or lost meanwhile."""
+"""The real processes against the stand-ins: they reach the four pictures whatever is killed or lost meanwhile."""
 
 from __future__ import annotations
 

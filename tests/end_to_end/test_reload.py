@@ -1,4 +1,4 @@
-"""The configuration is changed while real processes run: all of them use it, or none; no process starts anew."""
+"""The configuration is changed while real processes run: all of them use it, or none; no process restarts."""
 
 from __future__ import annotations
 

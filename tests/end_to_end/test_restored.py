@@ -1,4 +1,4 @@
-"""A backup of real processes at work, put back in place of what came after it: everything goes on, nothing twice."""
+"""A backup of working processes, restored over later state: all work continues, and nothing is done twice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Two releases side by side: the old processes stop by themselves, the new ones migrate and go on; nothing is lost.
 
-This checkout is the old release, and its copy with the next schema number is the new one: what is tested is what the
-code of today will do when the next release comes. INTERLOCK_PREVIOUS names a checkout of an older release instead: then
+This checkout is the old release, and its copy with the next schema number is the new one: this tests what the
+current code will do when the next release comes. INTERLOCK_PREVIOUS names a checkout of an older release instead: then
 that is the old one and this checkout the new one.
 """
 

@@ -1,6 +1,6 @@
-"""The real worker and the real web process on what another version stored: they migrate it, or refuse and end.
+"""The real worker and web process on the state of another version: they migrate it, or refuse and end.
 
-What becomes of processes that run while another version takes over: `test_rolling_upgrade.py`.
+`test_rolling_upgrade.py` tests processes that run while another version takes over.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""No secret is seen: not in `ps`, not in a log, a page, an answer of the API, the store, a message or a build.
+"""No secret is visible: not in `ps`, a log, a page, an answer of the API, the store, a message or a build.
 
-The real processes play a story in which much goes wrong, while somebody lists the processes of the machine.
+The real processes play a story with many faults, while a thread lists the processes of the machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PAGES = 150
 
 
 class Marked:
-    """A running Interlock whose every secret is known, and what was seen of its processes."""
+    """A running Interlock with known secrets, and the lists of its processes."""
 
     def __init__(self, here: World, folder: Path) -> None:
         self.here, self.folder = here, folder

@@ -72,7 +72,7 @@ class Cluster:
         return dead
 
     def cut_off(self, primary: int) -> Callable[[], None]:
-        """Keep the replica of this server from hearing anything from now on; returns what lets it hear again."""
+        """Cut the replica off from this server; return the function that reconnects it."""
         with self.client(primary) as client:
             found: Any = client.info("replication")
             with self.client(int(found["slave0"]["port"])) as replica:
@@ -100,7 +100,7 @@ class Cluster:
         until(self.settled, "all servers live, and each primary has its replica")
 
     def settled(self) -> bool:
-        """Whether all servers live, agree, and each primary has its replica."""
+        """Return whether all servers live, agree, and each primary has its replica."""
         for port in self.nodes:
             with self.client(port) as client:
                 info: Any = client.cluster("info")

@@ -1,4 +1,4 @@
-"""A worker's bench, as the tests of the workers have it."""
+"""The fixtures of the workers' tests, for the fail-over tests."""
 
 from __future__ import annotations
 

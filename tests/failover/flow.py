@@ -1,7 +1,7 @@
-"""Merges that flow through real processes while store and broker fail over; and what came of it.
+"""Merges through real processes while store and broker fail over, and their results.
 
 Store and broker are real (`tests.failover.setups`). Web, worker and beat are real. GitHub and Jenkins are the stand-ins
-of chaos, and their own records say what happened.
+of chaos, and their records show the results.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PER_MERGE = 8.0
 
 @dataclass
 class Outcome:
-    """What came of it; all lists must be empty but the last."""
+    """The results; all lists but the last must be empty."""
 
     failovers: int
     what: str
@@ -68,7 +68,7 @@ class Outcome:
 
     @property
     def faults(self) -> dict[str, list[str]]:
-        """What must not be, by its name."""
+        """Return the faults by name."""
         return {
             "double triggers": self.double,
             "capacity violations": self.over_capacity,
@@ -178,7 +178,7 @@ class Flow:
 
     @staticmethod
     def _settle(copy: BoardReplica) -> None:
-        """Let late news come in, so that what it does wrong is seen."""
+        """Wait for late reports, so that their faults are visible."""
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
             time.sleep(0.2)
@@ -211,7 +211,7 @@ def _moving(redis: Redis) -> list[str]:
 
 
 def double(builds: list[Row]) -> list[str]:
-    """Commits that were built more than once in one stage: nothing fails here, so nothing is to be repeated."""
+    """Return the commits with several builds in one stage: nothing fails here, so none may be repeated."""
     found: defaultdict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for build in builds:
         params = build["params"]
@@ -228,7 +228,7 @@ def double(builds: list[Row]) -> list[str]:
 
 
 def lost(builds: list[Row], merged: dict[str, tuple[str, int]]) -> list[str]:
-    """Merges that are not in production, neither themselves nor in a later merge of their service."""
+    """Return the merges that are not in production, neither themselves nor in a later merge of their service."""
     newest: dict[str, int] = {}
     for build in builds:
         sha = build["params"]["INTERLOCK_SHA"]

@@ -99,7 +99,7 @@ class Rabbit:
         os.killpg(self.process.pid, number)
 
     def answers(self, url: str = "") -> bool:
-        """Whether it lets us in, at this address or its own."""
+        """Return whether it lets us in, at this address or its own."""
         try:
             with self._app(url).connection_for_write() as connection:
                 connection.connect()

@@ -1,4 +1,4 @@
-"""What state and messages are kept in while merges flow, and how that fails over."""
+"""The stores and brokers of the fail-over tests, and their fail-overs."""
 
 from __future__ import annotations
 

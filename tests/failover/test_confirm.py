@@ -1,4 +1,4 @@
-"""Nothing is posted that a fail-over could forget: where replicas are, one of them confirms the intent first."""
+"""No trigger is sent that a fail-over could forget: with replicas, one of them confirms the post note first."""
 
 from __future__ import annotations
 

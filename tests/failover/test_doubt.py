@@ -1,4 +1,4 @@
-"""After a change of master the store may have forgotten builds: they are looked for before anything is started."""
+"""After a change of master the store may have lost builds: Interlock looks for them before it starts any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that fails over again and again loses what it had acknowledged; no merge is lost, doubled or left standing.
+"""Repeated fail-overs lose acknowledged writes of the store, but no merge is lost, doubled or left behind.
 
 `FAILOVERS` chooses how many, `FAILOVER_SERVERS` among how many servers; the numbers are in the summary at the end.
 """

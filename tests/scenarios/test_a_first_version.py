@@ -1,4 +1,4 @@
-"""The cases that a first version gets wrong: one short story each."""
+"""The cases that a first implementation gets wrong: one short story each."""
 
 import pytest
 

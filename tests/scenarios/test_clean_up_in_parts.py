@@ -1,4 +1,4 @@
-"""A fix that contains thousands of runs: they go in parts, a turn each; the lock opens with the last (F8, F9)."""
+"""A fix that contains thousands of runs: they are removed in parts, one per turn; the last opens the lock (F8, F9)."""
 
 from __future__ import annotations
 

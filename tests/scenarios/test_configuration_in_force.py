@@ -1,4 +1,4 @@
-"""Which configuration a board decides with: the latest, told by whom, and foreseen before it is put in force."""
+"""The configuration that a board decides with: the latest one, its author, and its preview before it is in force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration changes while runs are live: whoever waits stands where its way now leads, and is seen."""
+"""Changes of the configuration while runs are live: each waiting run gets its place in the new stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fix on its way: behind which older one it waits, what it replaces, what it removes and opens once it has passed."""
+"""A fix on its way: the older fix it waits for, the fix it replaces, and the runs and locks it removes by passing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While a stage stays locked: who is told when, once each, and who hears that it is open."""
+"""Notices while a stage stays locked: the people and times, each once, and the notice of the opening."""
 
 from __future__ import annotations
 

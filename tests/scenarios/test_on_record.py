@@ -1,4 +1,4 @@
-"""What happens is on record: as a fact, and in the story of the run, which its pull request is told."""
+"""Each event is recorded as a fact and in the story of the run, which its pull request shows."""
 
 from __future__ import annotations
 

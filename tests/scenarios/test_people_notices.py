@@ -1,4 +1,4 @@
-"""People hear of a stage once for each decision, in order, and what they hear is true when it is said."""
+"""Notices about a stage: one for each decision, in order, and true when they are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator opens for a run stays open for it; what a person takes out, nothing relies on."""
+"""A permit of an operator for a run stays valid; nothing relies on a cancelled run."""
 
 from __future__ import annotations
 

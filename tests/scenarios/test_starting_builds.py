@@ -1,4 +1,4 @@
-"""Every build starts through the same doors: closed by hand, locked by another service, full, paused, in trouble."""
+"""All builds pass the same admission: stages that are locked by a person or a service, full, paused, or backing off."""
 
 from __future__ import annotations
 

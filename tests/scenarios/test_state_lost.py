@@ -1,4 +1,4 @@
-"""State was lost: every stage that locks is closed until a person has looked; what is remembered goes on."""
+"""State lost: every stage that locks is closed until a person unlocks it; remembered changes are kept."""
 
 from __future__ import annotations
 

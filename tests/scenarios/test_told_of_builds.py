@@ -1,4 +1,4 @@
-"""What Jenkins says of builds, late, twice, or of those that nobody wants any more; and what a stage keeps of it."""
+"""Reports of Jenkins about builds: late, repeated, or about unwanted builds; and the stage versions after them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of main twice, late, or of commits that stand far behind: it starts nothing new and loses nothing."""
+"""Reports about main that are repeated, late, or about old commits: they start nothing new and lose nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def far_behind(town: Town, sha: str) -> None:
 
 
 def contains(town: Town, position: Position) -> bool | None:
-    """Whether the head of main is known to contain a commit."""
+    """Return whether the head of main is known to contain a commit."""
     history = town.board.service("S1").history
     assert history.head is not None
     return history.contains(history.head, position)

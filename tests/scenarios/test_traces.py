@@ -1,4 +1,4 @@
-"""State was lost and nobody remembers: what Jenkins and GitHub still show closes stages and starts heads of main."""
+"""State lost without any record: the traces at Jenkins and GitHub close stages and start heads of main."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage with several locks is opened by name: whoever opens one too many may cost a fix its lane."""
+"""A stage with several locks is opened by the name of a lock: opening another one may cost a fix its fast lane."""
 
 from __future__ import annotations
 

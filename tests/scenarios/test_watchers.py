@@ -1,4 +1,4 @@
-"""Whoever asked to be told when a stage opens is told once, where they asked, and then forgotten."""
+"""Watchers get one notice when a stage opens, at the place of their request, and are then forgotten."""
 
 from __future__ import annotations
 

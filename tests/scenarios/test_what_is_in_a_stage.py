@@ -1,4 +1,4 @@
-"""What is in a stage decides who may enter: force-pushes, old answers, retries, two at once, a fix that came first.
+"""The stage version decides which run may enter: force-pushes, old answers, retries, two at once, an earlier fix.
 
 Each case is a story on the four pictures' pipeline. `S1a` is commit a of service S1.
 """

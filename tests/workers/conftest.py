@@ -18,7 +18,7 @@ Open = Callable[..., Workshop]
 
 @pytest.fixture
 def workshop(redis_url: str) -> Iterator[Open]:
-    """Opens a workshop; see there for what it takes."""
+    """Open a workshop; see there for what it takes."""
     with ExitStack() as stack:
         yield lambda **how: Workshop(stack, redis_url, **how)
 
@@ -30,6 +30,6 @@ def shop(workshop: Open) -> Workshop:
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Nothing is printed: drawing the trace of an error takes longer than many a test."""
+    """Print nothing: drawing the traceback of an error takes longer than many tests."""
     with capture_logs():
         yield

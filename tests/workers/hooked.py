@@ -1,4 +1,4 @@
-"""GitHub's webhooks as they really go: the stand-in sends them over HTTP, the door keeps them, turns decide them."""
+"""GitHub's webhooks on their real way: the stand-in sends them over HTTP, the door stores them, turns decide them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Hooked:
         self.look_at_main()
 
     def settle(self) -> None:
-        """All webhooks are out, were taken with 2xx, and are decided."""
+        """Wait until all webhooks are sent, answered with 2xx, and decided."""
         self.github.wait_idle()
         rows = self.github.deliveries()
         failed = [row for row in rows if row["outcome"] != "lost" and not 200 <= (row["status_code"] or 0) < 300]

@@ -169,7 +169,7 @@ def under_way(context: PipelineContext) -> tuple[object, int]:
 
 
 def left(runtime: Runtime, context: PipelineContext) -> dict[str, object]:
-    """What there still is to do, for whoever must find out why."""
+    """Describe the work that is left, for an error message."""
     return {
         "meta": context.redis.hgetall(context.keys.meta),
         "outbox": context.redis.hgetall(context.keys.outbox),

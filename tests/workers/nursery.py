@@ -1,4 +1,4 @@
-"""Where mortal workers come from: a program that forks one for each life that it is asked for."""
+"""Starts the program that forks a mortal worker for each requested life."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Nursery:
         self._program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def live(self, life: Life) -> dict[str, Any]:
-        """Let one worker live; how it ended."""
+        """Let one worker live; return how it ended."""
         assert self._program.stdin is not None
         assert self._program.stdout is not None
         self._program.stdin.write(asked(life))

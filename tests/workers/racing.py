@@ -1,4 +1,4 @@
-"""Two workers race for the turns of one line on the real server, crash, lose the lease, and come late."""
+"""Two workers that race for the turns of one pipeline on a real server, crash, lose the lease, and come late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups while workers race, are killed and refused: what each holds is what the rules make of the same events."""
+"""Backups while workers race, are killed and refused: each contains the result of the rules for the same events."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def replayed(decided: list[InboxEntry], name: str) -> tuple[Board, list[Fact]]:
 
 
 def audit(redis: Redis, keys: Keys) -> int:
-    """Whether all that is stored is of one moment; returns how many events had been decided by then."""
+    """Check that the stored state is of one moment; return how many events had been decided by then."""
     decided, waiting = inbox_of(redis, keys)
     replica = BoardReplica(Scripts(redis), keys)
     replica.refresh()

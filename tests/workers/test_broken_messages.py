@@ -1,4 +1,4 @@
-"""A real Celery worker, and messages in its queue that are none: it drops them and works on."""
+"""A real Celery worker drops invalid messages in its queue and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration at start, changed, or with a service or stage gone while runs are live: everyone finds a place."""
+"""A configuration at start, changed, or without a service or stage of live runs: each run gets a place or ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every request to Jenkins, GitHub and a channel, polls included, says how they answer."""
+"""Each request to Jenkins, GitHub and a channel, polls included, updates the record of that contact."""
 
 from __future__ import annotations
 

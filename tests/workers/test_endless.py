@@ -1,4 +1,4 @@
-"""Deliveries that never stop, or many that waited, hold up no effect: builds start and runs end all the same."""
+"""Endless deliveries, or a large backlog, do not delay effects: builds start and runs end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pull request of a run that waits for long hears of it once: what it waits for, and when it is to enter."""
+"""The pull request of a long-waiting run gets one comment with the reason and the estimate of its entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker notes estimates, and they meet what happens."""
+"""A worker notes estimates and compares them with the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the pull request of a waiting run stays true when a stage locks and opens."""
+"""The texts on the pull request of a waiting run stay true when a stage locks and opens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever is told that a build has failed is one click away from its log."""
+"""Each message about a failed build has a direct link to its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail to people: one per notice and channel, tried again when nobody takes it, recognisable when it comes twice."""
+"""Mail to people: one per notice and channel, repeated after a refusal, recognisable as a duplicate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The freezes of the file reach the board: at the beginning, when the file changes, and before they run out."""
+"""The freezes of the file reach the board: at the start, after a change, and before the windows run out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pull requests from GitHub's webhook to the commit status: real builds, real aborts, nothing but stand-ins outside."""
+"""Pull requests from GitHub's webhook to the commit status: real builds and aborts, with stand-ins outside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "what GitHub and the door know"
 
 @pytest.fixture
 def open_shop(workshop: Open) -> Open:
-    """Opens a workshop whose pull requests are verified; `how`: of `Verify`."""
+    """Open a workshop whose pull requests are verified; `how`: of `Verify`."""
 
     def opened(**how: Any) -> Workshop:
         shop = workshop(verify=Verify(Job("cdp", JOB), **how))

@@ -1,4 +1,4 @@
-"""Several workers at once, some killed, some losing the race to commit, under a random load: still one line."""
+"""Several workers at once under a random load, some killed, some losing the race to commit: turns stay in one order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A searched race: duplicates, reordering, crashes and two workers, in any order, and the books always balance."""
+"""A search through races: duplicates, reordering, crashes and two workers, without a lost or doubled decision."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What nobody told us is found by asking: ends of builds, cancelled items, vanished builds, strangers."""
+"""Polling Jenkins finds unreported changes: ends of builds, cancelled items, vanished and unmanaged builds."""
 
 from __future__ import annotations
 

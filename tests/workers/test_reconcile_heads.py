@@ -1,4 +1,4 @@
-"""Lost pushes are found by asking where main stands: once, cheaply, and without believing what lags behind."""
+"""Polling GitHub finds lost pushes: once, cheaply, and without trusting lagging replicas."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_service_of_which_we_were_just_told_is_not_asked_about(fresh: Workshop
 
 @pytest.fixture
 def impatient(fresh: Workshop) -> Workshop:
-    """Asks about everybody, however lately we were told."""
+    """Ask about everybody, however lately we were told."""
     polling = replace(fresh.configuration.polling, heads=-60.0)
     fresh.reload(replace(fresh.configuration, polling=polling))
     heads(fresh)

@@ -1,4 +1,4 @@
-"""A reload in single steps: what is proposed, refused and put in force; what a process starts with and takes up."""
+"""A reload in single steps: proposals, refusals, the configuration in force, and its uptake by a process."""
 
 from __future__ import annotations
 

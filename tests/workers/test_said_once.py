@@ -1,4 +1,4 @@
-"""What goes on for long is logged once, and once more when it is over; not at every poll and every try."""
+"""A long-lasting problem is logged once, and once more at its end; not at each poll and try."""
 
 from __future__ import annotations
 

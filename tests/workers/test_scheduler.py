@@ -1,4 +1,4 @@
-"""What beat sends with: a clock that was put back keeps nothing waiting, also one from before the last start."""
+"""Beat's schedule: a clock that was set back delays nothing, also after a restart."""
 
 from __future__ import annotations
 

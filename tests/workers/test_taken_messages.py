@@ -1,4 +1,4 @@
-"""Messages that a worker has taken: it remembers them itself, and puts back what it has not done when it stops."""
+"""Messages that a worker has taken: it keeps a record of them, and puts unfinished ones back when it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read when a stage is locked: in the mail, and in the comment that names them at GitHub."""
+"""The texts for people when a stage is locked: the mail, and the mention at GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GitHub's webhooks lead to, event by event: each merge one run, whatever comes, in whatever order and form."""
+"""The results of GitHub's webhooks, event by event: one run for each merge, in any order and form."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ Told = Callable[..., Hooked]
 
 @pytest.fixture
 def hooked(workshop: Open) -> Iterator[Told]:
-    """Opens a workshop whose door GitHub reaches; asks about every head, and for every name, however lately it was
-    told."""
+    """Open a workshop whose door GitHub reaches; it asks about every head and name, however recent the last report."""
     with ExitStack() as stack:
 
         def opened(**how: object) -> Hooked:

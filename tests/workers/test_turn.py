@@ -1,4 +1,4 @@
-"""Taking turns: nothing stops the pipeline, nothing is left lying, a new configuration finds everyone a place."""
+"""Taking turns: no event stops the pipeline or is left over, and a new configuration places each run."""
 
 from __future__ import annotations
 

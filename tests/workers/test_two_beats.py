@@ -1,4 +1,4 @@
-"""Two real beats: together they send what one would, and when one is killed the other goes on."""
+"""Two real beats: together they send the same as one, and when one is killed the other continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a week reaches its channels once: with two beats, after a restart, and when nobody ran at its hour."""
+"""The report of a week reaches its channels once: with two beats, after a restart, and if none ran at its hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that speaks TLS in front of one that does not, with a certificate of an authority that nobody knows."""
+"""A TLS server in front of a plain one, with a certificate of an unknown authority."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 @contextlib.contextmanager
 def tls_before(port: int, folder: Path, *, name: str = "127.0.0.1", days: int = 2) -> Iterator[tuple[int, Path]]:
-    """Its own port, and the file with its certificate. It is for `name`, and ends in `days`."""
+    """Run the server; yield its port, and the file with its certificate for `name`, valid for `days` days."""
     made = certificate(folder, name, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made)

@@ -1,4 +1,4 @@
-"""A worker's bench: real Redis, real stand-ins over HTTP, effects done one by one and turns taken on demand."""
+"""A worker under control of the test: real Redis, real stand-ins over HTTP, effects and turns one by one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ OWNERS_TEXT = "Rolls out to pre-production.\r\n\r\n  Ask #shop-release <b>first<
 
 
 def sha(name: str) -> str:
-    """A commit's sha, told from others by `name`."""
+    """Return a sha made from `name`."""
     return hashlib.sha1(name.encode()).hexdigest()
 
 
@@ -100,7 +100,7 @@ SHORT = RetryPolicy(first=0.04, longest=0.04, longest_asked=0.04)
 
 
 class Workshop(BuildingWorld):
-    """One pipeline, its stand-ins, and a worker's hands. `timeout`: of requests to Jenkins and GitHub, in seconds."""
+    """One pipeline, its stand-ins, and the steps of a worker. `timeout`: for Jenkins and GitHub, in seconds."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class Workshop(BuildingWorld):
         return [load_event(fields[b"b"]) for _, fields in rows]
 
     def dead(self) -> list[str]:
-        """The reasons of what was given up."""
+        """Return the errors of the dead letters."""
         return [letter.error for letter in self.context.outbox.dead_letters()]
 
     def trigger(self, run: str = "S1.1", attempt: int = 1, stage: str = "acceptance", **more: Any) -> Trigger:
@@ -340,7 +340,7 @@ class Workshop(BuildingWorld):
         return left(self, self.context.records, name)
 
     def facts(self, kind: str) -> list[str]:
-        """What was told of one kind, oldest first."""
+        """Return the facts of one kind, oldest first."""
         told = Records(self.context.redis, self.context.keys).facts_after("0-0", limit=2000)
         return [text_of(t.fact.why) for _, t in told if t.fact.kind == kind]
 
@@ -364,7 +364,7 @@ class Workshop(BuildingWorld):
 
 
 def clean(settings: Settings) -> None:
-    """Forget what was learnt of GitHub: names, limits, installations."""
+    """Forget the cached data of GitHub: names, limits, installations."""
     assert settings.redis_url is not None
     with connect(settings.redis_url.get_secret_value()) as redis:
         for key in redis.scan_iter("interlock:{github*"):
@@ -374,8 +374,8 @@ def clean(settings: Settings) -> None:
 def forget_clients() -> None:
     """Close this thread's connections to Jenkins and GitHub and forget what this process knows of both.
 
-    That is what the end of a process does. A stand-in of a later test may have the address of an earlier one: the
-    tokens, jobs and builds of that one are not its own, and it is no Jenkins that has restarted.
+    The end of a process does the same. A stand-in of a later test may have the address of an earlier one, but not its
+    tokens, jobs and builds, and it is not a restarted Jenkins.
     """
     for one in client._local.__dict__.pop("clients", {}).values():
         one.close()

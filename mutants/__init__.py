@@ -1,1 +1,1 @@
-"""Mutation testing of bot/core: changes its code a little, in memory, and asks whether a test notices."""
+"""Mutation testing of bot/core: changes its code a little, in memory, and checks whether a test fails."""

@@ -1,4 +1,4 @@
-"""`python -m mutants`: which share of the mutants of bot/core the tests notice, and which they do not."""
+"""`python -m mutants`: reports the share of the mutants of bot/core that the tests notice, and lists the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
 def equivalent() -> dict[str, str]:
-    """The mutants that change nothing that anybody can see, each with the reason: a line, and an indented one below."""
+    """Read the mutants without any visible effect, each with its reason: a line, and an indented one below."""
     found: dict[str, str] = {}
     name = ""
     for line in EQUIVALENT.read_text("utf-8").splitlines():
@@ -32,12 +32,12 @@ def equivalent() -> dict[str, str]:
 
 
 def mutants_in(modules: Iterable[str]) -> list[Mutant]:
-    """All mutants of these modules."""
+    """Return all mutants of these modules."""
     return [mutant for name in modules for mutant in mutants_of(name, trial.path_of(name).read_text("utf-8"))]
 
 
 def stale(known: Iterable[str]) -> list[str]:
-    """The names that no mutant has any more, each with the one that it is most like: the code there has changed."""
+    """Return the listed names without a mutant, because the code has changed, each with the most similar name."""
     names = [mutant.name for mutant in mutants_in(trial.modules())]
     told = []
     for name in sorted(set(known) - set(names)):
@@ -47,7 +47,7 @@ def stale(known: Iterable[str]) -> list[str]:
 
 
 def chosen_modules(wanted: Iterable[str]) -> list[str]:
-    """The modules of these names: `rules.builds`, or `builds` if no other is called so; none: all that decide."""
+    """Return the modules of these names: `rules.builds`, or `builds` if that is unique; none: all that decide."""
     there = trial.modules()
     found = []
     for name in wanted:

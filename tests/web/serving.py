@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from redis import Redis
 
 from bot.core.model.pipeline import Pipeline, Stage
 from standins.github import GitHubStandIn
+from tests.web.nest import nest
 from tests.web.story import Story
 
 ROOT = Path(__file__).parents[2]
@@ -50,28 +51,35 @@ def free_port() -> int:
 def served(
     pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
 ) -> Iterator[str]:
-    """Serve one pipeline with one gunicorn process; yields the address of the site. `also` ends the pipeline file."""
-    process, address = start(pipeline, redis_url, folder, also, port, **more)
+    """Serve one pipeline with a gunicorn of its own; yields the address of the site. `also` ends the pipeline file."""
+    port = port or free_port()
+    site = nest().start(_prepared(pipeline, redis_url, folder, also, port, **more), folder / "web.log")
     try:
-        yield address
+        yield _awaited(port, site.has_ended)
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        site.end()
 
 
 def start(
     pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
 ) -> tuple[subprocess.Popen[bytes], str]:
-    """The same, and it goes on: the process, which leads a session of its own, and the address of the site."""
+    """The same as a program that is started as people start it, and goes on: it leads a session of its own."""
+    port = port or free_port()
+    env = _prepared(pipeline, redis_url, folder, also, port, **more)
+    command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "bot/web/gunicorn_conf.py"]
+    with (folder / "web.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "bot.web.app:serve()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
+        )
+    return process, _awaited(port, lambda: process.poll() is not None)
+
+
+def _prepared(pipeline: Pipeline, redis_url: str, folder: Path, also: str, port: int, **more: str) -> dict[str, str]:
+    """Write the pipeline file; the environment of a gunicorn that serves it."""
     (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
     with Redis.from_url(redis_url) as redis:
         redis.delete("interlock:{configuration}:current")  # that of another test
-    port = port or free_port()
-    env = {
+    return {
         **os.environ,
         "INTERLOCK_REDIS_URL": redis_url,
         "INTERLOCK_CONFIG": str(folder / "interlock.yaml"),
@@ -82,25 +90,18 @@ def start(
         "INTERLOCK_WEB_WORKERS": "1",
         **more,
     }
-    command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "bot/web/gunicorn_conf.py"]
-    with (folder / "web.log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, "bot.web.app:serve()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
-        )
-    _await(port, process)
-    return process, f"http://127.0.0.1:{port}"
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the application itself answers: gunicorn listens before it has loaded it."""
-    deadline = time.monotonic() + 90
+def _awaited(port: int, has_ended: Callable[[], bool]) -> str:
+    """The address, once the application itself answers: gunicorn listens before it has loaded it."""
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 90
     while time.monotonic() < deadline:
-        assert process.poll() is None, "gunicorn has ended"
+        assert not has_ended(), "gunicorn has ended"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30):
-                return
+            with urllib.request.urlopen(f"{address}/healthz", timeout=30):
+                return address
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.02)
     raise AssertionError("the application does not answer")
 
 

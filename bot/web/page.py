@@ -18,7 +18,7 @@ from bot.reporting.freezes import stages_locked
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
-from bot.web import compression, shapes
+from bot.web import compiled, compression, shapes
 from bot.web.access import bounded, readable
 from bot.web.buttons import board_roles
 from bot.web.drawing import Links, draw
@@ -51,7 +51,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["lasting"] = lasting
     app.jinja_env.globals["stages_locked"] = _stages_locked
     app.jinja_env.globals["root"] = here.configuration.web.root
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    compiled.install(app)
     app.extensions["interlock-connections"] = Connections()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
     app.register_blueprint(page)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
 from redis import Redis
 from werkzeug.test import Client
 
@@ -53,6 +54,20 @@ def test_the_next_request_is_answered_by_the_new_configuration(served: ServedApp
     use(served, "web: {public_url: 'https://shop.test/ci'}\n")
     assert client.get("/ci/healthz").status_code == 200
     assert served.extensions["interlock"].configuration.web.root == "/ci"
+
+
+def test_the_application_that_follows_finds_its_templates_compiled(
+    served: ServedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(served)
+    before = client.get("/sign-in").text
+    use(served, "github: {write_spacing: 2s}\n")
+
+    def compiled_anew(*_: object, **more: object) -> None:
+        raise AssertionError(f"{more.get('name')} is compiled anew")
+
+    monkeypatch.setattr(Environment, "compile", compiled_anew)
+    assert client.get("/sign-in").text == before
 
 
 def test_a_live_page_that_is_open_ends_and_connects_again(served: ServedApp) -> None:

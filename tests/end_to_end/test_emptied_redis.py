@@ -17,6 +17,7 @@ from bot.store.connection import connect
 from demo.town import OWNERS_TEXT, PIPELINE, SERVICES, Town
 from launch import BackOff, Stack
 from tests.end_to_end.world import builds, empty, interlock, until
+from tests.logs import shown_on_failure
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -80,7 +81,7 @@ class Running:
 @contextmanager
 def running(town: Town, folder: Path) -> Iterator[Running]:
     stack = Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **town.env}, back_off=BackOff(first=0.1))
-    with stack:
+    with shown_on_failure(folder), stack:
         redis = connect(stack.url)
         try:
             yield Running(town, stack, redis)

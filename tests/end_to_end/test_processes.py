@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from demo.processes import ProcessWorld
 from demo.story import Story
 from demo.town import Town
 from launch import BackOff, Stack
+from tests.logs import shown_on_failure
 
 ROOT = Path(__file__).resolve().parents[2]
 #: With two workers the death of one would be no test of anything.
@@ -52,6 +52,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Stack:
     """Start everything, play the four pictures, lock and unlock a stage by the API, and stop; returns the stack."""
     with ExitStack() as running:
+        running.enter_context(shown_on_failure(folder))
         stack = running.enter_context(
             Stack(ROOT, data_dir=folder, env={**town.env, **LONE}, back_off=BackOff(first=0.1))
         )
@@ -59,16 +60,12 @@ def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Sta
         running.callback(redis.close)
         world = Disturbed(town, redis, patience=180.0)
         world.disturb = lambda step: disturb(stack, step)
-        try:
-            world.start()
-            Story(world, Console(quiet=True)).play()
-            world.lock("acceptance")
-            world.wait_until("acceptance is locked", lambda: world.is_locked("acceptance"))
-            world.unlock("acceptance")
-            world.wait_until("acceptance is open", lambda: not world.is_locked("acceptance"))
-        except BaseException:
-            sys.stdout.write("\n".join((folder / "log" / "worker.log").read_text().splitlines()[-40:]))
-            raise
+        world.start()
+        Story(world, Console(quiet=True)).play()
+        world.lock("acceptance")
+        world.wait_until("acceptance is locked", lambda: world.is_locked("acceptance"))
+        world.unlock("acceptance")
+        world.wait_until("acceptance is open", lambda: not world.is_locked("acceptance"))
         return stack
 
 

@@ -21,6 +21,7 @@ from demo.processes import ProcessWorld
 from demo.town import Town
 from launch import BackOff, Stack
 from tests.cli.conftest import typed
+from tests.logs import shown_on_failure
 
 #: The stages of the demo, in their order.
 STAGES = ("build", "acceptance", "pre-production", "production")
@@ -128,7 +129,11 @@ def world(
         prepare(town, data)
         file.write_text(yaml.safe_dump(data, sort_keys=False))
         env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO", **more}
-        with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:
+        env = {"INTERLOCK_WORKERS": "1", **env}
+        with (
+            shown_on_failure(folder),
+            Stack(ROOT, data_dir=folder, env=env, back_off=BackOff(first=0.1)) as stack,
+        ):
             made = World(town, stack)
             try:
                 until("the heads of main are known", made.is_ready)
@@ -140,7 +145,8 @@ def world(
 @contextmanager
 def interlock(town: Town, folder: Path) -> Iterator[World]:
     """Interlock in a town that outlives it, on the store that the folder holds."""
-    with Stack(ROOT, data_dir=folder, env={**town.env, "INTERLOCK_WORKERS": "1"}, back_off=BackOff(first=0.1)) as stack:
+    env = {**town.env, "INTERLOCK_WORKERS": "1"}
+    with shown_on_failure(folder), Stack(ROOT, data_dir=folder, env=env, back_off=BackOff(first=0.1)) as stack:
         made = World(town, stack)
         try:
             until("the heads of main are known", made.is_ready)

@@ -32,6 +32,7 @@ from chaos.records import Records, Row
 from chaos.world import CAPACITY, PIPELINE, ROLLS_OUT, SERVICES, World
 from launch import BackOff, Stack
 from tests.failover.setups import Setup
+from tests.logs import shown_on_failure
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second.
@@ -131,6 +132,7 @@ class Flow:
             store = running.enter_context(self._setup)
             world = running.enter_context(World(self._folder, self._seed))
             env, back_off = {**world.env, **store.env}, BackOff(first=0.1)
+            running.enter_context(shown_on_failure(self._folder))
             running.enter_context(Stack(ROOT, data_dir=self._folder, env=env, first=store.more, back_off=back_off))
             redis = connect(store.url)
             running.callback(redis.close)

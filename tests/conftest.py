@@ -5,6 +5,7 @@ And the numbers that a test has recorded (`record_property("numbers: ...", text)
 
 import gc
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
+from tests.logs import last_lines
 from tests.schedule import WaitingFirst, in_one_order, number_of_workers, parts, rotated
 
 settings.register_profile("fast", deadline=None, max_examples=20)
@@ -53,10 +55,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     in_one_order(items, Path(__file__).parent)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """What is collected stays until the end: the collector of garbage need not look through it again and again.
+
+    It would do so some thirty times while the tests are collected, and take a third of that time. The process that
+    only hands the tests out collects none, and goes on as it is.
+    """
+    if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
+        gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was collected stays until the end: the collector of garbage need not look through it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails while processes run is reported with what they printed last."""
+    report = yield
+    if report.failed:
+        report.sections += last_lines()
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

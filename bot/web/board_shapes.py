@@ -1,7 +1,4 @@
-"""The API's JSON of a pipeline, present or past. Types only; times are seconds since the epoch, durations seconds.
-
-The text below a field describes it in the documentation.
-"""
+"""The API's JSON of a pipeline, present or past; times and durations in seconds. A text below a field documents it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who may do what: one table from action to role, and one decision for page, API, command line and comments.
+"""The access rules: one table from action to role, and one decision for page, API, command line and comments.
 
-The decision asks nothing. What only GitHub knows (teams, permissions) it returns as a question; whoever asked for the
-decision has GitHub answer, adds the answer to what is known, and asks again.
+The decision does no I/O. For facts that only GitHub has (teams, permissions) it returns a question; the caller asks
+GitHub, adds the answer to the known ones, and calls it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain
 
 
 class Role(StrEnum):
-    """What a person is in a pipeline. Each role may do what those before it may."""
+    """The role of a person in a pipeline. Each role includes the rights of those before it."""
 
     VIEWER = "viewer"
     DEVELOPER = "developer"
@@ -22,14 +22,14 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What a person may want to do."""
+    """The actions that need a role."""
 
     READ = "read"
     RETRY = "retry"
     CANCEL = "cancel"
     VERIFY = "verify"
     FAST_LANE = "fast-lane"
-    #: The fast lane into a stage that somebody names: the run enters it though another service's lock closes it.
+    #: The fast lane into a named stage: the run enters it even if another service's lock closes it.
     FAST_LANE_INTO = "fast-lane-into"
     LOCK = "lock"
     UNLOCK = "unlock"
@@ -43,7 +43,7 @@ class Action(StrEnum):
     TOKENS = "tokens"
 
 
-#: The role that each action takes.
+#: The lowest role that may take each action.
 NEEDED: Mapping[Action, Role] = {
     Action.READ: Role.VIEWER,
     Action.RETRY: Role.DEVELOPER,
@@ -63,7 +63,7 @@ NEEDED: Mapping[Action, Role] = {
     Action.TOKENS: Role.ADMIN,
 }
 
-#: The commands at GitHub, with the action that each is; None: whoever may comment may ask it.
+#: The commands at GitHub with their actions; None: open to everybody who may comment.
 COMMANDS: Mapping[str, Action | None] = {
     "status": None,
     "why": None,
@@ -81,7 +81,7 @@ COMMANDS: Mapping[str, Action | None] = {
 
 
 class Permission(StrEnum):
-    """What somebody may do in a repository, from least to most (GitHub docs: repository roles for an organization)."""
+    """A person's permission in a repository, from least to most (GitHub docs: repository roles for an organization)."""
 
     NONE = "none"
     READ = "read"
@@ -93,7 +93,7 @@ class Permission(StrEnum):
 _ROLES, _PERMISSIONS = tuple(Role), tuple(Permission)
 
 
-# -- who is a member of a role -----------------------------------------------------------------------------------------
+# -- the members of a role ---------------------------------------------------------------------------------------------
 
 
 class MemberKind(StrEnum):
@@ -104,13 +104,13 @@ class MemberKind(StrEnum):
     PERMISSION = "permission"
     #: Everybody with an API token.
     TOKEN = "token"  # noqa: S105  no secret
-    #: Everybody whose name was given by this installation: by a token, or by the proxy that signs people in.
+    #: Everybody whose name comes from this installation: from a token, or from the proxy that signs people in.
     SIGNED_IN = "signed-in"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person, or all of a team, or all with a permission in a service's repository."""
+    """One person, or all members of a team, or all with a permission in a service's repository."""
 
     kind: MemberKind
     #: The name, `org/team`, or the permission; empty for the other kinds.
@@ -122,17 +122,17 @@ Members = tuple[Member, ...]
 
 @dataclass(frozen=True)
 class Roles:
-    """The members of each role in one pipeline. What is not given holds where the pipeline file says nothing."""
+    """The members of each role in one pipeline. The defaults count for roles that the pipeline file does not set."""
 
     viewer: Members = (Member(MemberKind.SIGNED_IN),)
     developer: Members = (Member(MemberKind.PERMISSION, Permission.WRITE),)
     operator: Members = (Member(MemberKind.PERMISSION, Permission.MAINTAIN),)
     admin: Members = (Member(MemberKind.TOKEN),)
-    #: The developers of single services, beside those of all.
+    #: The developers of single services, besides the developers of all.
     developers: Mapping[str, Members] = field(default_factory=dict)
 
     def members(self, role: Role, service: str | None = None) -> Members:
-        """The members of `role`; the developers are those of `service`, or of any service without one."""
+        """Return the members of `role`; for developers those of `service`, or of any service if it is None."""
         match role:
             case Role.VIEWER:
                 return self.viewer
@@ -146,12 +146,12 @@ class Roles:
 
     @property
     def names_a_team(self) -> bool:
-        """Whether GitHub is asked for the members of a team."""
+        """Whether a team is a member of any role, so that GitHub is asked for its members."""
         groups = (self.viewer, self.developer, self.operator, self.admin, *self.developers.values())
         return any(member.kind is MemberKind.TEAM for member in chain.from_iterable(groups))
 
 
-# -- who asks for what -------------------------------------------------------------------------------------------------
+# -- people and requests -----------------------------------------------------------------------------------------------
 
 
 class Scope(StrEnum):
@@ -162,57 +162,57 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-#: The highest role that a token of each scope can be used as.
+#: The highest role that a token of each scope can use.
 HIGHEST: Mapping[Scope, Role] = {Scope.READ: Role.VIEWER, Scope.ACT: Role.OPERATOR, Scope.ADMIN: Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who has shown who they are. With `login` it is GitHub who says so, and who may be asked about them."""
+    """A signed-in person. With `login`, GitHub has identified the person and can be asked about them."""
 
-    #: As it is on record: `alex`, or `github:kim`.
+    #: The name on record: `alex`, or `github:kim`.
     name: str
-    #: The login at GitHub; empty for somebody whom GitHub does not know by this name.
+    #: The login at GitHub; empty for a person whom GitHub does not know by this name.
     login: str = ""
-    #: Whether an API token says who it is.
+    #: Whether an API token identified the person.
     by_token: bool = False
     scope: Scope = Scope.ADMIN
 
 
 def github_person(login: str) -> Person:
-    """Somebody at GitHub. No name that this installation gives can be mistaken for theirs: those have no colon."""
+    """Return the person of a GitHub login. The name has a colon, so no name of this installation equals it."""
     return Person(f"github:{login}", login)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """An action in a pipeline: on one service, or on what all share."""
+    """An action in a pipeline: on one service, or on the whole pipeline."""
 
     action: Action
-    #: The service that it is about; None: it is about the pipeline.
+    #: The service of the action; None: it concerns the whole pipeline.
     service: str | None
     #: The repositories in which a permission counts: that of the service, or those of all services.
     repositories: tuple[str, ...]
 
     @property
     def needs(self) -> Role:
-        """The role that it takes."""
+        """The lowest role that may take the action."""
         return NEEDED[self.action]
 
 
-# -- what GitHub must be asked -----------------------------------------------------------------------------------------
+# -- questions to GitHub -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class TeamQuestion:
-    """Is this person a member of `team` (`org/name`)?"""
+    """Whether this person is a member of `team` (`org/name`)."""
 
     team: str
 
 
 @dataclass(frozen=True, slots=True)
 class PermissionQuestion:
-    """Which permission has this person in `repository`?"""
+    """Which permission this person has in `repository`."""
 
     repository: str
 
@@ -222,17 +222,17 @@ AccessQuestion = TeamQuestion | PermissionQuestion
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What GitHub has answered about one person so far."""
+    """GitHub's answers about one person so far."""
 
     teams: Mapping[str, bool] = field(default_factory=dict)
     permissions: Mapping[str, Permission] = field(default_factory=dict)
 
     def with_team(self, team: str, *, member: bool) -> Membership:
-        """The same and one more answer."""
+        """Return the membership with one more answer."""
         return Membership({**self.teams, team: member}, self.permissions)
 
     def with_permission(self, repository: str, permission: Permission) -> Membership:
-        """The same and one more answer."""
+        """Return the membership with one more answer."""
         return Membership(self.teams, {**self.permissions, repository: permission})
 
 
@@ -241,30 +241,30 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class AccessAllowed:
-    """They may, as `role`."""
+    """The person may take the action, as `role`."""
 
     role: Role
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRefused:
-    """They may not: which role it takes, and who has it."""
+    """The person may not take the action: the role that it needs, and the holders of that role."""
 
     request: AccessRequest
     needs: Role
-    #: The members of the role and of every higher one, without those that are named twice.
+    #: The members of the role and of every higher one, each once.
     holders: Members
-    #: The scope of the token, if that is what stands in the way.
+    #: The scope of the token, if the scope is the obstacle.
     scope: Scope | None = None
 
 
 def decide(
     roles: Roles, request: AccessRequest, person: Person, known: Membership
 ) -> AccessAllowed | AccessRefused | AccessQuestion:
-    """Whether `person` may; or what GitHub must be asked before that can be said.
+    """Return whether `person` may take the action, or the next question to GitHub that the decision needs.
 
-    Whoever is a member of a role has it, and so has whoever is a member of a higher one. The lowest role that is enough
-    is looked at first, and in each role what costs no question.
+    A member of a role or of a higher one may. Members that need no question are checked first, then the others, each
+    time from the lowest sufficient role upwards.
     """
     needed = _ROLES.index(request.needs)
     enough = _ROLES[needed:]
@@ -289,10 +289,10 @@ def _holders(roles: Roles, request: AccessRequest) -> Members:
 
 
 def _is_named(member: Member, person: Person) -> bool:
-    """Whether the member is this person, as far as that can be said without GitHub."""
+    """Return whether the member is this person, as far as the decision needs no question to GitHub."""
     match member.kind:
         case MemberKind.NAME:
-            if person.login:  # GitHub takes logins without regard to case
+            if person.login:  # GitHub ignores the case of logins
                 return member.value.casefold() == person.name.casefold()
             return member.value == person.name
         case MemberKind.TOKEN:
@@ -304,7 +304,7 @@ def _is_named(member: Member, person: Person) -> bool:
 
 
 def _asked(members: Members, request: AccessRequest, known: Membership) -> bool | AccessQuestion:
-    """Whether GitHub has said that somebody is one of the members, or what it must be asked."""
+    """Return whether GitHub has answered that the person is one of the members, or the next question."""
     for question, is_yes in _answers(members, request, known):
         if is_yes is None:
             return question
@@ -316,7 +316,10 @@ def _asked(members: Members, request: AccessRequest, known: Membership) -> bool 
 def _answers(
     members: Members, request: AccessRequest, known: Membership
 ) -> Iterator[tuple[AccessQuestion, bool | None]]:
-    """What decides about each member, and the answer if there is one. A team is one question, so it comes first."""
+    """Yield the questions about the members, each with its answer, None if open.
+
+    Teams come first: one question each.
+    """
     for member in members:
         if member.kind is MemberKind.TEAM:
             yield TeamQuestion(member.value), known.teams.get(member.value)

@@ -1,11 +1,11 @@
-"""When a lock ends, as people type it in the API, the command line, a comment or a form: `16:00`, `2h`, ISO 8601."""
+"""End times of locks as people type them in the API, the command line, a comment or a form: `16:00`, `2h`, ISO 8601."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-#: Seconds: a lock that ends in more than a year ends when somebody opens it.
+#: Seconds: the longest time from now to the end of a lock that `read_end_time` accepts.
 LONGEST = 366 * 86_400.0
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -14,25 +14,25 @@ _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})?", re.IGNOREC
 
 
 def read_end_time(text: str, now: float, zone: tzinfo = UTC) -> float | None:
-    """The moment that `text` names, in seconds since the epoch; None if it names none, or none within a year of `now`.
+    """Return the moment of `text`, in seconds since the epoch; None: not readable, or not within a year after `now`.
 
     A duration (`90m`, `2h`, `3d`) counts from `now`; a time of day (`16:00`, `16:00+01:00`) is the next one; a date may
-    have a time (`2026-12-01T18:00`). Where no zone is given, `zone` counts.
+    have a time (`2026-12-01T18:00`). A text without a zone is read in `zone`.
     """
     try:
         moment = _read(text.strip(), now, zone)
-    except (ValueError, OverflowError):  # no date of the calendar, or one that cannot be told in seconds
+    except (ValueError, OverflowError):  # no date of the calendar, or out of the range of timestamps
         return None
     return moment if now < moment <= now + LONGEST else None
 
 
 def is_duration(text: str) -> bool:
-    """Whether it says how long, and not when: then it is the same in every time zone."""
+    """Return whether the text is a duration and not a moment, so that no time zone changes it."""
     return _DURATION.fullmatch(text.strip()) is not None
 
 
 def is_time_of_day(text: str) -> bool:
-    """Whether it is a time without a date, such as `16:00` or `16:00+01:00`."""
+    """Return whether the text is a time without a date, such as `16:00` or `16:00+01:00`."""
     return _CLOCK.fullmatch(text.strip()) is not None
 
 
@@ -47,7 +47,7 @@ def _read(text: str, now: float, zone: tzinfo) -> float:
 
 
 def _next(text: str, now: float, zone: tzinfo) -> float:
-    """The next time that a clock in the zone shows `text`."""
+    """Return the next time at which a clock in the zone shows `text`, in seconds since the epoch."""
     clock = time.fromisoformat(f"0{text}" if text[1] == ":" else text)
     where = clock.tzinfo or zone
     today = datetime.fromtimestamp(now, where).date()

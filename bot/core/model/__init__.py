@@ -1,1 +1,1 @@
-"""The values of the rules: what is on the board, what happens, what is decided. Imports no rule."""
+"""The values of the rules: the records of the board, the events, the results of decisions. Imports no rule."""

@@ -1,6 +1,6 @@
-"""What a board consists of: frozen records of thirteen kinds, each with a key; and what changed of one.
+"""The records of a board: thirteen frozen kinds, each with a key; and `Change`, a record before and after.
 
-Those of services stand here; runs, and what is known of the stages, beside it (`run.py`, `stage_state.py`).
+Header, counters and the records of services are here. Runs are in `run.py`, the records of stages in `stage_state.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bot.core.model.stage_state import FollowUp, Lock, PastBuild, StageBackoff, 
 
 @dataclass(frozen=True, slots=True)
 class PushedCommits:
-    """What brought main to a head, beside that: whoever merged one of these is carried by the head's run.
+    """The other commits that came to main together with a head: the head's run carries them.
 
-    The commits of one push, or those that no webhook told of before main was found at the head.
+    They are the other commits of one push, or commits that no webhook reported before main was found at the head.
     """
 
     head: str
@@ -28,7 +28,7 @@ class PushedCommits:
 
 @dataclass(frozen=True, slots=True)
 class HandledCommand:
-    """A command at GitHub that we took: which, from whom, when; and whether all that follows has been decided."""
+    """A command at GitHub that was taken: its key, its author, when, and whether it is fully decided."""
 
     key: str
     by: str
@@ -38,61 +38,61 @@ class HandledCommand:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What the board remembers of one service beyond its live runs. All tuples are bounded."""
+    """The board's record of one service, beyond its live runs. All tuples are bounded."""
 
     key: str
     history: CommitHistory = field(default_factory=CommitHistory)
     #: Number of the latest run.
     number: int = 0
-    #: How often we have learned that main moved: what GitHub answers about an earlier time is old.
+    #: How often an event has reported that main moved. GitHub's answer about an earlier count is outdated.
     moves: int = 0
-    #: The heads that a force-push put in place: what they do not contain was dropped from main.
+    #: The heads that a force-push put in place: a commit that they do not contain was dropped from main.
     forced_heads: tuple[Position, ...] = ()
     #: Questions about containment under way: (base sha, head sha).
     asked: tuple[tuple[str, str], ...] = ()
-    #: Pushes seen lately, as business keys: one push may be delivered several times.
+    #: Keys of recent pushes: GitHub may deliver one push several times.
     pushes: tuple[str, ...] = ()
-    #: The pushes of several commits seen lately.
+    #: The recent pushes of several commits.
     pushed: tuple[PushedCommits, ...] = ()
-    #: How many of each there have been: the number of the last one that is remembered.
+    #: How many of each there have been: the number of the last one in the tuple.
     push_count: int = 0
     pushed_count: int = 0
-    #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
-    #: that was on main, until GitHub names it.
+    #: The head that GitHub named, while it is unknown whether it contains the head of the history. Or the head of the
+    #: history, if it lacks a commit that was on main, until GitHub names it.
     unconfirmed_head: str = ""
-    #: The head that GitHub named after state was lost, where nothing shows whether it was to be delivered.
+    #: The head that GitHub named after state was lost, where nothing shows whether it has to be delivered.
     undecided_head: str = ""
-    #: Commands heard lately, and when which pull request was answered somebody who may not write.
+    #: Recent commands, and by pull request the time of the last answer to a person who may not write there.
     handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()
 
     def head_over(self, sha: str) -> str | None:
-        """The head that main moved to with the commit, if that was not the head itself."""
+        """Return the head that came to main together with the commit; None if no record names one."""
         return next((pushed.head for pushed in reversed(self.pushed) if sha in pushed.commits), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What is known of one pull request: its head, and what was said of it last."""
+    """The record of one pull request: its head, and its state."""
 
     number: int
     sha: str
-    #: When GitHub changed it last, in seconds since the epoch by GitHub's clock: what tells news from old news.
+    #: When GitHub changed it last, in seconds since the epoch by GitHub's clock: older events are outdated.
     at: float | None = None
     open: bool = True
     draft: bool = False
     fork: bool = False
-    #: Of the present head: a person asked for it; it waits for a person to ask; what became of it was said.
+    #: About the present head: a person asked to verify it; it waits for a person to ask; its verification has ended.
     asked: bool = False
     held: bool = False
     done: bool = False
-    #: The heads that it had before, the latest last.
+    #: The previous heads, the latest last.
     earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pulls:
-    """The pull requests of one service that something was heard of, the latest last. Bounded."""
+    """The pull requests of one service, the latest last. Bounded."""
 
     key: str
     #: Number of the latest verification.
@@ -100,40 +100,40 @@ class Pulls:
     seen: tuple[Pull, ...] = ()
 
     def find(self, number: int) -> Pull | None:
-        """What is known of a pull request."""
+        """Return the record of a pull request; None if there is none."""
         return next((pull for pull in self.seen if pull.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)
 class CleanUp:
-    """A clean-up (F8) that is not through: more runs of the service `key` go in the next decisions."""
+    """A clean-up (F8) that continues: the next decisions remove more runs of the service `key`."""
 
     key: str
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What there is once per board and rarely changes: the configuration and the mode."""
+    """The part of a board that rarely changes: the configuration, the mode, the freezes."""
 
     pipeline: Pipeline
     mode: Mode = Mode.RUN
     mode_by: str = ""
     mode_why: str = ""
-    #: The mode that the configuration asked for last; a person's word counts until that changes.
+    #: The mode that the configuration set last. A mode that a person set is in force until that changes.
     configured_mode: Mode | None = None
-    #: When the board was first configured, in seconds since the epoch: what is older belongs to another.
+    #: When the board was first configured, in seconds since the epoch: older builds belong to another board.
     born: float = 0.0
-    #: Jenkins has not been asked yet whether it shows anything of ours from before: whether state was lost.
+    #: Whether state was lost is open: Jenkins has not answered yet whether it shows builds from before this board.
     unproven: bool = False
-    #: When it was found that all that had been stored was lost (seconds since the epoch), and how.
+    #: When state was found lost, in seconds since the epoch, and how.
     lost: float | None = None
     lost_why: str = ""
-    #: The freezes of the configuration with their next windows, and what people have opened of those in force.
+    #: The freezes of the configuration with their next windows, and the windows in force that people have lifted.
     freezes: tuple[Freeze, ...] = ()
     lifted: tuple[LiftedFreeze, ...] = ()
-    #: The last week of which people got the report, such as `2026-W48`; empty: of none yet.
+    #: The week of the last weekly report, such as `2026-W48`; empty: none yet.
     reported_week: str = ""
-    #: The configuration that this board decides with.
+    #: The revision of the configuration in force on this board.
     revision: Revision = UNSTORED
     key: str = "header"
 
@@ -141,7 +141,7 @@ class Header:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """The next place in line, and the number of the next manual lock. Apart from the header: it changes often."""
+    """The next queue number and the number of the next manual lock. Apart from the header: they change often."""
 
     next_queue_number: int = 1
     next_lock: int = 1
@@ -163,7 +163,7 @@ Tabled = (
 )
 Record = Header | Counters | Tabled
 
-#: Where each kind of record is kept: its family name in storage.
+#: The family name of each kind of record in storage.
 FAMILIES: dict[type, str] = {
     Header: "header",
     Counters: "counters",
@@ -180,7 +180,7 @@ FAMILIES: dict[type, str] = {
     FollowUp: "follow-up",
 }
 
-#: Where each kind of record with a key of its own is kept: the attribute of the board.
+#: The attribute of the board that holds each kind of record, for kinds with keys of their own.
 TABLES: dict[type, str] = {
     Run: "runs",
     Verification: "verifications",
@@ -198,7 +198,7 @@ TABLES: dict[type, str] = {
 
 @dataclass(slots=True)
 class Change:
-    """One record before and after; None stands for *not there*."""
+    """One record before and after a decision; None: it did not exist, or it was removed."""
 
     before: Record | None
     after: Record | None

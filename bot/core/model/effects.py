@@ -1,7 +1,8 @@
-"""What must now be done outside. Frozen values; doing one twice is harmless, because each has an id.
+"""The actions that Interlock must take outside, as frozen values.
 
-`slot` names what an effect is about: a newer effect in the same slot replaces an older one that has not gone out
-(a status, a banner). For all others the slot is unique, so the same effect is never kept twice.
+`slot` is the name of an effect's subject. Of some effects, such as a status or a banner, a newer one replaces an older
+one in the same slot that was not performed yet. For all others the slot is unique, so one effect is never kept twice,
+and it does no harm to ask for it twice.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bot.core.model.stage_state import Lock
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Start one build: at most one build per attempt may ever move the run (invariant 5)."""
+    """Start one build. At most one build of an attempt may move the run (invariant 5)."""
 
     run: str
     stage: str
@@ -31,13 +32,13 @@ class Trigger:
     sha: str
     lane: Lane
     version: str
-    #: The pull request that is verified.
+    #: The pull request to verify; None for a run.
     pull: int | None = None
-    #: Look for the build first: an earlier trigger of this attempt may have arrived. Only what schema 2 stored has it.
+    #: Look for the build first: an earlier trigger of this attempt may have arrived. Set only by schema 2.
     look_first: bool = False
-    #: Its build changes what is there: two at once do harm even for a moment.
+    #: The build changes the environment, so a second build at the same time does harm.
     rolls_out: bool = False
-    #: When the next freeze of the stage begins, in seconds since the epoch: then it is not posted any more (W1).
+    #: When the next freeze of the stage begins, in seconds since the epoch: after that it is not sent any more (W1).
     not_after: float | None = None
     kind: Literal["trigger"] = "trigger"
 
@@ -49,7 +50,7 @@ class Trigger:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `level`."""
+    """Take back one attempt: cancel its queue item; end its running build, with `level`, only if `abort` is set."""
 
     run: str
     attempt: int
@@ -64,7 +65,7 @@ class Withdraw:
 
     @property
     def slot(self) -> str:
-        # Its own slot for each build and purpose, so that abort after cancel is not taken for the same.
+        # One slot for each build, purpose and level, so that an abort after a cancel is another effect.
         firmly = f"/{self.level}" if self.abort else ""
         return f"withdraw/{self.run}/{self.attempt}/{self.build or ''}{firmly}"
 
@@ -87,7 +88,7 @@ class AbortDuplicate:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Ask Jenkins what has become of a build that somebody hinted at."""
+    """Ask Jenkins for the state of a build after a hint."""
 
     job: Job
     number: int
@@ -106,7 +107,7 @@ class Compare:
     repository: str
     base: str
     head: str
-    #: Also ask which commits of main came between the two.
+    #: Whether to ask also for the commits of main between the two.
     listed: bool = False
     kind: Literal["compare"] = "compare"
 
@@ -117,7 +118,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """After a loss: ask GitHub how far the head of main of a service had come; `environments`: by stage."""
+    """Ask GitHub, after a loss, how far the head of main of a service had come; `environments`: by stage."""
 
     service: str
     repository: str
@@ -141,18 +142,18 @@ class SetStatus:
     context: str
     state: Literal["pending", "success", "failure", "error"]
     description: Message
-    #: Where it leads to: a run, or else a build, or the log of a build that failed; else to the pipeline.
+    #: The target of the link: the run; without it the build, or its log if it failed; without both the pipeline.
     run: str | None
     job: Job | None = None
     build: int | None = None
-    #: How a check run ended, if that is more than `state` says (GitHub docs: check runs, `conclusion`).
+    #: The conclusion of a check run, if it differs from `state` (GitHub docs: check runs, `conclusion`).
     conclusion: str = ""
-    #: What schema 3 had rendered of a check run before it was due: its summary, and its buttons by their identifiers.
+    #: The summary of the check run and the identifiers of its buttons, as schema 3 rendered them in advance.
     summary: str = ""
     buttons: tuple[str, ...] = ()
-    #: So long it waits for a newer one that takes its place, in seconds.
+    #: For how many seconds a newer effect in its slot may still replace it.
     debounce: float = 0.0
-    #: Only written where something else stands: it corrects that.
+    #: Write it only if a status was written in its slot before: it corrects that one.
     corrects: bool = False
     kind: Literal["status"] = "status"
 
@@ -164,18 +165,18 @@ class SetStatus:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say on a pull request where its run is by then, or how long it has waited: one comment for the whole journey."""
+    """Write on a pull request where its run is, or how long it has waited: one comment for the whole run."""
 
     repository: str
     pull: int
     run: str
-    #: What schema 3 had rendered before it was due, in Markdown.
+    #: The text that schema 3 rendered in advance, in Markdown.
     text: str = ""
-    #: When the run began, in seconds since the epoch: an old one has a comment, even if nobody remembers it.
+    #: When the run began, in seconds since the epoch: an old run has a comment even where no record of it is left.
     began: float = 0.0
-    #: So long it waits for a newer one that takes its place, in seconds.
+    #: For how many seconds a newer effect in its slot may still replace it.
     debounce: float = 0.0
-    #: Only brings a comment up to date that is there, and makes one for a run that has waited for long.
+    #: Only update an existing comment; write a new one only for a run that has waited for long.
     corrects: bool = False
     kind: Literal["comment"] = "comment"
 
@@ -186,10 +187,10 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizeCommand:
-    """Ask GitHub whether somebody may do what they command, and what it is about. `since`: when we heard of it."""
+    """Ask GitHub whether a person may give a command, and for its subject. `since`: when it came in."""
 
     said: CommandSaid
-    #: Whether they must be allowed to write; the rest may be asked by anybody who may comment.
+    #: Whether the command needs a role; the other commands are open to everybody who may comment.
     acts: bool
     since: float
     kind: Literal["authorize-command"] = "authorize-command"
@@ -201,7 +202,7 @@ class AuthorizeCommand:
 
 @dataclass(frozen=True, slots=True)
 class CommandReply:
-    """What became of one command: the question that it asked is answered, it was done, or it was not, and why."""
+    """The reply to one command: the answer to a question (`said`), or that it was done or not done, and why."""
 
     command: str
     text: Message
@@ -210,13 +211,13 @@ class CommandReply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer a comment that commands something: a reaction, and one comment with the words, if there are any."""
+    """Answer a comment with commands: by a reaction, and by one comment if there are replies."""
 
     repository: str
     pull: int
     comment: int
     reaction: Literal["+1", "-1", "confused"]
-    #: What schema 3 had rendered before it was due.
+    #: The text that schema 3 rendered in advance.
     text: str = ""
     replies: tuple[CommandReply, ...] = ()
     #: How many more commands of the comment were left out.
@@ -231,19 +232,19 @@ class Answer:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class FindPull:
-    """Ask GitHub which pull request brought a commit, if nobody has told us until its debounce is over."""
+    """Ask GitHub which pull request brought a commit, if no webhook has named it when the debounce is over."""
 
     service: str
     repository: str
     branch: str
     sha: str
     debounce: float = 0.0
-    #: The run that is to be told of there though it has ended already, and when that began (seconds since the epoch);
-    #: what schema 3 had rendered of it.
+    #: The run, already ended, whose end the pull request must show, and when that run began (seconds since the epoch);
+    #: `text` is what schema 3 rendered in advance.
     run: str = ""
     text: str = ""
     began: float = 0.0
-    #: The head whose run carries the commit, where that has no run of its own.
+    #: The head whose run carries the commit, where the commit has no run of its own.
     carried_by: str = ""
     kind: Literal["find-pull"] = "find-pull"
 
@@ -255,9 +256,9 @@ class FindPull:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """Write what becomes of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
+    """Write the state of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
 
-    The last state counts. The deployment itself is made with the first that goes out, unless that only ends it.
+    The last state counts. The first effect creates the deployment, unless its state only ends one.
     """
 
     repository: str
@@ -279,20 +280,20 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class LockNotice:
-    """Tell the open pull requests to a branch what a lock means for them; or, once told, that nothing is locked."""
+    """Tell the open pull requests to a branch what a lock means for them, or that no stage is locked any more."""
 
     repository: str
     branch: str
     state: Literal["pending", "success"]
     description: Message
     locked: bool
-    #: Only the pull request with this head, which came while the stage was locked already; all of them if empty.
+    #: The head of the only pull request to tell, opened or pushed to while the stage was locked; empty: all of them.
     sha: str = ""
     kind: Literal["lock-notice"] = "lock-notice"
 
     @property
     def branch_slot(self) -> str:
-        """What all notices to the pull requests of one branch share."""
+        """The common slot of the notices to all pull requests of one branch."""
         return f"lock-notice/{self.repository}/{self.branch}"
 
     @property
@@ -303,9 +304,9 @@ class LockNotice:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """Put the locks of a stage, and what is on its way, over the description of its Jenkins job.
+    """Put the locks of a stage, and the fixes on their way, over the description of its Jenkins job.
 
-    Without locks the banner is taken away.
+    Without locks the banner is removed.
     """
 
     job: Job
@@ -324,15 +325,15 @@ Topic = Literal["locked", "unlocked", "fix-failed", "failed", "freeze", "escalat
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell people. `key` makes it unique and becomes a header of the mail; of two notices the later has the greater."""
+    """Send a notice to people. `key` is unique and becomes a header of the mail; a later notice has a greater key."""
 
     topic: Topic
     stage: str
     about: Message
     key: str
-    #: What else it is about: whoever wants to know of one of these is told, too, once.
+    #: Further topics of the notice: recipients of any of these get it too, once.
     also: tuple[Topic, ...] = ()
-    #: The channels that this pipeline sends it to; those that hear of all pipelines are not among them.
+    #: The channels of this pipeline that get it; channels for all pipelines are not listed here.
     to: tuple[str, ...] = ()
     kind: Literal["notify"] = "notify"
 
@@ -343,7 +344,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """Tell people on a pull request, once, by a comment that names them: GitHub then tells them."""
+    """Name people in a comment on a pull request, once, so that GitHub tells them."""
 
     repository: str
     pull: int

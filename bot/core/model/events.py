@@ -1,7 +1,7 @@
-"""What happened outside, translated: the only things that `decide` reacts to. Frozen values, by who speaks.
+"""The events: everything outside that `decide` reacts to, as frozen values.
 
-GitHub, Jenkins and people have a file each; here is what Interlock itself notices (a new configuration, a loss, the
-clock), and `Event`, which is any of them.
+The events of GitHub, Jenkins and people have a module each. This one has the events that Interlock itself observes (a
+new configuration, a loss, the clock), and `Event`, the union of all.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ from bot.core.model.traces import BuildTrace, LockTrace
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The configuration of the pipeline, new or changed."""
+    """A new or changed configuration of the pipeline."""
 
     pipeline: Pipeline
     mode: Mode | None = None
     revision: Revision = UNSTORED
-    #: Who put it in force, and what it changed, also outside this pipeline.
+    #: The person who put it in force, and the changed keys, also those outside this pipeline.
     by: str = ""
     changes: tuple[ConfigurationChange, ...] = ()
     kind: Literal["configured"] = "configured"
@@ -73,7 +73,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class FreezesPlanned:
-    """The freezes of the configuration, each with its next windows as of now: new, changed, or carried on."""
+    """The freezes of the configuration with their next windows: new, changed, or continued in time."""
 
     freezes: tuple[Freeze, ...]
     revision: Revision = UNSTORED
@@ -82,49 +82,49 @@ class FreezesPlanned:
 
 @dataclass(frozen=True, slots=True)
 class StateLost:
-    """The store was found empty though this pipeline had run. What is still known of the time before comes along."""
+    """The store was found empty though this pipeline had run. The fields hold what is still known."""
 
-    #: How it was noticed.
+    #: How the loss was noticed.
     why: str
-    #: Stage and reason of what was locked, as far as that is known.
+    #: Stage and reason of the known locks.
     locked: tuple[tuple[str, Message], ...] = ()
-    #: What is remembered of the services, and the runs that were on their way, the longest there first.
+    #: The remembered services, and the runs that were live, the longest there first.
     services: tuple[ServiceState, ...] = ()
     runs: tuple[Run, ...] = ()
-    #: The mode that the pipeline was in; None: not known.
+    #: The mode of the pipeline; None: not known.
     mode: Mode | None = None
     mode_by: str = ""
     mode_why: str = ""
-    #: The locks that stood, the failed runs that held them, what was in the stages, and the builds of before that
-    #: Jenkins shows, as far as each is known.
+    #: The locks that stood, the failed runs that held them, the stage versions, and the earlier builds that Jenkins
+    #: shows, as far as each is known.
     locks: tuple[LockTrace, ...] = ()
     holders: tuple[Run, ...] = ()
     versions: tuple[StageVersion, ...] = ()
     builds: tuple[BuildTrace, ...] = ()
-    #: The jobs about which Jenkins did not answer: what they would have shown is not known.
+    #: The jobs about which Jenkins did not answer: their builds are not known.
     silent: tuple[str, ...] = ()
     kind: Literal["state-lost"] = "state-lost"
 
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged:
-    """The store goes on with another history: a replica became its master, it was started anew, or restored."""
+    """The store continues with another history: a replica became its master, it was restarted, or restored."""
 
-    #: It was restored from a backup of this time, in seconds since the epoch; None: it was not.
+    #: The time of the backup that was restored, in seconds since the epoch; None: it was not restored.
     backup: float | None = None
     kind: Literal["store-changed"] = "store-changed"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """Jenkins was asked: it shows nothing of ours from before this board began, so nothing was lost."""
+    """Jenkins shows no build of ours from before this board began, so no state was lost."""
 
     kind: Literal["first-start"] = "first-start"
 
 
 @dataclass(frozen=True, slots=True)
 class WeekEnded:
-    """A week is over, such as `2026-W48`, and its report is due."""
+    """A week has ended, such as `2026-W48`, and its report is due."""
 
     week: str
     kind: Literal["week-ended"] = "week-ended"
@@ -132,7 +132,7 @@ class WeekEnded:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """The clock moved past something that was due. The time itself comes with the turn."""
+    """A time has come at which something is due. The turn has the time itself."""
 
     kind: Literal["time-passed"] = "time-passed"
 

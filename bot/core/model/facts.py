@@ -1,4 +1,4 @@
-"""What was decided, and why a run waits: the audit log and the live feed are made of facts. Frozen values."""
+"""Facts, of which the audit log and the live feed consist, and the kinds of blockers. Frozen values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.core.model.replaced import quick_to_make
 
 
 class FactKind(StrEnum):
-    """The closed list of things that can be decided."""
+    """The closed list of the kinds of facts."""
 
     CONFIGURED = "configured"
     FREEZES_PLANNED = "freezes-planned"
@@ -67,14 +67,14 @@ class FactKind(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> FactKind | None:
-        """The log is not rewritten: what schema 3 called otherwise is read as what it is called now."""
+        """Map the old name of a kind to the present one: the log is not rewritten, and schema 3 had another name."""
         return cls.UNMANAGED_BUILD_SEEN if value == "foreign-build-seen" else None
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One decision: what, about which run and stage, by whom, and why, as it is told."""
+    """One decided thing: its kind, its run and stage, the person, and the reason as people read it."""
 
     kind: FactKind
     why: Message
@@ -84,14 +84,14 @@ class Fact:
     step: Step | None = None
     by: str | None = None
     build: int | None = None
-    #: Where the wish came from, if not through the API: `shop/s1#12, comment 4711`.
+    #: The origin of the request, if it did not come through the API: `shop/s1#12, comment 4711`.
     via: str | None = None
-    #: The key of the lock that closed or opened a stage; None in what older versions decided.
+    #: The key of the lock that closed or opened a stage; None in facts of older versions.
     lock: str | None = None
 
 
 class Why(StrEnum):
-    """The closed list. Every run that waits has exactly one (invariant 10)."""
+    """The closed list of causes of waiting. Every run that waits has exactly one (invariant 10)."""
 
     PAUSED = "paused"
     BACKOFF = "backoff"

@@ -1,4 +1,4 @@
-"""Freeze windows as the rules see them: concrete times, worked out by `config.freezes`. Seconds since the epoch."""
+"""Freezes as the rules use them: windows as concrete times in seconds since the epoch, from `config.freezes`."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FreezeWindow:
-    """One time span: in force from `begins` on, over at `ends`."""
+    """One time span: in force from `begins` until just before `ends`."""
 
     begins: float
     ends: float
 
     def covers(self, at: float) -> bool:
-        """Whether it is in force at a moment."""
+        """Return whether the window is in force at a moment."""
         return self.begins <= at < self.ends
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A freeze of the configuration: which stages it closes when, and whom it lets through all the same (W1, W2)."""
+    """A freeze of the configuration: the stages that it closes, its windows, and its exceptions (W1, W2)."""
 
     name: str
     stages: tuple[str, ...]
     #: The window in force and the next ones, in order; they do not overlap. Replaced before they run out.
     windows: tuple[FreezeWindow, ...] = ()
-    #: For people, who read its times by the clock of this zone.
+    #: The zone in which people read its times.
     time_zone: str = "UTC"
     #: A run is excepted if a pull request that it carries has one of these labels; compared without regard to case.
     labels: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
-    #: The role that lets single runs through; empty: nobody does.
+    #: The role that may let single runs through; empty: no person may.
     role: str = ""
 
     def window(self, at: float) -> FreezeWindow | None:
-        """The window that is in force at a moment."""
+        """Return the window that is in force at a moment; None if there is none."""
         return next((window for window in self.windows if window.covers(at)), None)
 
     def following(self, at: float) -> FreezeWindow | None:
-        """The first window that begins after a moment."""
+        """Return the first window that begins after a moment; None if there is none."""
         return next((window for window in self.windows if window.begins > at), None)
 
 
 @dataclass(frozen=True, slots=True)
 class LiftedFreeze:
-    """A person has opened the lock of a freeze: until `until`, its end, the window does not close the stage (W3)."""
+    """A freeze that a person lifted at a stage: until `until`, its end, the window does not close it (W3)."""
 
     freeze: str
     stage: str
@@ -54,7 +54,7 @@ class LiftedFreeze:
 
 @dataclass(frozen=True, slots=True)
 class PullLabels:
-    """The labels of a pull request at GitHub, as of `at` by GitHub's clock."""
+    """The labels of a pull request, as of `at` by GitHub's clock."""
 
     pull: int
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What GitHub says: webhooks about main and pull requests, and answers to what it was asked."""
+"""The events of GitHub: webhooks about main and pull requests, and GitHub's answers to questions."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from bot.core.model.traces import DeployedCommit
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A commit arrived on a service's main branch. `before` None: what came before is not known (a pull request)."""
+    """A commit arrived on main of a service. `before`: the previous head; None: not known (a pull request)."""
 
     service: str
     sha: str
     before: str | None = None
     forced: bool = False
-    #: Tells two pushes with equal shas apart; redeliveries of one push carry the same.
+    #: Distinguishes two pushes with equal shas; all deliveries of one push have the same.
     push_id: str = ""
     pull: int | None = None
     title: str = ""
     author: str = ""
-    #: What else the push brought, oldest first and bounded: merges that landed together with this one.
+    #: The other commits of the push, oldest first and bounded: merges that landed together with this one.
     commits: tuple[str, ...] = ()
     #: The labels of the pull request.
     labels: PullLabels | None = None
-    #: Who wrote the commits of a push, as far as GitHub knows their logins; bounded.
+    #: The authors of the commits of a push, as far as GitHub knows their logins; bounded.
     authors: tuple[str, ...] = ()
     kind: Literal["merged"] = "merged"
 
 
 @dataclass(frozen=True, slots=True)
 class PullFound:
-    """GitHub was asked: the pull request that brought a commit of a service."""
+    """GitHub's answer: the pull request that brought a commit of a service."""
 
     service: str
     sha: str
     pull: int
     title: str = ""
     author: str = ""
-    #: What is to be said there of a run that has ended, and when that began (seconds since the epoch).
+    #: The ended run that the pull request must show, its text, and when it began (seconds since the epoch).
     run: str = ""
     text: str = ""
     began: float = 0.0
@@ -52,7 +52,7 @@ class PullFound:
 
 @dataclass(frozen=True, slots=True)
 class PullLabelled:
-    """A merged pull request has these labels now: freezes may except its run (W2)."""
+    """The labels of a merged pull request have changed: freezes may except its run (W2)."""
 
     service: str
     labels: PullLabels
@@ -61,10 +61,9 @@ class PullLabelled:
 
 @dataclass(frozen=True, slots=True)
 class HeadSeen:
-    """GitHub was asked: the head of a service's main branch. The first answer is the baseline.
+    """GitHub's answer: the head of main of a service. The first answer is the baseline.
 
-    `moves`: how often main had moved, as far as the board knew (`ServiceState.moves`) before GitHub was asked. If main
-    has moved since, the answer is old and counts for nothing.
+    `moves`: `ServiceState.moves` when GitHub was asked. If main has moved since, the answer is outdated and is ignored.
     """
 
     service: str
@@ -75,22 +74,22 @@ class HeadSeen:
 
 @dataclass(frozen=True, slots=True)
 class HeadSurveyed:
-    """After a loss GitHub was asked how far the head of main had come, by what Interlock had written there.
+    """GitHub's answer after a loss: how far the head of main had come, by the marks that Interlock left there.
 
-    `state`: that of the commit status of the last stage, or what a check run there amounts to; empty: there is none.
+    `state`: the state of the commit status of the last stage, or of its check run; empty: there is none.
     """
 
     service: str
     sha: str
     state: Literal["", "pending", "success", "failure", "error"] = ""
-    #: What the deployments of the environments say is where.
+    #: The commits that the deployments name for the environments.
     deployed: tuple[DeployedCommit, ...] = ()
     kind: Literal["head-surveyed"] = "head-surveyed"
 
 
 @dataclass(frozen=True, slots=True)
 class DefaultBranchChanged:
-    """The default branch of a service's repository is another one now; which one is followed is configured."""
+    """The default branch of a repository has changed. The configuration alone names the branch to follow."""
 
     service: str
     before: str
@@ -100,37 +99,37 @@ class DefaultBranchChanged:
 
 @dataclass(frozen=True, slots=True)
 class ContainmentKnown:
-    """GitHub was asked: whether commit `head` contains commit `base` of a service."""
+    """GitHub's answer: whether commit `head` contains commit `base` of a service."""
 
     service: str
     base: str
     head: str
     contains: bool
-    #: The commits at which main stood after `base`, up to `head`, oldest first, where that was asked; bounded.
+    #: The heads of main after `base`, up to `head`, oldest first, where the question asked for them; bounded.
     commits: tuple[str, ...] = ()
     kind: Literal["containment-known"] = "containment-known"
 
 
 @dataclass(frozen=True, slots=True)
 class PullMoved:
-    """A pull request to a service's main branch is open with this head: new, pushed to, reopened, (no) draft."""
+    """A pull request is open with this head: opened, pushed to, reopened, or changed from or to a draft."""
 
     service: str
     pull: int
     sha: str
-    #: The head before a push; None where it was not one.
+    #: The head before a push; None: it was no push.
     before: str | None = None
     #: When GitHub changed the pull request, in seconds since the epoch by GitHub's clock.
     at: float | None = None
     draft: bool = False
-    #: Its commits come from another repository, or from one that nobody knows.
+    #: Whether its commits come from another repository, or from an unknown one.
     fork: bool = False
     kind: Literal["pull-moved"] = "pull-moved"
 
 
 @dataclass(frozen=True, slots=True)
 class PullClosed:
-    """A pull request to a service's main branch was merged, or closed without that, or goes to another branch now."""
+    """A pull request to main was merged, was closed, or now goes to another branch (`elsewhere`)."""
 
     service: str
     pull: int
@@ -142,7 +141,7 @@ class PullClosed:
 
 @dataclass(frozen=True, slots=True)
 class GroupFormed:
-    """A merge queue has put pull requests together on a commit of its own, and waits for its required statuses."""
+    """A merge queue has put pull requests together on a commit of its own, and waits for the required statuses."""
 
     service: str
     sha: str

@@ -1,6 +1,6 @@
 """Messages to people about main, pull requests and commands at GitHub, as data.
 
-The same list as `messages`, continued.
+Part of the closed list that `messages` begins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.core.model.replaced import quick_to_make
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class CommitOnMain(Message):
-    """A commit has come to main of a service: by a pull request, by a force-push, or nobody told and we asked."""
+    """A commit has come to main: by a pull request, by a push or force-push, or polling found it."""
 
     sha: str
     service: str
@@ -27,7 +27,7 @@ class CommitOnMain(Message):
 
 @dataclass(frozen=True, slots=True)
 class ContainmentQuestion(Message):
-    """GitHub is asked whether commit `head` contains commit `base`."""
+    """Interlock asks GitHub whether commit `head` contains commit `base`."""
 
     head: str
     base: str
@@ -35,7 +35,7 @@ class ContainmentQuestion(Message):
 
 @dataclass(frozen=True, slots=True)
 class ContainmentAnswer(Message):
-    """What GitHub answers to that."""
+    """GitHub's answer to that question."""
 
     head: str
     base: str
@@ -44,7 +44,7 @@ class ContainmentAnswer(Message):
 
 @dataclass(frozen=True, slots=True)
 class BaselineTaken(Message):
-    """Main of a service stood at this commit when Interlock looked first."""
+    """This commit was the head of main of a service when Interlock looked first."""
 
     sha: str
     service: str
@@ -52,7 +52,7 @@ class BaselineTaken(Message):
 
 @dataclass(frozen=True, slots=True)
 class CommitKnown(Message):
-    """A commit that came again is no news: `why`, or it landed together with `carried_by`."""
+    """A commit is already known: `why`, or it landed together with `carried_by`."""
 
     sha: str
     why: Phrase | None = None
@@ -61,7 +61,7 @@ class CommitKnown(Message):
 
 @dataclass(frozen=True, slots=True)
 class ForcePushUnplaced(Message):
-    """A force-push did not begin at the head that is known."""
+    """A force-push did not begin at the known head."""
 
     sha: str
     before: str
@@ -70,7 +70,7 @@ class ForcePushUnplaced(Message):
 
 @dataclass(frozen=True, slots=True)
 class DefaultBranchMoved(Message):
-    """A repository calls another branch its default; the configured one is followed."""
+    """A repository has another default branch; Interlock follows the configured one."""
 
     service: str
     repository: str
@@ -83,7 +83,7 @@ class DefaultBranchMoved(Message):
 
 @dataclass(frozen=True, slots=True)
 class VerificationQueued(Message):
-    """The head of a pull request is to be verified; `by`: who asked for it."""
+    """The head of a pull request waits for its verification; `by`: the person who asked for it."""
 
     who: Who
     by: str | None = None
@@ -100,7 +100,7 @@ class VerificationLeft(Message):
 
 @dataclass(frozen=True, slots=True)
 class VerificationHeld(Message):
-    """A head from a fork is verified when somebody asks for it; with `who`, which head."""
+    """A head from a fork waits until a maintainer asks for its verification; `who`: the head, if named."""
 
     sha: str
     who: Who | None = None
@@ -108,14 +108,14 @@ class VerificationHeld(Message):
 
 @dataclass(frozen=True, slots=True)
 class NewerPush(Message):
-    """A newer push to the pull request takes its place."""
+    """A newer push to the pull request replaces the head."""
 
     sha: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotVerifiedAnyMore(Message):
-    """The configuration has pull requests of a service verified no more."""
+    """The configuration no longer verifies the pull requests of a service."""
 
     service: str
 
@@ -125,7 +125,7 @@ class NotVerifiedAnyMore(Message):
 
 @dataclass(frozen=True, slots=True)
 class CommandHeard(Message):
-    """A person commands something at GitHub; an empty verb is none that exists."""
+    """A person gave commands at GitHub; an empty verb is an unknown command."""
 
     by: str
     via: str
@@ -134,7 +134,7 @@ class CommandHeard(Message):
 
 @dataclass(frozen=True, slots=True)
 class NotAllowed(Message):
-    """GitHub was asked whether somebody may command it, and what follows from the answer: no. `why` is Markdown."""
+    """A person may not give the command, by GitHub's answer. `why` is Markdown."""
 
     why: str
 
@@ -155,18 +155,18 @@ class HelpAsked(Message):
 
 @dataclass(frozen=True, slots=True)
 class StatusAsked(Message):
-    """The answer says how the pipeline stands, when it is written."""
+    """The answer tells the state of the pipeline at the time of writing."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhyAsked(Message):
-    """The answer says where these runs stand, when it is written."""
+    """The answer tells where these runs are at the time of writing."""
 
     runs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NotUnderstood(Message):
-    """No such command; perhaps `meant`."""
+    """The command is unknown; `meant`: a similar one, or empty."""
 
     meant: str

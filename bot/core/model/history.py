@@ -32,10 +32,10 @@ from typing import TypeVar
 
 from bot.core.model.replaced import quick_to_make, replace
 
-#: How many commits, links and denials a history remembers. Live runs carry their own position, so forgetting an old
-#: one costs at most a question to GitHub.
+#: How many positions, links, denials and roots each a history remembers. Live runs carry their own position, so
+#: forgetting an old one costs at most a question to GitHub.
 REMEMBERED = 48
-#: How many heads that force-pushes took main from, and that were not known then, a history remembers.
+#: How many unknown heads that force-pushes took main from a history remembers.
 DROPPED_HEADS = 8
 
 Item = TypeVar("Item")
@@ -44,7 +44,7 @@ Item = TypeVar("Item")
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a commit stands in the history of its service's main branch."""
+    """The place of a commit in the commit history of its service."""
 
     segment: int
     seq: int
@@ -62,7 +62,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """A proof of the opposite: `head` does not contain `base`."""
+    """The opposite proof: `head` does not contain `base`."""
 
     base: Position
     head: Position
@@ -71,7 +71,7 @@ class Denial:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The first commit of a segment, and the sha that its push said came before it."""
+    """The first position of a segment, and the sha of the previous head as its push named it."""
 
     segment: int
     before: str
@@ -79,7 +79,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class DroppedHead:
-    """A head that nobody had told us of when a force-push took main from it, and the commit that main was put on."""
+    """A head, unknown at that time, that a force-push took main from, and the position that main was put on."""
 
     sha: str
     to: Position
@@ -87,7 +87,7 @@ class DroppedHead:
 
 @dataclass(frozen=True, slots=True)
 class CommitHistory:
-    """All that is known of one main branch's history; grows by `push` and `learn`."""
+    """The commit history of one main branch; grows by `push` and `learn`."""
 
     head: Position | None = None
     segments: int = 0
@@ -95,31 +95,34 @@ class CommitHistory:
     links: tuple[Link, ...] = ()
     denials: tuple[Denial, ...] = ()
     roots: tuple[Root, ...] = ()
-    #: The segment that the latest force-push began: what stands before it may have been dropped from main.
+    #: The segment that the latest force-push began: earlier positions may have been dropped from main.
     forced: int = 0
     #: How many positions there have been: the number of the last one that is remembered.
     count: int = 0
-    #: Which heads force-pushes took main from before we knew them: their pushes are told late, if at all.
+    #: The heads that force-pushes took main from before their own pushes were known: those arrive late, if at all.
     dropped_heads: tuple[DroppedHead, ...] = ()
 
     def find(self, sha: str) -> Position | None:
-        """The latest remembered position of `sha` (a force-push may bring a commit back to a second one)."""
+        """Return the latest remembered position of `sha`; None if there is none.
+
+        A commit has several positions if a force-push brought it back.
+        """
         return next((p for p in reversed(self.positions) if p.sha == sha), None)
 
     def latest(self, position: Position) -> Position:
-        """Where the commit of `position` stood last: a force-push may have brought it back since."""
+        """Return the latest position of the commit: a force-push may have brought it back since."""
         return self.find(position.sha) or position
 
     def on_main_by(self, position: Position) -> int:
-        """The segment by which the commit is known to have been on main: earlier than its own if it was told late.
+        """Return the segment by which the commit was on main: before its own if its push arrived late.
 
-        That is so if a commit that contains it was told before it, or a force-push that took main from one of these:
-        whatever has dropped them may have dropped it as well.
+        That is so if the push of a commit that contains it arrived earlier, or if a force-push took main from such a
+        commit: a later force-push that dropped these commits may have dropped this one too.
         """
         containing = [position]
-        for at in containing:  # it grows
+        for at in containing:  # the loop appends to it
             for link in self.links:
-                is_again = link.older.sha == link.newer.sha  # that it was on main before does not say when it came back
+                is_again = link.older.sha == link.newer.sha  # an earlier stay on main does not tell when it came back
                 leads_on = not is_again and _is_within(at, {link.older.segment: link.older.seq})
                 if leads_on and link.newer not in containing:
                     containing.append(link.newer)
@@ -128,14 +131,17 @@ class CommitHistory:
         return min(told + fell)
 
     def _fell(self, at: Position, dropped: DroppedHead) -> bool:
-        """Whether the commit fell with that head: it is that, or stands before it, and was not pushed since."""
+        """Return whether the commit was dropped with that head: it is that head, or precedes it in the segment.
+
+        A commit that was pushed after the force-push, in the segment that it began, was not.
+        """
         if dropped.to.segment == at.segment and dropped.to.seq < at.seq:
             return False
         later = (each for each in self.positions if each.segment == at.segment and each.seq > at.seq)
         return at.sha == dropped.sha or any(each.sha == dropped.sha for each in later)
 
     def contains(self, newer: Position, older: Position) -> bool | None:
-        """Whether `newer` contains `older`: True or False when proven, None when nobody has asked yet."""
+        """Return whether `newer` contains `older`: True or False when proven, None when unknown."""
         if newer.sha == older.sha or self._reaches(newer, older):
             return True
         if newer.segment == older.segment or self._reaches(older, newer):
@@ -145,12 +151,18 @@ class CommitHistory:
         return None
 
     def _denies(self, denial: Denial, newer: Position, older: Position) -> bool:
-        """If `head` lacks `base`, all that `head` contains lacks all that contains `base`."""
+        """Return whether the denial proves that `newer` lacks `older`.
+
+        If `head` lacks `base`, every commit that `head` contains lacks every commit that contains `base`.
+        """
         below = denial.head.sha == newer.sha or self._reaches(denial.head, newer)
         return below and (denial.base.sha == older.sha or self._reaches(older, denial.base))
 
     def _reaches(self, newer: Position, older: Position) -> bool:
-        """Whether links lead from `newer` back to `older`, to a later position of its segment, or to a namesake."""
+        """Return whether links lead from `newer` back to `older`.
+
+        They may also lead to a later position of its segment, or to another position of the same commit.
+        """
         if newer.segment == older.segment and newer.seq >= older.seq:
             return True
         if not any(_leads_to(link, older) for link in self.links):
@@ -168,9 +180,9 @@ class CommitHistory:
         return any(_is_within(position, reached) for position in (older, *namesakes))
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[CommitHistory, Position]:
-        """The history with `after` added, and its position. `before` None means: not known what came before.
+        """Return the history with `after` added, and its position. `before`: the previous head; None: not known.
 
-        A forced push may be told after what was pushed onto its commit: then main has moved on from it.
+        The webhook of a forced push may arrive after that of a push onto its commit: then main has already moved on.
         """
         head = self.head
         if head is not None and before == head.sha and not forced and after != head.sha:
@@ -191,32 +203,38 @@ class CommitHistory:
         return (grown.rewritten(grown.forced_to(position)) if forced else grown), position
 
     def _returns(self, position: Position) -> list[Link]:
-        """A commit that comes back to main is the same commit: each of its positions contains the other."""
+        """Return links in both directions for a commit that comes back to main: it contains itself."""
         earlier = self.find(position.sha)
         return [] if earlier is None else [Link(earlier, position), Link(position, earlier)]
 
     def rewritten(self, position: Position) -> CommitHistory:
-        """The history with `position` known to be a head that was put in place by force."""
+        """Return the history with `position` recorded as a forced head."""
         return replace(self, forced=position.segment)
 
     def left_by_force(self, before: str | None, to: Position) -> CommitHistory:
-        """The history with the head that a force-push to `to` took main from, if nobody has told us of that yet."""
+        """Return the history with the head that a force-push to `to` took main from, if it is unknown."""
         if before is None or self.find(before) is not None:
             return self
         return replace(self, dropped_heads=(*self.dropped_heads, DroppedHead(before, to))[-DROPPED_HEADS:])
 
     def forced_to(self, position: Position) -> Position:
-        """Where main goes on after a forced push to `position`: there, or at what was pushed onto it, told before."""
+        """Return the position of main after a forced push to `position`.
+
+        That is `position`, or the commit that was pushed onto it, if the webhook of that push arrived first.
+        """
         if self.head == position:
             return position
         return next((link.newer for link in self.links if link.older == position), position)
 
     def first(self, position: Position) -> Position:
-        """The first commit that is remembered of the segment of `position`; what `position` lacks, that lacks too."""
+        """Return the first remembered position of the segment of `position`.
+
+        It lacks every commit that `position` lacks.
+        """
         return next((each for each in self.positions if each.segment == position.segment), position)
 
     def successor(self, position: Position) -> Position:
-        """A commit of a later segment that is proven to contain `position`, the first proven; else that itself."""
+        """Return the first position of a later segment proven to contain `position`, else `position`."""
         later = (k.newer for k in self.links if k.older.sha == position.sha and k.newer.segment > position.segment)
         return next(later, position)
 
@@ -232,7 +250,7 @@ class CommitHistory:
         return self.learn(older, newer, contains=True)._advanced()
 
     def include(self, head: Position, shas: Iterable[str]) -> CommitHistory:
-        """The history with the proof of a push that brought these commits together with `head`."""
+        """Return the history with the proof that `head` contains these commits of its push."""
         grown = self
         for sha in shas:
             older = grown.find(sha)
@@ -241,11 +259,14 @@ class CommitHistory:
         return grown if grown is self else grown._advanced()
 
     def was_pushed(self, position: Position) -> bool:
-        """Whether a push told of the commit, and not only its pull request."""
+        """Return whether a push reported the commit, and not only its pull request."""
         return position.seq > 1 or any(root.segment == position.segment for root in self.roots)
 
     def _advanced(self) -> CommitHistory:
-        """With the latest commit that contains the head as head: pull requests may be told in any order."""
+        """Return the history with the latest commit that contains the head as its head.
+
+        The webhooks of pull requests may arrive in any order.
+        """
         head = self.head
         for position in reversed(self.positions):
             later = head is not None and position.sha != head.sha and position.segment >= self.forced
@@ -254,7 +275,7 @@ class CommitHistory:
         return self
 
     def learn(self, base: Position, head: Position, *, contains: bool) -> CommitHistory:
-        """The history with GitHub's answer to *does `head` contain `base`*."""
+        """Return the history with GitHub's answer whether `head` contains `base`."""
         if contains:
             return replace(self, links=_last((*self.links, Link(base, head))))
         return replace(self, denials=_last((*self.denials, Denial(base, head))))
@@ -265,7 +286,7 @@ class CommitHistory:
         return replace(self, roots=_last((*self.roots, Root(position.segment, before))))
 
     def _joins(self, position: Position) -> list[Link]:
-        """Links to segments that were waiting for this commit: a push that arrived after its successor."""
+        """Return links to segments whose root names this commit: its push arrived after its successor's."""
         return [
             Link(position, first)
             for root in self.roots
@@ -283,7 +304,7 @@ class CommitHistory:
 
 
 def _leads_to(link: Link, position: Position) -> bool:
-    """Whether the link may be the last on a way back to the commit: it ends there, or later in its segment."""
+    """Return whether the link may end a way back to the commit: it leads to it, or to a later position there."""
     end = link.older
     return (end.segment == position.segment and end.seq >= position.seq) or end.sha == position.sha
 

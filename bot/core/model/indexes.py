@@ -1,7 +1,7 @@
-"""What the board looks things up by, which keeps an event's cost flat.
+"""The lookup tables of a board, which keep an event's cost flat.
 
-`Indexes` finds what has builds: queues, slots, whose they are, what runs late. The order of a queue is `queue_key`,
-whose fields, in order, are the rule. `Layout` finds steps, jobs and limits of the configuration.
+`Indexes` finds runs and verifications: by queue, by slot, by service or commit, and by running time. `queue_key` is the
+order of a queue: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bot.core.model.run import HOLDS_SLOT, Buildable, Status
 
 
 class QueueKey(NamedTuple):
-    """The order of a queue. Lower goes first."""
+    """The order of a queue, lowest first."""
 
     #: See `Run.queue_rank`.
     rank: int
@@ -29,7 +29,7 @@ class QueueKey(NamedTuple):
 
 
 def queue_key(run: Buildable) -> QueueKey:
-    """The place of a run, or of a verification, in the order of its queue."""
+    """Return the place of a run or a verification in the order of its queue."""
     return QueueKey(run.queue_rank, run.front_rank, run.queue_number, run.key)
 
 
@@ -39,13 +39,13 @@ Entry = TypeVar("Entry", QueueKey, tuple[float, str])
 
 @dataclass(slots=True)
 class Indexes:
-    """Keys of runs and verifications by what is asked for. `change` is the only way to change them."""
+    """Keys of runs and verifications by each property that the board looks them up by. `change` updates them."""
 
-    #: Of the steps in whose queue somebody stands.
+    #: By step; only steps with a queue that is not empty.
     queues: dict[Step, list[QueueKey]] = field(default_factory=lambda: defaultdict(list))
-    #: How many runs of which service stand in a queue.
+    #: How many runs of each service wait in a queue.
     in_line: dict[Step, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    #: Those in a queue that a freeze may except (W2): they have labels, or a person lets them through.
+    #: The runs in a queue that a freeze may except (W2): they have labels, or a person let them through.
     special: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
     slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -53,13 +53,13 @@ class Indexes:
     of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     #: The verifications of one pull request.
     of_pull: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
-    #: Those whose build was asked to end and has not ended: few.
+    #: Runs and verifications whose build was asked to end and has not ended: few.
     aborting: set[str] = field(default_factory=set)
-    #: Running builds that were not timed out, longest running first, of the steps that have one.
+    #: By step, only steps with entries: the running builds that were not timed out, longest running first.
     started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def copy(self) -> Indexes:
-        """The same, apart: what is added or removed there is not here."""
+        """Return an independent copy."""
         return Indexes(
             queues=defaultdict(list, {step: list(queue) for step, queue in self.queues.items()}),
             in_line=defaultdict(Counter, {step: Counter(line) for step, line in self.in_line.items()}),
@@ -74,7 +74,7 @@ class Indexes:
         )
 
     def change(self, before: Buildable | None, after: Buildable | None) -> None:
-        """Note where a run or a verification stands now, and forget where it stood. Most changes move it nowhere."""
+        """Update the indexes for a change of a run or a verification. Most changes do not affect its place."""
         if before is not None and after is not None:
             if not _stands_alike(before, after):
                 self._leave_place(before)
@@ -87,7 +87,7 @@ class Indexes:
             self._forget_origin(before)
 
     def _find_by_origin(self, built: Buildable) -> None:
-        """Note what it builds, which never changes."""
+        """Index it by its service and commit, or by its pull request. These never change."""
         if built.verifies is None:
             self.of_service[built.service].add(built.key)
             self.of_commit[built.service, built.sha].add(built.key)
@@ -141,7 +141,7 @@ class Indexes:
 
 
 def _stands_alike(before: Buildable, after: Buildable) -> bool:
-    """Whether all is the same that the indexes go by."""
+    """Return whether all properties are equal that decide the place of a run or a verification."""
     status, was, is_now = after.status, before.attempt, after.attempt
     return (
         before.status is status
@@ -154,7 +154,7 @@ def _stands_alike(before: Buildable, after: Buildable) -> bool:
 
 
 def _waits_alike(before: Buildable, after: Buildable) -> bool:
-    """Whether all is the same that the place in a queue goes by, see `queue_key` and `_is_special`."""
+    """Return whether all properties are equal that decide the place in a queue (`queue_key`, `_is_special`)."""
     if before.queue_number != after.queue_number:
         return False
     if before.verifies is not None or after.verifies is not None:
@@ -164,7 +164,7 @@ def _waits_alike(before: Buildable, after: Buildable) -> bool:
 
 
 def ticks(built: Buildable) -> bool:
-    """Whether a time-out still matters: the build runs and was not timed out before."""
+    """Return whether a time limit still applies: the build runs and was not timed out before."""
     return built.status is Status.RUNNING and not built.attempt.timed_out
 
 
@@ -177,7 +177,7 @@ def _is_special(built: Buildable) -> bool:
 
 
 def _take_out(index: dict[Step, list[Entry]], step: Step, entry: Entry) -> None:
-    """Take an entry out of the list of a step, which is in order and has it, and forget the step with its last one."""
+    """Remove an entry from the sorted list of a step, which must contain it; remove an empty list."""
     ordered = index[step]
     del ordered[bisect_left(ordered, entry)]
     if not ordered:
@@ -185,22 +185,23 @@ def _take_out(index: dict[Step, list[Entry]], step: Step, entry: Entry) -> None:
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:
-    """Take a member out, and forget the key with its last one: there are ever new keys."""
+    """Remove a member; remove its key with the last member, because new keys never cease to come."""
     index[key].discard(member)
     if not index[key]:
         del index[key]
 
 
-# -- what follows from the configuration -------------------------------------------------------------------------
+# -- the layout that follows from the configuration --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`steps` in the order of the stages, the fast one of a stage first; `places`: where each stands in that order.
+    """The steps, jobs and limits of a configuration, by key.
 
-    `jobs`: the step that each job is for; `jobs_by_name`: the same by controller and name; `jobs_of`: the job of each
-    step. `capacities`: how many runs a step takes at once (None: as many as come). `timeouts`: the steps in which a
-    build may run for so many seconds only.
+    `steps` are in the order of the stages, the fast step of a stage first; `places`: the index of each step there.
+    `jobs`: the step of each job; `jobs_by_name`: the same by controller and name; `jobs_of`: the job of each step.
+    `capacities`: how many runs a step takes at once (None: no limit). `timeouts`: the time limit of builds in seconds,
+    for the steps that have one.
     """
 
     pipeline: Pipeline
@@ -214,7 +215,7 @@ class Layout:
 
 
 def lay_out(pipeline: Pipeline) -> Layout:
-    """The layout of a configuration."""
+    """Return the layout of a configuration."""
     steps = tuple(_steps(pipeline))
     every = (*steps, VERIFY) if pipeline.verify is not None else steps
     jobs_of = {step: job for step in every if (job := pipeline.job(step.stage, step.track)) is not None}
@@ -226,7 +227,10 @@ def lay_out(pipeline: Pipeline) -> Layout:
 
 
 def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:
-    """Both steps of each stage: a build may still run in a fast job that is configured no more."""
+    """Yield the steps with a time limit in seconds.
+
+    Both steps of a stage have it, because a build may still run in a fast job that is no longer configured.
+    """
     for stage in pipeline.stages:
         if stage.timeout is not None:
             yield from ((Step(stage.name, track), stage.timeout) for track in (Track.FAST, Track.REAL))

@@ -1,4 +1,4 @@
-"""What Jenkins says: of its builds, of what it was asked to start or to end, and of the banners over its jobs."""
+"""The events of Jenkins: reports about builds, answers to triggers and aborts, and banners of jobs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bot.core.model.replaced import quick_to_make
 
 @dataclass(frozen=True, slots=True)
 class BuildHinted:
-    """Somebody says that something changed about a build; Jenkins must be asked what (invariant 8)."""
+    """A hint that a build has changed; Interlock must ask Jenkins for its state (invariant 8)."""
 
     controller: str
     job: str
     number: int
-    #: Whoever says it says that the build has ended.
+    #: Whether the hint says that the build has ended.
     over: bool = False
     kind: Literal["build-hinted"] = "build-hinted"
 
@@ -24,7 +24,7 @@ class BuildHinted:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class BuildSeen:
-    """Jenkins was asked: the state of a build. `result` None while it runs. `run` None: not one of ours."""
+    """Jenkins' answer: the state of a build. `result` None: it runs. `run` None: it is not one of ours."""
 
     controller: str
     job: str
@@ -33,7 +33,7 @@ class BuildSeen:
     run: str | None = None
     attempt: int | None = None
     failed_tests: tuple[str, ...] = ()
-    #: The step of the Pipeline that went wrong, and what it says.
+    #: The step of the Jenkins Pipeline that failed, and its message.
     failed_step: str = ""
     #: The artifact version that its trigger carried; empty: the job declares none.
     version: str = ""
@@ -48,7 +48,7 @@ class BuildSeen:
 
 @dataclass(frozen=True, slots=True)
 class BuildLost:
-    """The build of an attempt is no longer there and never will be: deleted, or lost in a crash."""
+    """The build of an attempt is gone for good: deleted, or lost in a crash."""
 
     run: str
     attempt: int
@@ -69,9 +69,10 @@ class TriggerAccepted:
 
 @dataclass(frozen=True, slots=True)
 class TriggerUnanswered:
-    """The trigger of an attempt got no answer and left no build so far; where it rolls out, that is waited for.
+    """The trigger of an attempt got no answer, and no build of it was found yet.
 
-    `answering`: for how long Jenkins must answer before the attempt is given up, in seconds.
+    Where the stage rolls out, Interlock waits for that build. `answering`: for how many seconds Jenkins must answer
+    before it gives up the attempt.
     """
 
     run: str
@@ -82,40 +83,41 @@ class TriggerUnanswered:
 
 @dataclass(frozen=True, slots=True)
 class TriggerRefused:
-    """It is certain that the trigger of one attempt did not arrive, and why (L6)."""
+    """The trigger of one attempt certainly did not arrive; `why`: the reason (L6)."""
 
     run: str
     attempt: int
     why: str
-    #: The commit of a newer run that was rolled out there, which the store has forgotten; empty: there is none. It was
-    #: not sent for that reason (F11).
+    #: The commit of a newer run that was rolled out there and that the store has lost; empty: there is none. The
+    #: trigger was not sent for that reason (F11).
     newer: str = ""
     kind: Literal["trigger-refused"] = "trigger-refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """It is certain that an attempt has no build and will get none: it was cancelled, or never arrived."""
+    """An attempt certainly has no build and will get none: it was cancelled, or its trigger never arrived."""
 
     run: str
     attempt: int
-    #: Set when nobody of ours withdrew it: what became of it. A trigger that a freeze has overtaken is withdrawn by us.
+    #: The reason, if no person and no other decision of ours withdrew it; empty for our own withdrawal, such as that of
+    #: a trigger after the start of a freeze.
     why: str = ""
     kind: Literal["withdrawn"] = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
 class AbortTaken:
-    """Jenkins took our request to end a build: from now on it has its time.
+    """Jenkins took our request to end a build. The time that the build has to end counts from now on.
 
-    `run` and `attempt`: whose build it is, for the job may have another name by now; empty for a duplicate.
+    `run` and `attempt` name the build, because the job may have another name by now; empty for a duplicate.
     """
 
     controller: str
     job: str
     number: int
     level: AbortLevel
-    #: The build knows nothing firmer than stop, and was asked that again.
+    #: The build supports nothing firmer than stop, and got a stop again.
     only_stop: bool = False
     run: str = ""
     attempt: int = 0
@@ -124,7 +126,7 @@ class AbortTaken:
 
 @dataclass(frozen=True, slots=True)
 class BannerOverwritten:
-    """Jenkins was asked: over a job stands not what should stand there; somebody has overwritten it."""
+    """Jenkins shows another text in place of the banner of a job: somebody has overwritten it."""
 
     controller: str
     job: str

@@ -1,7 +1,7 @@
 """Messages to people about runs and their builds, as data; `bot.reporting.messages` puts them into words.
 
 A closed list of small frozen values, continued in `stage_messages`, `github_messages` and `refusals`. The name of a
-class is its kind, and is stored: a class that is renamed needs a migration. `tests/reporting` has a snapshot of each.
+class is its kind and is stored, so renaming a class needs a migration. `tests/reporting` has a snapshot of each.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from bot.core.model.replaced import quick_to_make
 
 
 class Message:
-    """Anything that Interlock tells people."""
+    """The base of everything that Interlock tells people."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Verbatim(Message):
-    """What a person or another program wrote, and what schema 3 stored as text."""
+    """A text as a person or another program wrote it, or as schema 3 stored it."""
 
     text: str
 
 
 class Phrase(StrEnum):
-    """What is said alike every time."""
+    """The messages that always have the same words."""
 
     DONE = "done"
     STORE_CHANGED = "store-changed"
-    # why a commit that comes again is no news
+    # why a repeated commit is ignored
     SAME_PUSH = "same-push"
     PUSH_AND_PULL = "push-and-pull"
     # why a run is on the fast lane
@@ -40,7 +40,7 @@ class Phrase(StrEnum):
     PAUSED = "paused"
     OBSERVES = "observes"
     OBSERVED = "observed"
-    # what becomes of the verification of a pull request
+    # why a verification waits or ends, or why a head gets none
     WAITS_FOR_BUILD = "waits-for-build"
     GROUP_VERIFIED = "group-verified"
     PULL_CLOSED = "pull-closed"
@@ -52,7 +52,7 @@ class Phrase(StrEnum):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Phrased(Message):
-    """One of the phrases."""
+    """A message that is one of the phrases."""
 
     phrase: Phrase
 
@@ -67,13 +67,13 @@ class Who:
     pull: int | None = None
 
 
-# -- where a run is ----------------------------------------------------------------------------------------------------
+# -- the place of a run ------------------------------------------------------------------------------------------------
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class WaitsFor(Message):
-    """It is in the queue of a step."""
+    """A run is in the queue of a step."""
 
     step: Step
 
@@ -81,7 +81,7 @@ class WaitsFor(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Queued(Message):
-    """It has joined the queue of a step on the main lane; with `who`, which run."""
+    """A run has joined the queue of a step on the main lane; `who`: the run, if the message names it."""
 
     step: Step
     who: Who | None = None
@@ -89,7 +89,7 @@ class Queued(Message):
 
 @dataclass(frozen=True, slots=True)
 class AskedBy(Message):
-    """A person wished it, and why."""
+    """A person asked for it, and why."""
 
     by: str
     reason: str
@@ -104,7 +104,7 @@ class LockedSinceMoved(Message):
 
 @dataclass(frozen=True, slots=True)
 class StartsFast(Message):
-    """A new run begins on the fast lane; `why`: what has put it there."""
+    """A new run begins on the fast lane; `why`: the reason."""
 
     why: Message
     who: Who | None = None
@@ -112,7 +112,7 @@ class StartsFast(Message):
 
 @dataclass(frozen=True, slots=True)
 class Promoted(Message):
-    """A live run changes to the fast lane, or, there already, may enter the locked stage `permit`."""
+    """A live run changes to the fast lane, or a run there gets the permit to enter the locked stage `permit`."""
 
     why: Message
     permit: str | None = None
@@ -122,7 +122,7 @@ class Promoted(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class IsIn(Message):
-    """It has a slot of a step."""
+    """A run has a slot of a step."""
 
     step: Step
 
@@ -130,7 +130,7 @@ class IsIn(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class IsMerged(Message):
-    """It has been merged, and has not passed the last stage yet."""
+    """A commit has been merged, and has not passed the last stage yet."""
 
     stage: str
 
@@ -138,7 +138,7 @@ class IsMerged(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Entered(Message):
-    """A run was admitted. `ahead`: as a fix, before those that wait; `locked`: into a stage that keeps others out."""
+    """A run was admitted. `ahead`: a fix, before those that wait; `locked`: into a stage that is locked for others."""
 
     who: Who
     step: Step
@@ -149,7 +149,7 @@ class Entered(Message):
 
 @dataclass(frozen=True, slots=True)
 class Overtaken(Message):
-    """A fix has passed those that wait for a stage."""
+    """A fix has passed the runs that wait for a stage."""
 
     fix: Who
     stage: str
@@ -158,14 +158,14 @@ class Overtaken(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class BackInQueue(Message):
-    """It is at the head of its queue again."""
+    """A run is at the head of its queue again."""
 
     who: Who
 
 
 @dataclass(frozen=True, slots=True)
 class StartsAgain(Message):
-    """A new run carries on what an older one carried when state was lost."""
+    """A new run continues an older one that was live when state was lost."""
 
     run: str
     before: str
@@ -178,7 +178,7 @@ class StartsAgain(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class BuildRuns(Message):
-    """A build has started; with `who` and `step`, of which run and where."""
+    """A build has started; `who` and `step`: its run and where, if the message names them."""
 
     build: int
     step: Step | None = None
@@ -196,7 +196,7 @@ class BuildPassed(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class StepPassed(Message):
-    """A step was passed; with `who`, by which run."""
+    """A step was passed; `who`: the run, if the message names it."""
 
     step: Step
     who: Who | None = None
@@ -205,7 +205,10 @@ class StepPassed(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class RunFailed(Message):
-    """How a build did not pass: the failing tests, the failing step; `lost`: how nobody knows; `by`: who aborted it."""
+    """A build did not pass: its outcome, failing tests and failing step.
+
+    `lost`: why its end is unknown; `by`: who aborted it.
+    """
 
     who: Who
     step: Step
@@ -218,7 +221,7 @@ class RunFailed(Message):
 
 @dataclass(frozen=True, slots=True)
 class VerificationEnded(Message):
-    """How a verification ended, for the status of its commit, which says itself what and where."""
+    """The outcome of a verification, for the status of its commit, which itself names the head and the step."""
 
     build: int | None
     outcome: Outcome
@@ -229,7 +232,7 @@ class VerificationEnded(Message):
 
 @dataclass(frozen=True, slots=True)
 class RetriedAutomatically(Message):
-    """The stage repeats a failed build; `number`: for which time."""
+    """The stage repeats a failed build; `number`: the count of such retries, from 1."""
 
     failed: Message
     number: int
@@ -237,7 +240,7 @@ class RetriedAutomatically(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunRetried(Message):
-    """A person has the failed build of a run repeated; with `who`, of which run."""
+    """A person repeats the failed build of a run; `who`: the run, if the message names it."""
 
     by: str
     step: Step
@@ -247,7 +250,7 @@ class RunRetried(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunMoved(Message):
-    """A person has moved a run to the front of its queue; with `who`, which run."""
+    """A person has moved a run to the front of its queue; `who`: the run, if the message names it."""
 
     by: str
     step: Step
@@ -257,7 +260,7 @@ class RunMoved(Message):
 
 @dataclass(frozen=True, slots=True)
 class RanTooLong(Message):
-    """A build is aborted because it has run for longer than its stage allows."""
+    """A build is aborted because it exceeded the time limit of its stage."""
 
     build: int | None
     who: Who
@@ -266,7 +269,7 @@ class RanTooLong(Message):
 
 @dataclass(frozen=True, slots=True)
 class AbortedMoreFirmly(Message):
-    """A build that was asked to end and did not is asked more firmly; without `who`, a second build of `repeats`."""
+    """A build that did not end is aborted at the next level; without `who`, it is a duplicate of `repeats`."""
 
     build: int
     who: Who | None
@@ -278,7 +281,7 @@ class AbortedMoreFirmly(Message):
 
 @dataclass(frozen=True, slots=True)
 class BuildStuck(Message):
-    """A build was asked to end and has not, and nothing firmer may be done; `who` and `repeats` as above."""
+    """An aborted build does not end, and no firmer level is allowed; `who` and `repeats` as above."""
 
     build: int
     who: Who | None
@@ -297,7 +300,7 @@ class TriggerNotTaken(Message):
 
 @dataclass(frozen=True, slots=True)
 class UnansweredTrigger(Message):
-    """A trigger may still arrive; `seconds`: for how long Jenkins must have answered before another one is sent."""
+    """A trigger may still arrive; `seconds`: how long Jenkins must answer before another one is sent."""
 
     who: Who
     step: Step
@@ -312,13 +315,13 @@ class FixFailed(Message):
     why: Message
 
 
-# -- how a run ends ----------------------------------------------------------------------------------------------------
+# -- the ending of a run -----------------------------------------------------------------------------------------------
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Delivered(Message):
-    """It is in its last stage."""
+    """A run has passed its last stage."""
 
     who: Who
     step: Step
@@ -326,14 +329,14 @@ class Delivered(Message):
 
 @dataclass(frozen=True, slots=True)
 class PassedEveryStage(Message):
-    """No stage that is configured is left to pass."""
+    """No configured stage is left for a run to pass."""
 
     who: Who
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled(Message):
-    """A person has taken it out; `passed`: the step that it passed all the same."""
+    """A person has cancelled a run; `passed`: the step that it passed nevertheless."""
 
     by: str
     reason: str = ""
@@ -343,7 +346,7 @@ class Cancelled(Message):
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Superseded(Message):
-    """It is contained in a commit that replaces it: that of the run `by`. `rule`: by which rule, such as F8."""
+    """The commit of the run `by` contains this run's commit and replaces it. `rule`: the rule, such as F8."""
 
     sha: str
     by: str
@@ -352,7 +355,7 @@ class Superseded(Message):
 
 @dataclass(frozen=True, slots=True)
 class ContainedInFailed(Message):
-    """It is contained in a newer commit that has failed in a stage: an older one is not rolled out over that."""
+    """A newer commit that contains this one has failed in a stage: the older one is not rolled out over it."""
 
     sha: str
     step: Step
@@ -360,7 +363,7 @@ class ContainedInFailed(Message):
 
 @dataclass(frozen=True, slots=True)
 class ContainedInForgotten(Message):
-    """It is contained in a newer commit that was rolled out in a stage, which the store had forgotten."""
+    """A newer commit that contains this one was rolled out in a stage; the store had lost that."""
 
     sha: str
     step: Step
@@ -368,21 +371,21 @@ class ContainedInForgotten(Message):
 
 @dataclass(frozen=True, slots=True)
 class DroppedFromMain(Message):
-    """A force-push took its commit off main."""
+    """A force-push took the commit off main."""
 
     sha: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unconfigured(Message):
-    """Its service, its stage or its step is gone from the configuration."""
+    """The service, the stage or the step of a run is no longer configured."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class WeekNotice(Message):
-    """The report of a week of a pipeline: its figures are looked up when it is written."""
+    """The weekly report of a pipeline; its figures are looked up when it is written."""
 
     pipeline: str
     week: str
@@ -390,7 +393,7 @@ class WeekNotice(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunEnding(Message):
-    """It is on its way out, and its build must end first."""
+    """A run is ending, and its build must end first."""
 
     why: Message
     step: Step

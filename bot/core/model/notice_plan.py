@@ -1,6 +1,6 @@
-"""Who is told of what in one pipeline, as its configuration says: routes, escalation, reminders. Frozen values.
+"""The notice plan of one pipeline: routes, escalation, reminders, weekly reports. Frozen values.
 
-Channels are called by their names; their addresses are secrets of the environment. Times in seconds.
+Channels are named here; their addresses are secrets of the environment. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-#: Stands among the recipients for the authors of the commits that a notice is about.
+#: The recipient that stands for the authors of the commits that a notice is about.
 AUTHORS = "authors"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who (`to`: channels, or `AUTHORS`) is told of which topics, in which stages, about which services; empty: all."""
+    """The recipients (`to`: channels, or `AUTHORS`) of notices, by topic, stage and service; an empty field: all."""
 
     to: tuple[str, ...]
     topics: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Route:
     services: tuple[str, ...] = ()
 
     def leads(self, topic: str, stage: str, services: Iterable[str]) -> bool:
-        """Whether a notice takes this route; `services`: those that it is about, none if only people are."""
+        """Return whether a notice takes this route; `services`: its services, empty if it is not about any."""
         return (
             (not self.topics or topic in self.topics)
             and (not self.stages or stage in self.stages)
@@ -32,7 +32,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class EscalationLevel:
-    """Who is told that a stage is still locked by a failure, `after` so long."""
+    """The recipients of a notice that a failure has kept a stage locked for `after` seconds."""
 
     after: float
     to: tuple[str, ...]
@@ -41,7 +41,7 @@ class EscalationLevel:
 
 @dataclass(frozen=True, slots=True)
 class ReminderPlan:
-    """Who is reminded of a person's lock without an end: first `after` so long, then `every` so often."""
+    """The recipients of reminders of a person's lock without an end: after `after`, then every `every` seconds."""
 
     after: float
     every: float
@@ -50,7 +50,7 @@ class ReminderPlan:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyPlan:
-    """Who gets the weekly report, and when: a day (Monday is 1) and an hour by the clocks of a time zone."""
+    """The recipients of the weekly report, and its time: a day (Monday is 1) and an hour in a time zone."""
 
     to: tuple[str, ...]
     day: int = 1
@@ -60,7 +60,7 @@ class WeeklyPlan:
 
 @dataclass(frozen=True, slots=True)
 class NoticePlan:
-    """Who is told of what in one pipeline, beside the channels that hear of all pipelines. Levels by rising time."""
+    """All recipients of one pipeline's notices, except the channels for all pipelines. Levels by rising time."""
 
     routes: tuple[Route, ...] = ()
     escalation: tuple[EscalationLevel, ...] = ()
@@ -70,18 +70,18 @@ class NoticePlan:
     weekly: WeeklyPlan | None = None
 
     def recipients(self, topics: Iterable[str], stage: str, services: Iterable[str]) -> tuple[str, ...]:
-        """Who is told of a notice with these topics, each once, in the order of the routes."""
+        """Return the recipients of a notice with these topics, each once, in the order of the routes."""
         found, about = tuple(topics), tuple(services)
         leading = (route for route in self.routes if any(route.leads(topic, stage, about) for topic in found))
         return tuple(dict.fromkeys(name for route in leading for name in route.to))
 
     def levels_of(self, stage: str) -> Iterator[tuple[int, EscalationLevel]]:
-        """The levels that concern a stage, each with its number from 1."""
+        """Yield the escalation levels that apply to a stage, each with its number from 1."""
         for number, level in enumerate(self.escalation, 1):
             if not level.stages or stage in level.stages:
                 yield number, level
 
     def channel_of(self, person: str) -> str | None:
-        """The channel of a person, by the name that the log has for them, with or without `github:`."""
+        """Return a person's channel, by their name in the log, with or without `github:`; None: no channel."""
         names = {name.casefold().removeprefix("github:"): channel for name, channel in self.people}
         return names.get(person.casefold().removeprefix("github:"))

@@ -1,4 +1,4 @@
-"""What people ask for: through the API and the command line, or by a command at GitHub."""
+"""The requests of people: through the API and the command line, or by a command at GitHub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.core.model.pipeline import Mode
 
 @dataclass(frozen=True, slots=True)
 class LockAsked:
-    """A person locks a stage. `until`: seconds since the epoch, or None for until it is opened."""
+    """A person locks a stage. `until`: seconds since the epoch; None: until a person opens it."""
 
     stage: str
     by: str
@@ -22,7 +22,7 @@ class LockAsked:
 
 @dataclass(frozen=True, slots=True)
 class UnlockAsked:
-    """A person opens the lock of a stage, the one with the key `lock`, or every one."""
+    """A person opens one lock of a stage, the one with the key `lock`, or `every` lock."""
 
     stage: str
     by: str
@@ -34,7 +34,7 @@ class UnlockAsked:
 
 @dataclass(frozen=True, slots=True)
 class RetryAsked:
-    """A person wants the failed build of a run repeated, without a new commit (L4)."""
+    """A person repeats the failed build of a run, without a new commit (L4)."""
 
     run: str
     by: str
@@ -44,7 +44,7 @@ class RetryAsked:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """A person takes a run out."""
+    """A person cancels a run."""
 
     run: str
     by: str
@@ -64,9 +64,9 @@ class MoveAsked:
 
 @dataclass(frozen=True, slots=True)
 class WatchAsked:
-    """A person wants to be told when a stage opens: on the pull request where they asked, else by their channel.
+    """A person asks for a notice when a stage opens: on the pull request if they asked there, else by their channel.
 
-    `stage` empty: the only one that is locked.
+    `stage` empty: the only locked stage.
     """
 
     stage: str
@@ -78,7 +78,7 @@ class WatchAsked:
 
 @dataclass(frozen=True, slots=True)
 class FastLaneAsked:
-    """A person sends the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
+    """A person puts the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
 
     service: str
     by: str
@@ -99,20 +99,20 @@ class LetThroughAsked:
 
 @dataclass(frozen=True, slots=True)
 class VerifyAsked:
-    """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
+    """A person asks to verify a pull request. `sha`: the head that they saw; a newer head is not built."""
 
     service: str
     pull: int
     by: str
     sha: str
-    #: Whether its commits come from a fork; None: whoever asks does not know.
+    #: Whether its commits come from a fork; None: the sender of the request does not know.
     fork: bool | None = None
     kind: Literal["verify-asked"] = "verify-asked"
 
 
 @dataclass(frozen=True, slots=True)
 class ModeAsked:
-    """A person lets the pipeline run, pauses it, or makes it only observe."""
+    """A person sets the mode of the pipeline."""
 
     mode: Mode
     by: str
@@ -122,9 +122,9 @@ class ModeAsked:
 
 @dataclass(frozen=True, slots=True)
 class TakenOut:
-    """A person has taken out a dead letter or a parked delivery, for another try or for good; this puts it on record.
+    """A person has retried or dropped a dead letter or a parked delivery; this event puts it on record.
 
-    `name`: the slot of the dead letter, or the id of the delivery in the inbox.
+    `name`: the slot of the dead letter, or the id of the delivery in the inbox. `again`: it is tried again.
     """
 
     what: Literal["dead-letter", "parked-delivery"]
@@ -137,7 +137,7 @@ class TakenOut:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of a comment that begins with `/interlock`. `verb` empty: not understood, perhaps `meant`."""
+    """One line of a comment that begins with `/interlock`. `verb` empty: unknown; `meant`: a similar command."""
 
     verb: str
     rest: str = ""
@@ -146,12 +146,12 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandSaid:
-    """Somebody commands something at GitHub: in a comment on a pull request, or by a button of a check run.
+    """A person gave commands at GitHub: in a comment on a pull request, or by a button of a check run.
 
-    Nobody has been asked yet whether they may.
+    GitHub has not authorized the person yet.
     """
 
-    #: Tells it from all others, however often it is delivered.
+    #: Identifies the command, however often it is delivered.
     key: str
     repository: str
     by: str
@@ -160,9 +160,9 @@ class CommandSaid:
     #: The comment, and when it was written (seconds since the epoch); None: a button.
     comment: int | None = None
     at: float | None = None
-    #: How many more commands the comment has than count.
+    #: How many more commands the comment has beyond the limit.
     more: int = 0
-    #: The commit that the button's check run is about, and the run that it names.
+    #: The commit of the button's check run, and the run that it names.
     sha: str = ""
     run: str = ""
     kind: Literal["command-said"] = "command-said"
@@ -170,25 +170,25 @@ class CommandSaid:
 
 @dataclass(frozen=True, slots=True)
 class CommandAllowed:
-    """GitHub was asked: whoever said it may do it, and this is what it is about at this moment."""
+    """GitHub's answer: the person may give the command. The fields describe its subject at this moment."""
 
     said: CommandSaid
-    #: The service into whose main branch the pull request goes; empty for a button.
+    #: The service whose main branch the pull request goes to; empty for a button.
     service: str = ""
-    #: The head of the pull request, whether that is on a fork, and whether it is open still.
+    #: The head of the pull request, whether it is on a fork, and whether the pull request is still open.
     head: str = ""
     fork: bool = False
     open: bool = False
     #: The commit that landed; empty: it is not merged.
     merged: str = ""
-    #: What became of its last run, in words, if one has ended.
+    #: How its last run ended, in words, if one has ended.
     past: str = ""
     kind: Literal["command-allowed"] = "command-allowed"
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRefused:
-    """GitHub was asked: nothing is done of it, and why."""
+    """GitHub's answer: the command is not carried out, and why."""
 
     said: CommandSaid
     why: str

@@ -1,4 +1,4 @@
-"""What the configuration says about one pipeline: its services, its stages, their jobs and policies. Frozen values."""
+"""The configuration of one pipeline as the rules use it: services, stages, jobs, policies. Frozen values."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from bot.core.model.notice_plan import NoticePlan
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Which configuration: the digest of what it means, and since when it has been in force (seconds since the epoch).
+    """The digest of a configuration's meaning, and since when it has been in force (seconds since the epoch).
 
-    A later one replaces an earlier one, never the other way round.
+    A later revision replaces an earlier one, never the reverse.
     """
 
     digest: str = ""
     since: float = 0.0
 
 
-#: That of a configuration which is not stored.
+#: The revision of a configuration that is not stored.
 UNSTORED = Revision()
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationChange:
-    """One key of the pipeline file that differs from the configuration before; empty: it is not there."""
+    """One key of the pipeline file with its values before and after the change; empty: the key is absent."""
 
     key: str
     before: str
@@ -35,7 +35,7 @@ class ConfigurationChange:
 
 
 class Track(StrEnum):
-    """Which kind of job a build belongs to: a stage's real one, the fast lane's own, the one for pull requests."""
+    """The kind of job that a build belongs to: a stage's real job, the fast lane's own, the job for pull requests."""
 
     REAL = "real"
     FAST = "fast"
@@ -43,14 +43,14 @@ class Track(StrEnum):
 
 
 class Lane(StrEnum):
-    """How a run competes for a place; never which stages it must pass."""
+    """How a run competes for a place. The lane does not change which stages the run must pass."""
 
     MAIN = "main"
     FAST = "fast"
 
 
 class Outcome(StrEnum):
-    """How one build ended. The first five are Jenkins' results; the last is ours (Jenkins: hudson.model.Result)."""
+    """How one build ended. The first five are Jenkins' results (Jenkins: hudson.model.Result), the last is ours."""
 
     SUCCESS = "SUCCESS"
     UNSTABLE = "UNSTABLE"
@@ -61,7 +61,7 @@ class Outcome(StrEnum):
 
 
 class Policy(StrEnum):
-    """What an outcome means for the run and its stage."""
+    """The effect of an outcome on the run and its stage."""
 
     PASS = "pass"  # noqa: S105  the run has passed the stage
     REPORT = "report"  # the run ends as a reported failure
@@ -69,15 +69,15 @@ class Policy(StrEnum):
 
 
 class AbortLevel(StrEnum):
-    """How firmly a running build is asked to end (Jenkins: `WorkflowRun#doStop`, `doTerm`, `doKill`)."""
+    """How firmly Interlock asks Jenkins to end a running build (Jenkins: `WorkflowRun#doStop`, `doTerm`, `doKill`)."""
 
-    STOP = "stop"  # interrupt it; its script may clean up, or go on
+    STOP = "stop"  # interrupt it; its script may clean up, or continue
     TERM = "term"  # end its running steps by force
-    KILL = "kill"  # end it at once, whatever it leaves behind
+    KILL = "kill"  # end it at once, without any clean-up
 
 
 class FastLaneStart(StrEnum):
-    """What starts a fast run while the lane is open to a service (rule F2)."""
+    """The trigger of a fast run while the lane is open to a service (rule F2)."""
 
     ON_FIX = "on-fix"  # the next merge of the service
     ON_FAILURE = "on-failure"  # the lock itself, if main has moved since the failed commit
@@ -85,9 +85,9 @@ class FastLaneStart(StrEnum):
 
 
 class Forks(StrEnum):
-    """Whether a pull request is verified whose commits come from a fork: anybody may have written them."""
+    """Whether pull requests from forks are verified: anybody may have written their commits."""
 
-    ON_REQUEST = "on-request"  # each head only after a person has asked for it
+    ON_REQUEST = "on-request"  # each head only after a maintainer has asked for it
     NEVER = "never"
 
 
@@ -95,16 +95,16 @@ class Mode(StrEnum):
     """Whether a pipeline acts."""
 
     RUN = "run"
-    PAUSE = "pause"  # take in and show, trigger nothing
+    PAUSE = "pause"  # accept and show events, trigger nothing
     OBSERVE = "observe"  # decide and show, send nothing outside
 
 
 class LockStatus(StrEnum):
-    """Which open pull requests are told that a stage is locked."""
+    """The open pull requests that get a commit status while a stage is locked."""
 
     OFF = "off"
-    HOLDER = "holder"  # those of the services that hold a lock: merging one enters the fast lane
-    ALL = "all"  # those of the others as well: they may be merged, and wait
+    HOLDER = "holder"  # those of the services that hold a lock: a merge enters the fast lane
+    ALL = "all"  # also those of other services: they may be merged, and wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,39 +115,39 @@ class Job:
     name: str
 
 
-@dataclass(frozen=True)  # without slots: what follows from it is worked out once
+@dataclass(frozen=True)  # no slots: the cached properties need a dict
 class Stage:
     """A step of the pipeline: a Jenkins job, a capacity, a queue before it, a failure policy."""
 
     name: str
     job: Job
-    #: How many runs may be in the real stage at once. None: as many as come.
+    #: How many runs may be in the real stage at once. None: no limit.
     capacity: int | None = None
-    #: What a failed build does to the stage (rule L1).
+    #: The effect of a failed build on the stage (rule L1).
     on_failure: Policy = Policy.REPORT
     #: Exceptions from `on_failure`, for single outcomes.
     outcomes: tuple[tuple[Outcome, Policy], ...] = ()
-    #: The longest a build may run, in seconds. None: for ever.
+    #: The longest a build may run, in seconds. None: no limit.
     timeout: float | None = None
-    #: How often a failed build is repeated by itself before its failure counts (rule L4).
+    #: How often a failed build is repeated automatically before its failure counts (rule L4).
     retries: int = 0
     #: The fast lane's own job for this stage, and how many builds it takes at once.
     fast_job: Job | None = None
     fast_capacity: int = 1
-    #: The GitHub environment that a run is deployed to here; empty: no deployments are written.
+    #: The GitHub environment of the deployments of this stage; empty: no deployments are written.
     environment: str = ""
     #: Whether that is a production environment.
     production: bool = False
 
     def policy(self, outcome: Outcome) -> Policy:
-        """What `outcome` means here: success passes; else the exception for it; else `on_failure`."""
+        """Return the effect of `outcome` here: success passes; else the exception for it, or `on_failure`."""
         if outcome is Outcome.SUCCESS:
             return Policy.PASS
         return dict(self.outcomes).get(outcome, self.on_failure)
 
     @cached_property
     def locks(self) -> bool:
-        """Whether this is a lock-policy stage: one that at least one outcome locks."""
+        """Whether this is a lock-policy stage: at least one outcome locks it."""
         return self.on_failure is Policy.LOCK or Policy.LOCK in dict(self.outcomes).values()
 
 
@@ -158,36 +158,36 @@ class Service:
     name: str
     repository: str
     branch: str = "main"
-    #: Whether its pull requests are verified, where the pipeline does that.
+    #: Whether its pull requests are verified, if the pipeline verifies any.
     verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class FastLane:
-    """When a fast run starts, and the stage from which it uses the real jobs again (rules F2 to F4)."""
+    """How a fast run starts, and the stage from which it uses the real jobs again (rules F2 to F4)."""
 
     start: FastLaneStart = FastLaneStart.ON_FIX
-    #: The first stage a fast run enters for real. None: the first lock-policy stage.
+    #: The first stage whose real job a fast run uses. None: the first lock-policy stage.
     rejoins: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """How pull requests are verified: one build of one job for each push to one."""
+    """The verification of pull requests: one build of one job for each push to a pull request."""
 
     job: Job
-    #: How many may be verified at once. None: as many as come.
+    #: How many may be verified at once. None: no limit.
     capacity: int | None = None
-    #: The longest a build may run, in seconds. None: for ever.
+    #: The longest a build may run, in seconds. None: no limit.
     timeout: float | None = None
-    #: Whether drafts are verified without anybody asking.
+    #: Whether drafts are verified without a request.
     drafts: bool = False
     forks: Forks = Forks.ON_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
+    """One place for a build: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
 
     stage: str
     track: Track = Track.REAL
@@ -196,45 +196,45 @@ class Step:
         return f"fast {self.stage}" if self.track is Track.FAST else self.stage
 
 
-#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
+#: The step of verifications: no stage, and no run is ever there. Its name is the context of the commit status.
 VERIFY = Step("verify", Track.VERIFY)
 
 
-@dataclass(frozen=True)  # without slots: what follows from it is worked out once
+@dataclass(frozen=True)  # no slots: the cached properties need a dict
 class Pipeline:
     """The ordered stages that a set of services share.
 
-    Every event asks for stages and services by name, so how to find them is worked out once for each value. That is
-    no part of it: equality, `replace` and what is stored know the fields alone.
+    Every event looks up stages and services by name, so the lookup tables are cached for each value. They are no
+    fields: equality, `replace` and storage ignore them.
     """
 
     name: str
     stages: tuple[Stage, ...]
     services: tuple[Service, ...]
     fast_lane: FastLane = field(default_factory=FastLane)
-    #: How long to wait before a refused trigger is tried again (rule L6), in seconds: first, and at most.
+    #: The delay before a refused trigger is tried again (rule L6), in seconds: the first, and the longest.
     retry_first: float = 5.0
     retry_most: float = 120.0
-    #: How long a build may take to end once it was asked to stop, and once its steps were ended by force, in seconds.
+    #: How long a build may take to end after a stop, and after its steps were ended by force, in seconds.
     term_after: float = 60.0
     kill_after: float = 60.0
-    #: How pull requests are verified. None: they are not.
+    #: The verification of pull requests. None: there is none.
     verify: Verify | None = None
-    #: Which open pull requests are told that a stage is locked.
+    #: The open pull requests that are told of a locked stage.
     lock_status: LockStatus = LockStatus.HOLDER
-    #: Who is told of what.
+    #: The recipients of notices.
     notices: NoticePlan = field(default_factory=NoticePlan)
 
     def stage(self, name: str) -> Stage | None:
-        """The stage called `name`, or None if the configuration has none."""
+        """Return the stage called `name`, or None if the configuration has none."""
         return self._stages.get(name)
 
     def service(self, name: str) -> Service | None:
-        """The service called `name`, or None if the configuration has none."""
+        """Return the service called `name`, or None if the configuration has none."""
         return self._services.get(name)
 
     def job(self, stage: str, track: Track) -> Job | None:
-        """The Jenkins job of a step; None if the configuration has none (any more)."""
+        """Return the Jenkins job of a step; None if the configuration has none (any more)."""
         if track is Track.VERIFY:
             return self.verify.job if self.verify is not None else None
         found = self.stage(stage)
@@ -243,7 +243,7 @@ class Pipeline:
         return found.job if track is Track.REAL else found.fast_job
 
     def capacity(self, stage: str, track: Track) -> int | None:
-        """How many runs a step takes at once; None: as many as come; 0: it is not configured (any more)."""
+        """Return how many runs a step takes at once; None: no limit; 0: it is not configured (any more)."""
         if track is Track.VERIFY:
             return self.verify.capacity if self.verify is not None else 0
         found = self.stage(stage)
@@ -254,28 +254,28 @@ class Pipeline:
         return found.capacity
 
     def verifies(self, service: str) -> bool:
-        """Whether the pull requests of `service` are verified."""
+        """Return whether the pull requests of `service` are verified."""
         found = self.service(service)
         return self.verify is not None and found is not None and found.verify
 
     def hears_of_pulls(self, service: str) -> bool:
-        """Whether it matters that a pull request of `service` is open: it is verified, or may be told of a lock."""
+        """Return whether the open pull requests of `service` matter: for verification or for lock notices."""
         return self.verifies(service) or self.lock_status is not LockStatus.OFF
 
     def patience(self, level: AbortLevel) -> float:
-        """How long a build may take to end after it was asked so, in seconds."""
+        """Return how long a build may take to end after an abort of this level, in seconds."""
         return self.term_after if level is AbortLevel.STOP else self.kill_after
 
     def service_of(self, repository: str, branch: str) -> Service | None:
-        """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""
+        """Return the service whose main branch is `branch` of `repository`; names compare as GitHub compares them."""
         return self._branches.get((repository.lower(), branch))
 
     def services_in(self, repository: str) -> tuple[Service, ...]:
-        """The services whose repository this is, one for each main branch; names compare as GitHub does."""
+        """Return the services of a repository, one for each main branch; names compare as GitHub compares them."""
         return self._repositories.get(repository.lower(), ())
 
     def index(self, name: str) -> int:
-        """Where the stage stands in the order, from 0; -1 if it is not (or no longer) configured."""
+        """Return the index of the stage in the order, from 0; -1 if it is not (or no longer) configured."""
         return self._order.get(name, -1)
 
     @cached_property
@@ -285,9 +285,9 @@ class Pipeline:
 
     @cached_property
     def fast_steps(self) -> tuple[Step, ...]:
-        """Where a fast run goes before it rejoins: the fast lane's own jobs, and real stages that have none.
+        """The steps of a fast run before it rejoins: the fast lane's own jobs, and real stages that have none.
 
-        It ends before the stage where the fast lane rejoins, or beyond it at the first stage without a fast job.
+        They end before the stage where the fast lane rejoins, or after it at the first stage without a fast job.
         """
         ahead = takewhile(lambda at: at[1].fast_job or at[0] < self.rejoins_at, enumerate(self.stages))
         return tuple(Step(stage.name, Track.FAST) if stage.fast_job else self.real_steps[at] for at, stage in ahead)
@@ -299,7 +299,7 @@ class Pipeline:
 
     @cached_property
     def locks_at(self) -> int:
-        """Index of the first lock-policy stage; past the end if nothing ever locks."""
+        """Index of the first lock-policy stage; the number of stages if none locks."""
         return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
 
     @cached_property
@@ -309,11 +309,11 @@ class Pipeline:
 
     @cached_property
     def rejoins_at(self) -> int:
-        """Index of the first stage a fast run enters for real, at the latest the first that locks."""
+        """Index of the first stage whose real job a fast run uses, at the latest the first that locks."""
         asked = self.index(self.fast_lane.rejoins) if self.fast_lane.rejoins is not None else -1
         return self.locks_at if asked < 0 else min(asked, self.locks_at)
 
-    # -- how to find things: of two with one name the first counts -----------------------------------------------
+    # -- lookup tables: of two entries with one name the first counts --------------------------------------------
 
     @cached_property
     def _stages(self) -> dict[str, Stage]:

@@ -1,4 +1,4 @@
-"""Why something that was asked for is not done, as data; `bot.reporting.refusals` says it in words."""
+"""The reasons for refusing a request, as data; `bot.reporting.refusals` puts them into words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.core.model.stage_state import Lock
 
 
 class No(StrEnum):
-    """The closed list. Which details of a `Refusal` each has, `bot.reporting.refusals` shows."""
+    """The closed list of reasons. `bot.reporting.refusals` shows which fields of a `Refusal` each of them uses."""
 
     # requests about runs
     NOT_LIVE = "not-live"
@@ -22,7 +22,7 @@ class No(StrEnum):
     NOT_WAITING = "not-waiting"
     GOES_FIRST = "goes-first"
     FRONT_ALREADY = "front-already"
-    # being told when a stage opens
+    # notices when a stage opens
     NOTHING_LOCKED = "nothing-locked"
     SEVERAL_LOCKED = "several-locked"
     NO_CHANNEL = "no-channel"
@@ -71,7 +71,7 @@ class No(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Message):
-    """One of the list, and its details: `sha` is what was asked for, `head` what is there instead."""
+    """One of the list, and its details. `sha`: the requested commit; `head`: the present one."""
 
     no: No
     run: str = ""
@@ -82,18 +82,18 @@ class Refusal(Message):
     pull: int | None = None
     step: Step | None = None
     status: str = ""
-    #: The attempt that is meant, and the present one; of commands, how many are enough.
+    #: The attempt of the request, and the present one; for commands, the limit.
     number: int = 0
     present: int = 0
     build: int | None = None
     verb: str = ""
-    #: What GitHub or a stranger wrote of it.
+    #: The text of it by GitHub or another party.
     told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NoSuchStage(Message):
-    """The pipeline has no stage of this name, but these."""
+    """The pipeline has no stage of this name; `stages`: those that it has."""
 
     pipeline: str
     stage: str
@@ -102,7 +102,7 @@ class NoSuchStage(Message):
 
 @dataclass(frozen=True, slots=True)
 class NotClosedBy(Message):
-    """The stage has no lock of this key, but these; without `key`: none."""
+    """The stage has no lock with this key, or none at all (`key` None); `locks`: those that it has."""
 
     stage: str
     key: str | None
@@ -111,7 +111,7 @@ class NotClosedBy(Message):
 
 @dataclass(frozen=True, slots=True)
 class SeveralLocks(Message):
-    """Several locks close the stage, and which of them is to be opened was not said."""
+    """Several locks close the stage, and the request does not name one."""
 
     stage: str
     locks: tuple[Lock, ...]

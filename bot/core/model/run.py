@@ -1,4 +1,4 @@
-"""Runs and verifications: where each stands, its present attempt, and how it ends. Frozen values, by `key`."""
+"""Runs and verifications: their status, present attempt and ending. Frozen values, by `key`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.core.model.replaced import quick_to_make, replace
 
 
 class Status(StrEnum):
-    """Where a live run stands. Each says how it is left and whether the run holds a slot of its stage."""
+    """The status of a live run. The comments tell how a run leaves each, and whether it holds a slot of its stage."""
 
     #: In the queue before its stage. Left by admission or removal. Holds no slot. May be cancelled.
     WAITING = "waiting"
@@ -26,9 +26,9 @@ class Status(StrEnum):
     RUNNING = "running"
     #: Admitted, then called back because the stage locked (L3). Holds a slot until Jenkins confirms.
     RECALLED = "recalled"
-    #: On its way out; its build may still run and keeps the slot until Jenkins reports that it ended (F8).
+    #: It leaves the board; its build may still run and keeps the slot until Jenkins reports that it ended (F8).
     ENDING = "ending"
-    #: Its build failed and it stays: as the holder of a lock (L1) or as a fix that can be retried (F7).
+    #: Its build failed and the run stays: as the holder of a lock (L1) or as a fix that can be retried (F7).
     FAILED = "failed"
 
 
@@ -37,19 +37,19 @@ HOLDS_SLOT = frozenset({Status.STARTING, Status.RUNNING, Status.RECALLED, Status
 
 
 class End(StrEnum):
-    """How a run left the board (invariant 4: a merged commit is never lost, it always ends as one of these)."""
+    """How a run left the board (invariant 4: a merged commit is never lost, its run always ends as one of these)."""
 
     DELIVERED = "delivered"  # passed the last stage
     FAILED = "failed"  # a reported failure
     SUPERSEDED = "superseded"  # contained in a run that replaced it
-    CANCELLED = "cancelled"  # taken out by a person
+    CANCELLED = "cancelled"  # by a person
     DROPPED = "dropped"  # no longer on main (force-push), or no longer configured
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends or is about to end, why, and the run that replaced it, if any."""
+    """How a run ends or will end, why, and the run that replaced it, if any."""
 
     end: End
     why: Message
@@ -58,26 +58,26 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """A running build was asked to end: how firmly, and since when it has been asked so."""
+    """The request to end a running build: its level, and since when, in seconds since the epoch."""
 
     level: AbortLevel
     asked: float
-    #: Jenkins has taken the request, at `asked`: the build has its time from then on, not from our wish.
+    #: Jenkins took the request, at `asked`: the time that the build has to end counts from then.
     taken: bool = False
-    #: Nothing firmer may be done, and people were told that the build goes on.
+    #: No firmer level is allowed, and people were told that the build goes on.
     stuck: bool = False
-    #: Nothing firmer than stop is known to it (a build that is no Pipeline): it was asked that again.
+    #: The build supports nothing firmer than stop (it is no Pipeline build), and got a stop again.
     only_stop: bool = False
 
 
-#: How many of the last things that happened to a run are kept with it.
+#: How many of its last events a run keeps.
 STORY = 16
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""
+    """One event of the story of a run; `at` in seconds since the epoch."""
 
     at: float
     what: Message
@@ -86,43 +86,46 @@ class Happened:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a run, or of a verification, at its step: at most one Jenkins build, and all that is known of it.
+    """One try of a run or a verification at its step: at most one Jenkins build, and the state of it.
 
-    The fields are never reset one by one: a new try is `next`, and what is left of one that is over, `over`.
+    The fields are never reset one by one: `next` makes a new try, `over` and `failed` keep the part that still counts.
     """
 
-    #: How many builds were asked for so far, this one included; with run, stage and track it names one build.
+    #: How many builds were asked for so far, including this one; with run, stage and track it identifies one build.
     number: int = 0
-    #: Its trigger got no answer, and its build is waited for all the same.
+    #: Its trigger got no answer, and Interlock waits for its build nevertheless.
     unanswered: bool = False
     queue_item: int | None = None
     #: The number of its build in Jenkins, once that has started.
     build: int | None = None
     #: When Jenkins expects its build to end, in seconds since the epoch.
     expected: float | None = None
-    #: A person asked to cancel its build, in a lock-policy stage (L5).
+    #: The person who asked to cancel its build, in a lock-policy stage (L5).
     cancelled_by: str | None = None
-    #: Its build has run longer than the step allows.
+    #: Its build exceeded the time limit of the step.
     timed_out: bool = False
     #: Its build was asked to end and has not ended.
     abort: Abort | None = None
-    #: How it failed, for a run that stays with its failure.
+    #: The outcome of its failed build, for a run that stays with its failure.
     failure: Outcome | None = None
     failed_tests: tuple[str, ...] = ()
     failed_step: str = ""
-    #: How its build was lost, if Jenkins did not say how it ended.
+    #: How its build was lost, if Jenkins did not report its outcome.
     lost: str = ""
 
     def next(self) -> Attempt:
-        """The try after this one."""
+        """Return the next attempt."""
         return Attempt(self.number + 1)
 
     def over(self) -> Attempt:
-        """What is left of it once the step is left, or waited for again: its number, which is never given twice."""
+        """Return an attempt with the number alone, for a step that was left or is waited for again.
+
+        The number stays, because no two attempts may have the same.
+        """
         return Attempt(self.number)
 
     def failed(self, outcome: Outcome) -> Attempt:
-        """What is left of it while its failure counts: the build and what broke, nothing of what was asked of it."""
+        """Return the attempt with its failure: the build and the failed tests and step, without abort and cancel."""
         return Attempt(
             self.number,
             build=self.build,
@@ -133,18 +136,18 @@ class Attempt:
         )
 
 
-#: Before the first try.
+#: The attempt before the first try.
 NO_ATTEMPT = Attempt()
 
 
-#: How many authors of a merge are kept beside the first.
+#: How many authors of a merge are kept besides the first.
 AUTHORS_KEPT = 10
 
 
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class PullAuthor:
-    """Who wrote a pull request, or (`pull` 0) a commit of a push of which no pull request is known: a login."""
+    """The login of the author of a pull request, or (`pull` 0) of a commit of a push without a known pull request."""
 
     pull: int
     login: str
@@ -153,28 +156,28 @@ class PullAuthor:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """What GitHub says of the merge that a run carries."""
+    """GitHub's data on the merge that a run carries."""
 
     pull: int | None = None
-    #: All the merged pull requests, `pull` among them: one push may land several.
+    #: All the merged pull requests, including `pull`: one push may land several.
     pulls: tuple[int, ...] = ()
     title: str = ""
     author: str = ""
-    #: Of each pull request that has, or had, labels.
+    #: The labels of each pull request that has, or had, labels.
     labels: tuple[PullLabels, ...] = ()
-    #: Who wrote what else it carries, beside `author`; bounded.
+    #: The authors of the other commits and pull requests that it carries; bounded.
     authors: tuple[PullAuthor, ...] = ()
 
     def with_authors(self, *found: PullAuthor) -> Merge:
-        """The same with these authors too, each once with each pull request; those that nobody named are left out."""
+        """Return the merge with these authors added, each once for each pull request; empty logins are left out."""
         own = PullAuthor(self.pull or 0, self.author)
         more = (each for each in (*self.authors, *found) if each.login and each != own)
         return replace(self, authors=tuple(dict.fromkeys(more))[:AUTHORS_KEPT])
 
     def authors_of(self, pull: int) -> Iterator[str]:
-        """The logins of who wrote a pull request, as far as GitHub has told.
+        """Yield the logins of the authors of a pull request, as far as GitHub has named them.
 
-        Its own (`self.pull`) also has those who wrote a commit, and none of the other pull requests.
+        For its own pull request (`self.pull`) these include the authors of commits who wrote none of the others.
         """
         own = pull == self.pull
         if own and self.author:
@@ -185,13 +188,13 @@ class Merge:
         yield from (login for login in commits if login.casefold() not in elsewhere)
 
 
-#: Before GitHub has named a pull request.
+#: The merge before GitHub has named a pull request.
 NO_MERGE = Merge()
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A person has moved a run to the front of its queue. Of several, the one with the greater number goes first."""
+    """A person's move of a run to the front of its queue. Of several moved runs, the greatest number goes first."""
 
     number: int
     by: str
@@ -209,33 +212,33 @@ class Run:
     lane: Lane
     status: Status
     step: Step
-    #: Its place in line: handed out when it joins the queue, kept when it is called back (L3, L6).
+    #: Its queue number: assigned when it joins the queue, kept when it is called back (L3, L6).
     queue_number: int
-    #: Seconds since the epoch: when it was merged, and when the present status began.
+    #: When it was merged, and when the present status began, in seconds since the epoch.
     created: float
     since: float
     version: str
-    #: When it joined the queue of its step; kept when it is called back, so that its waiting is told in full.
+    #: When it joined the queue of its step; kept when it is called back, so that its whole waiting counts.
     queued: float = 0.0
     passed: tuple[Step, ...] = ()
     attempt: Attempt = NO_ATTEMPT
     #: How many automatic retries of the present stage were used.
     retried: int = 0
-    #: Waits to repeat the build that failed in the stage it locked (L4).
+    #: Whether it waits to repeat the build that failed in the stage it locked (L4).
     retrying: bool = False
     #: The locked stages that operators opened for this run (F1).
     permits: tuple[str, ...] = ()
-    #: Who lets it through the freezes that allow that, and why (W2).
+    #: The person who let it through the freezes that allow that, and why (W2).
     let_through: AskedBy | None = None
-    #: Set when the run is on its way out.
+    #: Set when the run leaves the board.
     ending: Ending | None = None
-    #: Who has moved it to the front of the queue of its step; it counts for that queue alone.
+    #: The person's move to the front of the queue of its step; it counts for that queue alone.
     moved: Moved | None = None
     merge: Merge = NO_MERGE
-    #: The last things that happened to it, oldest first; bounded.
+    #: Its last events, oldest first; bounded.
     story: tuple[Happened, ...] = ()
 
-    #: It builds what was merged, see `Verification.verifies`, with the job that is configured for its step now.
+    #: A run verifies nothing (see `Verification.verifies`) and uses the configured job of its step.
     verifies = job = None
 
     @property
@@ -245,19 +248,19 @@ class Run:
 
     @property
     def who(self) -> Who:
-        """Which run it is, as people are told."""
+        """The run as messages name it."""
         return Who(self.service, self.sha)
 
     @property
     def queue_rank(self) -> int:
-        """Lower goes first: a repeat of the build that locked the stage (L4), the fast lane (F4), the main lane."""
+        """Rank in a queue, lowest first: a repeat of the build that locked (L4), the fast lane (F4), the main lane."""
         if self.retrying:
             return 0
         return 1 if self.lane is Lane.FAST else 2
 
     @property
     def front_rank(self) -> int:
-        """Lower goes first among those of one `queue_rank`: whom a person has moved to the front, the latest first."""
+        """Rank among runs of one `queue_rank`, lowest first: moved runs precede others, the latest move first."""
         return -self.moved.number if self.moved is not None else 0
 
     @property
@@ -273,43 +276,43 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One head of a pull request that is built. It waits, starts, runs or ends as a run does, and never locks anything.
+    """One head of a pull request that is built. It waits, starts, runs or ends like a run, and locks nothing.
 
-    What has a build in Jenkins, a run or a verification, calls what concerns that build by the same names.
+    Runs and verifications have the same names for everything that concerns their build in Jenkins.
     """
 
-    #: `S1.pr12-3`: runs end in a point and a number, so that none can have the same.
+    #: `S1.pr12-3`: a run's key ends in a point and a number, so no run can have the same.
     key: str
     service: str
     pull: int
     sha: str
     status: Status
     queue_number: int
-    #: Seconds since the epoch: when it was asked for, and when the present status began.
+    #: When it was asked for, and when the present status began, in seconds since the epoch.
     created: float
     since: float
     version: str
-    #: Where its build is asked for: it is taken back there, whatever the configuration says by then.
+    #: The job of its build: it is withdrawn there even if the configuration names another one by then.
     job: Job
     attempt: Attempt = NO_ATTEMPT
-    #: Why it is on its way out.
+    #: Why it is ending.
     ending: Message | None = None
 
-    #: The one step where it can be, and the lane that its trigger names.
+    #: Its only step, and the lane that its trigger names.
     step, lane = VERIFY, Lane.MAIN
-    #: First come, first served: nothing overtakes among verifications, and nobody moves one to the front.
+    #: First come, first served: no verification has a rank before others, and no person moves one to the front.
     queue_rank = front_rank = 0
-    #: Nobody cancels one: it ends with its pull request, or with its head.
+    #: No person cancels one: it ends with its pull request, or with its head.
     taken_out = False
 
     @property
     def who(self) -> Who:
-        """Which verification it is, as people are told."""
+        """The verification as messages name it."""
         return Who(self.service, self.sha, self.pull)
 
     @property
     def verifies(self) -> int:
-        """The pull request that it builds."""
+        """The number of the pull request that it builds."""
         return self.pull
 
     @property
@@ -318,7 +321,7 @@ class Verification:
         return self.status in HOLDS_SLOT
 
 
-#: What has a build in Jenkins.
+#: The records that have a build in Jenkins.
 Buildable = Run | Verification
 
 
@@ -326,11 +329,11 @@ _VERIFICATION = re.compile(r"(.+)\.pr(\d+)-\d+\Z")
 
 
 def verified_pull(key: str) -> tuple[str, int] | None:
-    """Service and pull request of the verification called `key`; None if that is no verification's name."""
+    """Return service and pull request of the verification called `key`; None if it is no verification's name."""
     found = _VERIFICATION.match(key)
     return None if found is None else (found[1], int(found[2]))
 
 
 def version_stamp(at: float) -> str:
-    """A time (seconds since the epoch) as versions of artifacts have it: `20261125214005`, in UTC."""
+    """Return a time (seconds since the epoch) as artifact versions have it: `20261125214005`, in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")

@@ -1,6 +1,6 @@
 """Messages to people about stages, as data: locks, builds that move nothing, the configuration, lost state.
 
-The same list as `messages`, continued. What is sent to people as a notice (`effects.Notify`) is here too.
+Part of the closed list that `messages` begins. The notices that `effects.Notify` sends to people are here too.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class LockExpired(Message):
 
 @dataclass(frozen=True, slots=True)
 class Frozen(Message):
-    """A freeze window is in force: why a stage is locked, `until` when (seconds since the epoch)."""
+    """A freeze window is in force and locks a stage; `until`: its end in seconds since the epoch."""
 
     freeze: str
     until: float
@@ -58,7 +58,7 @@ class Frozen(Message):
 
 @dataclass(frozen=True, slots=True)
 class FreezeEnded(Message):
-    """A freeze window is over; `changed`: by the configuration, else by the clock."""
+    """A freeze window has ended; `changed`: by a change of the configuration, else by its time."""
 
     freeze: str
     changed: bool = False
@@ -66,7 +66,7 @@ class FreezeEnded(Message):
 
 @dataclass(frozen=True, slots=True)
 class FreezesChanged(Message):
-    """The freezes of the configuration, new or changed."""
+    """The freezes of the configuration are new or changed."""
 
     freezes: tuple[str, ...]
 
@@ -88,7 +88,7 @@ class ExceptedByService(Message):
 
 @dataclass(frozen=True, slots=True)
 class LetThrough(Message):
-    """A person lets a run through the freezes that allow it; with `who`, which run."""
+    """A person lets a run through the freezes that allow it; `who`: the run, if the message names it."""
 
     by: str
     reason: str
@@ -97,7 +97,7 @@ class LetThrough(Message):
 
 @dataclass(frozen=True, slots=True)
 class FreezePassed(Message):
-    """A run enters a stage in a freeze that excepts it; `because`: by which rule of the freeze."""
+    """A run enters a frozen stage because of an exception; `because`: the exception."""
 
     step: Step
     freeze: str
@@ -107,14 +107,14 @@ class FreezePassed(Message):
 
 @dataclass(frozen=True, slots=True)
 class ClosedNow(Message):
-    """The stage is locked: why a run that was admitted is called back."""
+    """A stage has locked, so an admitted run is called back."""
 
     stage: str
 
 
 @dataclass(frozen=True, slots=True)
 class CalledBack(Message):
-    """An admitted run is called back before its build starts; with `who`, for those who do not know which."""
+    """An admitted run is called back before its build starts; `who`: the run, if the message names it."""
 
     step: Step
     why: Message
@@ -123,7 +123,7 @@ class CalledBack(Message):
 
 @dataclass(frozen=True, slots=True)
 class OnMainLaneAgain(Message):
-    """The last lock of a service is open, so its run leaves the fast lane; with `who`, which."""
+    """The last lock of a service is open, so its run leaves the fast lane; `who`: the run, if named."""
 
     service: str
     who: Who | None = None
@@ -145,14 +145,14 @@ class FixComing(Message):
 
 @dataclass(frozen=True, slots=True)
 class NoFixComing(Message):
-    """Nothing is on its way to open the lock of a service."""
+    """No run is on its way to open the lock of a service."""
 
     service: str
 
 
 @dataclass(frozen=True, slots=True)
 class FixPasses(Message):
-    """To the pull requests of a service that holds locks: its fix passes everyone, or (`on_request`) once asked for."""
+    """For pull requests of a lock holder: its fix passes the queues, `on_request` only if a person asks for it."""
 
     stages: tuple[str, ...]
     service: str
@@ -161,7 +161,7 @@ class FixPasses(Message):
 
 @dataclass(frozen=True, slots=True)
 class MergesWait(Message):
-    """To all other pull requests: stages are locked, `since` (seconds since the epoch), and what is merged waits."""
+    """For all other pull requests: stages are locked, `since` (seconds since the epoch), and merged commits wait."""
 
     stages: tuple[str, ...]
     by: str
@@ -170,7 +170,7 @@ class MergesWait(Message):
 
 @dataclass(frozen=True, slots=True)
 class MergesFrozen(Message):
-    """The same where nothing but freezes closes the stages; `by`: the one that ends last."""
+    """For all pull requests while only freezes close the stages; `by`: the window that ends last."""
 
     stages: tuple[str, ...]
     by: Frozen
@@ -178,12 +178,12 @@ class MergesFrozen(Message):
 
 @dataclass(frozen=True, slots=True)
 class NothingLocked(Message):
-    """To pull requests that were told of a lock: nothing is locked any more."""
+    """For pull requests that were told of a lock: no stage is locked any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class BannerPutBack(Message):
-    """Somebody had overwritten the banner of a job, or (`left`) a banner of ours stood where none should."""
+    """The banner of a job was overwritten, or (`left`) a banner of ours stood on a job that should have none."""
 
     job: str
     left: bool
@@ -194,7 +194,7 @@ class BannerPutBack(Message):
 
 @dataclass(frozen=True, slots=True)
 class BuildRepeated(Message):
-    """A second build of an attempt is asked to stop; `first`: the one that counts."""
+    """A second build of an attempt is asked to stop; `first`: the build that counts."""
 
     build: int
     first: int | None
@@ -203,7 +203,7 @@ class BuildRepeated(Message):
 
 @dataclass(frozen=True, slots=True)
 class LateBuild(Message):
-    """A build of a run for which nobody waits any more is asked to stop."""
+    """A build of a run that does not wait for it any more is asked to stop."""
 
     build: int
     step: Step
@@ -212,7 +212,7 @@ class LateBuild(Message):
 
 @dataclass(frozen=True, slots=True)
 class LateBuildEnded(Message):
-    """What became of such a build."""
+    """Such a build has ended; `outcome`: how."""
 
     build: int
     step: Step
@@ -222,7 +222,7 @@ class LateBuildEnded(Message):
 
 @dataclass(frozen=True, slots=True)
 class UnmanagedBuildSeen(Message):
-    """A build takes a slot and moves nothing: somebody else started it, or it names no present attempt of `run`."""
+    """A build takes a slot and moves nothing: it is not ours, or it names no present attempt of `run`."""
 
     build: int
     step: Step
@@ -246,7 +246,7 @@ class PipelineConfigured(Message):
 
 @dataclass(frozen=True, slots=True)
 class ModeChanged(Message):
-    """A person lets the pipeline run, pauses it, or makes it observe."""
+    """A person has changed the mode of the pipeline."""
 
     by: str
     before: Mode
@@ -256,7 +256,7 @@ class ModeChanged(Message):
 
 @dataclass(frozen=True, slots=True)
 class WasTakenOut(Message):
-    """A person has had another try made at a dead letter or a parked delivery, or dropped it."""
+    """A person has retried (`again`) or dropped a dead letter or a parked delivery."""
 
     by: str
     what: Literal["dead-letter", "parked-delivery"]
@@ -267,28 +267,28 @@ class WasTakenOut(Message):
 
 @dataclass(frozen=True, slots=True)
 class StateWasLost(Message):
-    """What was stored is gone, and how that was seen."""
+    """The stored state is gone; `why`: how that was noticed."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoreRestored(Message):
-    """The store was restored from a backup; `made`: when that was made, in seconds since the epoch."""
+    """The store was restored from a backup; `made`: the time of the backup in seconds since the epoch."""
 
     made: float
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedAfterLoss(Message):
-    """A stage is closed until a person has looked, because state was lost; `before`: what had locked it."""
+    """A stage is closed until a person has looked, because state was lost; `before`: the reasons of its locks."""
 
     before: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FoundInBanner(Message):
-    """Why a lock stands that was put back after a loss: the banner over this job told it."""
+    """A lock was put back after a loss because the banner of this job showed it."""
 
     reason: Message
     job: str
@@ -296,7 +296,7 @@ class FoundInBanner(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeadWasSurveyed(Message):
-    """How far the head of main had come before a loss, by what GitHub shows: `started` if it was on its way."""
+    """How far the head of main had come before a loss, by the marks at GitHub; `started`: it was on its way."""
 
     who: Who
     became: Literal["delivered", "ended", "started", "unknown"]
@@ -307,7 +307,7 @@ class HeadWasSurveyed(Message):
 
 @dataclass(frozen=True, slots=True)
 class FailedFix:
-    """A fix, or another run, that did not get through, as a notice tells it."""
+    """A fix, or another run, that failed, as a notice shows it."""
 
     run: str
     who: Who
@@ -318,12 +318,12 @@ class FailedFix:
 
 @dataclass(frozen=True, slots=True)
 class StageNotice(Message):
-    """What happened to a stage in one decision, and how it stands now.
+    """The events of one decision about a stage, and its present state.
 
-    `left`: the locks that close it now; `locked`: those of them that are new; `fix`: the last one that failed;
-    `opened`: why each of the others was opened, `closed`: the keys of those; `failed`: the runs that failed and locked
-    nothing. `since` (seconds since the epoch): failures have locked it since then, and that is told once more.
-    `forgotten`: the locks of people of which somebody is to be reminded.
+    `left`: the locks that close it now; `locked`: the new ones among them; `fix`: the last fix that failed; `opened`:
+    the reasons for opening the other locks, `closed`: their keys; `failed`: the runs that failed without a lock.
+    `since` (seconds since the epoch): an escalation, failures have locked the stage since then. `forgotten`: a
+    reminder, of these locks of people.
     """
 
     stage: str
@@ -339,7 +339,7 @@ class StageNotice(Message):
 
 @dataclass(frozen=True, slots=True)
 class WatchNotice(Message):
-    """To whoever asked to be told: the stage is open, and why its last lock was opened."""
+    """For a watcher: the stage is open, and why its last lock was opened."""
 
     stage: str
     why: Message
@@ -347,7 +347,7 @@ class WatchNotice(Message):
 
 @dataclass(frozen=True, slots=True)
 class StageWatched(Message):
-    """Somebody is told when a stage opens."""
+    """A person will get a notice when a stage opens."""
 
     by: str
     stage: str
@@ -355,7 +355,7 @@ class StageWatched(Message):
 
 @dataclass(frozen=True, slots=True)
 class LostRun:
-    """A run that was on its way when state was lost."""
+    """A run that was live when state was lost."""
 
     who: Who
     step: Step
@@ -364,9 +364,9 @@ class LostRun:
 
 @dataclass(frozen=True, slots=True)
 class LossNotice(Message):
-    """State was lost: which stages are closed, what was known to have locked which, what was on its way.
+    """State was lost: the closed stages, their known locks, and the live runs.
 
-    The lists are cut; `live`: how many runs there were; `again`: those that were started anew.
+    The lists are shortened; `live`: how many runs there were; `again`: the runs that were started anew.
     """
 
     pipeline: str
@@ -376,8 +376,8 @@ class LossNotice(Message):
     runs: tuple[LostRun, ...] = ()
     live: int = 0
     again: tuple[Who, ...] = ()
-    #: The locks that were put back, by stage; the builds of before that go on; the jobs about which Jenkins did not
-    #: answer; and of how many services GitHub is asked how far the head of main had come.
+    #: The locks that were put back, by stage; the builds from before that continue; the jobs about which Jenkins did
+    #: not answer; and for how many services GitHub is asked how far the head of main had come.
     found: tuple[tuple[str, Message], ...] = ()
     going: tuple[LostRun, ...] = ()
     silent: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What is known of the stages: locks, what is in them for each service, refusals, unmanaged builds, notices.
+"""The records of stages: locks, stage versions, backoffs, unmanaged builds, past builds, follow-ups.
 
 Frozen values, by `key`; times in seconds since the epoch.
 """
@@ -18,7 +18,7 @@ from bot.core.model.run import Abort
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One of the things that close a stage to the main lane (L2). `position` is set for an automatic one."""
+    """One lock that closes a stage to the main lane (L2). `position` is set for an automatic one."""
 
     key: str
     stage: str
@@ -31,9 +31,9 @@ class Lock:
     position: Position | None = None
     let_fixes_in: bool = False
     until: float | None = None
-    #: The failing build, in the stage's own job; None if Jenkins named none, or an older version locked the stage.
+    #: The failed build, in the stage's own job; None if Jenkins named none, or an older version locked the stage.
     build: int | None = None
-    #: The freeze that it belongs to; empty: none. The clock puts such a lock up and opens it (W1).
+    #: The freeze that it belongs to; empty: none. Such a lock begins and ends with the freeze window (W1).
     freeze: str = ""
 
     @property
@@ -45,7 +45,7 @@ class Lock:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One commit that a build has brought into a step: by which run, on which lane; `since` in epoch seconds."""
+    """One commit that a build has brought into a step: its run and lane; `since` in epoch seconds."""
 
     position: Position
     run: str
@@ -56,13 +56,13 @@ class Version:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class StageVersion:
-    """What is in one step for one service. The rules about it: `bot.core.rules.stage_versions`.
+    """The versions of one service in one step. The rules about them: `bot.core.rules.stage_versions`.
 
-    `broken` is what failed on top of `whole`: while it is set, it is what is in the step. The whole version below it
-    stays known, because a force-push may take the broken commit off main: then the whole one still keeps older
-    commits out. `fix` is the last whole version that came on the fast lane: its clean-up (F8) goes on, where GitHub
-    has not answered yet, even if another version has replaced or broken it since. `replaced` is what was whole before
-    `whole`: people are shown the difference, and no rule asks for it.
+    `broken` failed on top of `whole`: while it is set, it is the present version. The whole version below it is kept,
+    because a force-push may take the broken commit off main: then the whole one still keeps older commits out. `fix` is
+    the last whole version that came on the fast lane: its clean-up (F8) continues where GitHub has not answered yet,
+    even if another version has replaced or broken it since. `replaced` was whole before `whole`: people are shown the
+    difference, and no rule uses it.
     """
 
     key: str
@@ -75,18 +75,18 @@ class StageVersion:
 
     @property
     def present(self) -> Version | None:
-        """What was brought there last, whole or broken."""
+        """The version that came last, whole or broken; None if there is none."""
         return self.broken or self.whole
 
     @property
     def all(self) -> tuple[Version, ...]:
-        """All the versions that are remembered."""
+        """All remembered versions that the rules use: `broken`, `whole` and `fix`."""
         return tuple(version for version in (self.broken, self.whole, self.fix) if version is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class StageBackoff:
-    """Jenkins refused a step's trigger; nobody enters until `retry_at` (L6)."""
+    """The backoff of a step after Jenkins refused its trigger; no run enters until `retry_at` (L6)."""
 
     key: str
     step: Step
@@ -104,7 +104,7 @@ class UnmanagedBuild:
     step: Step
     number: int
     since: float
-    #: It repeats a build of this run and was asked to end (invariant 5).
+    #: The run whose build it duplicates; it was asked to end (invariant 5).
     repeats: str | None = None
     abort: Abort | None = None
 
@@ -112,19 +112,19 @@ class UnmanagedBuild:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class PastBuild:
-    """A build of one of our jobs that is known to have ended; `started` in seconds since the epoch, by Jenkins."""
+    """A build of one of our jobs that has ended; `started` in seconds since the epoch, by Jenkins' clock."""
 
     key: str
     number: int
     started: float | None = None
 
 
-# -- what people were told of a locked stage, who waits to be told that it is open, and when the next notice is due ----
+# -- notices about a locked stage, its watchers, and when the next notice is due ---------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who has asked to be told when a stage opens, and on which pull request if they asked there."""
+    """A person who asked for a notice when a stage opens, and the pull request, if they asked there."""
 
     by: str
     repository: str = ""
@@ -134,27 +134,27 @@ class Watcher:
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What people were told of a stage since it was locked, and who waits to be told that it is open.
+    """The notices about a stage since it was locked, and its watchers.
 
-    `key`: the stage. `level`: the last level of the escalation that was told. `told`: who heard of an escalation or a
-    reminder; they hear when the stage opens.
+    `key`: the stage. `level`: the last escalation level that was sent. `told`: the recipients of escalations and
+    reminders; they get a notice when the stage opens.
     """
 
     key: str
     level: int = 0
-    #: When the last reminder went out.
+    #: When the last reminder was sent.
     reminded: float | None = None
     told: tuple[str, ...] = ()
     watchers: tuple[Watcher, ...] = ()
 
 
 def locked_since(locks: Iterable[Lock]) -> float | None:
-    """Since when failures keep a stage locked: the escalation counts from the oldest automatic lock that stands."""
+    """Return since when failures keep a stage locked: the start of its oldest automatic lock; None: no failure does."""
     return min((lock.since for lock in locks if lock.automatic), default=None)
 
 
 def escalation_due(plan: NoticePlan, locks: Iterable[Lock], known: FollowUp) -> Iterator[tuple[float, int]]:
-    """When each level that was not told yet is due, with its number."""
+    """Yield when each level that was not sent yet is due, with its number."""
     since = locked_since(locks)
     if since is not None:
         yield from (
@@ -163,25 +163,25 @@ def escalation_due(plan: NoticePlan, locks: Iterable[Lock], known: FollowUp) -> 
 
 
 def is_open_ended(lock: Lock) -> bool:
-    """Whether a lock can be forgotten: a person's, that nothing but a person opens."""
+    """Return whether only a person opens the lock: it is manual and has no end time."""
     return not lock.automatic and lock.until is None
 
 
 def reminder_due(plan: ReminderPlan, locks: Iterable[Lock], reminded: float | None) -> float | None:
-    """When people are to be reminded next; None: nothing can be forgotten."""
+    """Return when the next reminder is due; None: no lock is open-ended."""
     found = (_next_reminder(plan, lock.since + plan.after, reminded) for lock in locks if is_open_ended(lock))
     return min(found, default=None)
 
 
 def _next_reminder(plan: ReminderPlan, first: float, reminded: float | None) -> float:
-    """The first of the times `first`, `first + every`... that comes after the last reminder."""
+    """Return the first of the times `first`, `first + every`... after the last reminder."""
     if reminded is None or reminded < first:
         return first
     return first + plan.every * ((reminded - first) // plan.every + 1)
 
 
 def follow_up_due(plan: NoticePlan, locks: list[Lock], known: FollowUp) -> Iterator[float]:
-    """When the clock matters to what people are told of a locked stage."""
+    """Yield the times at which the next notices about a locked stage are due."""
     yield from (at for at, _ in escalation_due(plan, locks, known))
     if plan.reminder is not None:
         at = reminder_due(plan.reminder, locks, known.reminded)

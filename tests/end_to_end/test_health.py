@@ -108,7 +108,7 @@ def test_a_controller_that_refuses_us(well: World) -> None:
     finally:
         control.clear_faults()
     is_over(well, "jenkins/cdp")
-    log = (well.town._folder / "log" / "worker.log").read_text()
+    log = (well.town.folder / "log" / "worker.log").read_text()
     polls = [line for line in log.splitlines() if '"reconcile-later"' in line and '"controller": "cdp"' in line]
     assert len(polls) == 1, polls
 

@@ -1,1 +1,1 @@
-"""The rules, pure: no clock, no network, no storage; what goes in decides what comes out."""
+"""The rules and their values, pure: no clock, no network, no storage; the same input gives the same output."""

@@ -172,7 +172,7 @@ class Person:
 
     #: The name on record: `alex`, or `github:kim`.
     name: str
-    #: The login at GitHub; empty for a person whom GitHub does not know by this name.
+    #: The login at GitHub; empty for a person who has none by this name.
     login: str = ""
     #: Whether an API token identified the person.
     by_token: bool = False

@@ -1,1 +1,1 @@
-"""The rules, one file per family, in the order of its documentation page."""
+"""The rules, one file per family, in the order of the pages about them."""

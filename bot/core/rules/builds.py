@@ -1,6 +1,6 @@
-"""What Jenkins says of our builds: a trigger taken or refused, a build started, passed, failed, lost.
+"""Jenkins' reports about our builds: triggers taken or refused, builds started, passed, failed or lost.
 
-Runs and verifications go the same way here; they part where a slot is given back (`give_back`) and where a build has
+Runs and verifications share these functions; they differ where a slot is given back (`give_back`) and where a build has
 ended (`_ended`).
 """
 
@@ -28,7 +28,7 @@ from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
 
 
 def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
-    """The build of an attempt is in Jenkins' queue; the backoff of its step is over."""
+    """Note that the build of an attempt is in Jenkins' queue, and end the backoff of its step."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
@@ -38,7 +38,7 @@ def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
 
 
 def _works_again(decision: Decision, run: Buildable) -> None:
-    """Jenkins has taken a build of the step: whatever it refused before, the backoff of the step is over."""
+    """End the backoff of the step, because Jenkins has taken a build of it."""
     backoffs = decision.board.backoffs
     backoff = backoffs.get(str(run.step)) if backoffs else None
     if backoff is not None:
@@ -47,7 +47,10 @@ def _works_again(decision: Decision, run: Buildable) -> None:
 
 
 def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> None:
-    """Where a build rolls out, an attempt that may still arrive is not given up yet: its run says so."""
+    """Keep an attempt whose trigger got no answer but may still arrive, and record that.
+
+    The event comes only where the build rolls out.
+    """
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.attempt.build is not None or run.attempt.queue_item is not None:
         return
@@ -59,7 +62,7 @@ def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> Non
 def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
     """L6 Backoff. A trigger that Jenkins refuses, or that does not reach it, is no failure in the stage.
 
-    So there is no lock: the run is back at the head of the queue, and is tried again later.
+    So there is no lock: the run returns to the head of its queue, and Interlock tries again later.
     """
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.attempt.build is not None:
@@ -73,9 +76,10 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
 
 
 def _end_as_contained(decision: Decision, run: Buildable, newer: str) -> bool:
-    """F11. A newer commit is in the stage: this one is not rolled out over it, unless it fixes what it broke there.
+    """F11: end a run whose commit a newer one contains that was rolled out there. Return whether it ended.
 
-    The head of main, which is asked for after a loss, carries it on.
+    The holder of a lock does not end: it may repair the stage. The head of main, which GitHub is asked for after a
+    loss, carries the commit on.
     """
     holds_lock = any(lock.run == run.key for lock in decision.board.locks.values())
     if run.verifies is not None or holds_lock or _leaves(run):
@@ -85,9 +89,9 @@ def _end_as_contained(decision: Decision, run: Buildable, newer: str) -> bool:
 
 
 def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
-    """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand.
+    """Give back the slot of an attempt that has no build: recalled (L3), taken out, or cancelled by hand.
 
-    One that nobody has called back or cancelled was not posted: the stage closed before that (W1).
+    A starting run that was withdrawn without a reason was never sent, because the stage closed before that (W1).
     """
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.attempt.build is not None:
@@ -103,7 +107,7 @@ def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
 
 
 def lose_build(decision: Decision, event: BuildLost) -> None:
-    """A build that is gone: if it ran, nobody knows what it left behind, so it counts as aborted."""
+    """Count a lost build as aborted if it ran, because its effect is unknown; else confirm its withdrawal."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
@@ -114,14 +118,14 @@ def lose_build(decision: Decision, event: BuildLost) -> None:
 
 
 def back_off(decision: Decision, run: Buildable, why: str) -> None:
-    """L6 Backoff. Nobody enters a step that Jenkins refused, for a pause that doubles with each refusal."""
+    """L6 Backoff. Let no run enter a step that Jenkins refused, for a pause that doubles with each refusal."""
     board, step = decision.board, run.step
     known = board.backoffs.get(str(step))
     if known is None or run.since <= known.since:
         told = messages.TriggerNotTaken(step, why)
-        decision.note(run, told)  # once: while it is tried again and again, nothing about it changes
+        decision.note(run, told)  # once: further refusals are no news
     if known is not None and decision.now < known.retry_at:
-        return  # several builds were asked for at once: it is the same backoff
+        return  # several builds were asked for at once: they share one backoff
     refusals = known.refusals + 1 if known else 1
     pause = min(board.pipeline.retry_first * 2 ** min(refusals - 1, 16), board.pipeline.retry_most)
     since = known.since if known else decision.now
@@ -129,7 +133,7 @@ def back_off(decision: Decision, run: Buildable, why: str) -> None:
 
 
 def give_back(decision: Decision, run: Buildable) -> None:
-    """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
+    """Free the slot: an ending run leaves the board, any other run returns to the head of its queue."""
     verification = decision.board.verifications.get(run.key)
     if verification is not None:
         verifications.give_back_verification(decision, verification)
@@ -150,13 +154,13 @@ def _give_back_run(decision: Decision, run: Run) -> None:
 
 
 def _attempt(decision: Decision, key: str, attempt: int) -> Buildable | None:
-    """Whose attempt it is, if its slot is held for just that; else the event is too late to matter."""
+    """Return the run or verification that holds a slot for this attempt; None: the event is too late to count."""
     run = decision.board.built(key)
     return run if run is not None and run.status in HOLDS_SLOT and run.attempt.number == attempt else None
 
 
 def _leaves(run: Buildable) -> bool:
-    """Whether nobody wants its build any more."""
+    """Return whether the result of its build does not count any more: it is ending, or was cancelled."""
     return run.status is Status.ENDING or run.attempt.cancelled_by is not None
 
 
@@ -164,12 +168,12 @@ def _leaves(run: Buildable) -> bool:
 
 
 def see_build(decision: Decision, event: BuildSeen) -> None:
-    """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
+    """Take Jenkins' report about a build. It moves a run only as the one build of its present attempt."""
     if event.result is not None and step_of(decision, event) is not None:
         unmanaged_builds.remember_ended(decision.board, event)
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
-        run = None  # a build of an older installation, or of what a fail-over lost, whose run had the same name
+        run = None  # a build of an older installation, or of a run that a fail-over lost, under the same name
     if run is None or run.attempt.build not in (None, event.number):
         see_unmanaged_build(decision, event, twin_of=run)
     elif event.result is None:
@@ -186,10 +190,10 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     _works_again(decision, run)
     if _leaves(run):
         run = decision.update_attempt(run, build=number)
-        # what a person has cancelled is aborted whatever the stage
+        # a cancelled run is aborted in every stage
         withdraw(decision, run, abort=run.taken_out or may_abort(decision, run))
         return
-    # L3: it has started
+    # L3: a build that has started is not called back
     attempt = replace(run.attempt, build=number, expected=event.expected)
     run = decision.update(run, status=Status.RUNNING, attempt=attempt)
     decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
@@ -201,7 +205,7 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
 
 
 def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None = None) -> None:
-    """A build has ended, `at` (epoch seconds by Jenkins' clock; None: not known)."""
+    """Handle the end of a build, `at` (epoch seconds by Jenkins' clock; None: not known)."""
     outcome = Outcome.TIMEOUT if run.attempt.timed_out and result is not Outcome.SUCCESS else result
     verification = decision.board.verifications.get(run.key)
     if verification is not None:
@@ -214,9 +218,9 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
     stage = decision.board.pipeline.stage(run.step.stage)
     policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
     if run.step.track is Track.FAST and policy is Policy.LOCK:
-        policy = Policy.REPORT  # nothing real broke: a fast job locks nothing
+        policy = Policy.REPORT  # no real stage broke: a fast job locks nothing
     if policy is not Policy.PASS and stage_versions.rolls_out(decision.board.pipeline, run.step):
-        stage_versions.failed(decision.board, run, decision.now)  # whatever becomes of the run: half of it is there
+        stage_versions.failed(decision.board, run, decision.now)  # whatever happens to the run: half of it is there
     if policy is Policy.PASS:
         _passed(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
@@ -238,13 +242,13 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.status(run, run.step, "success", passed)
     decision.note(run)
     _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
-    # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
+    # The run gives up its slot first, because this decision also admits the next run.
     _goes_on(decision, run, decision.story(run, passed))
     passed_stage(decision, run)
 
 
 def _goes_on(decision: Decision, run: Run, story: tuple[Happened, ...]) -> None:
-    """What becomes of a run that has passed its step: it is through, it was to leave, or it queues for the next."""
+    """Move a run on that has passed its step: it is delivered, it leaves, or it joins the next queue."""
     passed = (*run.passed, run.step)
     step = fast_lane.next_step(decision.board.pipeline, run.lane, passed)
     if step is not None and run.ending is None and run.attempt.cancelled_by is None:
@@ -252,7 +256,7 @@ def _goes_on(decision: Decision, run: Run, story: tuple[Happened, ...]) -> None:
         return
     run = replace(run, passed=passed, retried=0, retrying=False, story=story)
     removed = run.ending is not None and run.ending.end is not End.CANCELLED
-    if step is None and not removed:  # whoever wanted to cancel it came too late
+    if step is None and not removed:  # a cancellation came too late
         decision.end(run, Ending(End.DELIVERED, messages.Delivered(run.who, run.step)))
     elif run.ending is not None:
         decision.end(run, run.ending)
@@ -262,7 +266,10 @@ def _goes_on(decision: Decision, run: Run, story: tuple[Happened, ...]) -> None:
 
 
 def _may_repeat(decision: Decision, run: Run) -> bool:
-    """L4 Retry. Whether the stage repeats the failed build by itself: so often, and not once it is off main."""
+    """L4 Retry. Return whether the stage repeats the failed build automatically.
+
+    It does so while it has retries left, unless the commit is off main or a person has cancelled the build.
+    """
     stage = decision.board.pipeline.stage(run.step.stage)
     configured = stage is not None and decision.board.job(run.step) is not None
     if stage_versions.off_main(decision.board, run.service, run.position):
@@ -273,7 +280,7 @@ def _may_repeat(decision: Decision, run: Run) -> bool:
 def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
     """L4 Retry. A stage may repeat a failed build by itself before its failure counts.
 
-    The run is next in line for the stage, and enters in this decision unless something keeps it out: a lock, a pause.
+    The run keeps its queue number, and enters in this decision unless a lock or a pause keeps it out.
     """
     told = messages.RetriedAutomatically(run_failed(run, outcome), run.retried + 1)
     decision.tell(FactKind.BUILD_REPEATED, told, run)
@@ -307,12 +314,12 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
 
 _DeploymentState = Literal["in_progress", "success", "failure", "error", "inactive"]
 
-#: Nobody knows what a build that was cut off has left behind; the others have failed.
+#: The outcomes of a build that was cut off, with an unknown effect; the other builds have failed.
 _CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
 
 
 def _deployed(decision: Decision, run: Buildable, state: _DeploymentState, text: messages.Message) -> None:
-    """Have GitHub told of a roll-out, where the stage has an environment; the fast lane's own jobs roll out nothing."""
+    """Write a deployment if the stage has an environment; the fast lane's own jobs roll out nothing."""
     pipeline = decision.board.pipeline
     stage = pipeline.stage(run.step.stage)
     if stage is None or not stage.environment or run.step.track is Track.FAST:

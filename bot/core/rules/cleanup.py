@@ -1,9 +1,10 @@
-"""How runs leave: at once where they only wait; where a build may run, after Jenkins has confirmed its end.
+"""The removal of runs: a waiting run at once, a run with a slot after Jenkins has confirmed the end of its build.
 
-What a fix contains is removed (F8), an older fix that a newer one replaces (F6), what a force-push took off main.
-A build that is to end is asked ever more firmly: stop, term, kill, each when the one before has not helped in its time.
-Where it rolls out, nothing firmer than stop is done: a script that is killed half-way leaves behind what nobody knows.
-There, and after a kill that did not help, people are told, and the build keeps its slot until it ends.
+Runs are removed because a fix contains them (F8), a newer fix replaces them (F6), or a force-push took them off main.
+
+A build that must end is asked by stop, term and kill, each after the time of the level before has passed. Where it
+rolls out, stop is the only level, because a script that is killed half-way leaves an unknown state behind. There, and
+after a kill without effect, people are told, and the build keeps its slot until it ends.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from bot.core.rules.stage_versions import rolls_out
 
 
 def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) -> None:
-    """Remove a run wherever it stands; one that holds a slot keeps it until its build has ended (F8).
+    """Remove a run. A run that holds a slot keeps it until its build has ended (F8).
 
-    `abort` has its running build aborted whatever the stage; without it `may_abort` decides.
+    `abort`: abort its running build in any stage; without it `may_abort` decides.
     """
     if run.status is Status.ENDING:
         return
@@ -40,12 +41,15 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
 
 
 def may_abort(decision: Decision, run: Buildable) -> bool:
-    """Whether a running build may be aborted without anybody asking: not where it rolls out, half of one is worse."""
+    """Return whether a running build may be aborted without a request: not where it rolls out.
+
+    There an incomplete roll-out would be worse.
+    """
     return not rolls_out(decision.board.pipeline, run.step)
 
 
 def withdraw(decision: Decision, run: Buildable, *, abort: bool) -> None:
-    """Have the present attempt cancelled in Jenkins' queue, and its running build aborted if `abort`."""
+    """Ask Jenkins to cancel the present attempt in its queue, and to abort its running build if `abort` is set."""
     job = decision.board.job_of(run)
     if job is None:
         return
@@ -56,22 +60,22 @@ def withdraw(decision: Decision, run: Buildable, *, abort: bool) -> None:
 
 
 def superseded(by: str, sha: str, rule: str = "") -> Ending:
-    """How a run ends that is contained in commit `sha` of the run `by`; `rule`: by which rule of the documentation."""
+    """Return the ending of a run that commit `sha` of the run `by` contains; `rule`: the rule, such as F8."""
     return Ending(End.SUPERSEDED, Superseded(sha, by, rule), by)
 
 
 def dropped(run: Run) -> Ending:
-    """How a run ends whose commit a force-push took off main."""
+    """Return the ending of a run whose commit a force-push took off main."""
     return Ending(End.DROPPED, DroppedFromMain(run.sha))
 
 
-# -- who is removed --------------------------------------------------------------------------------------------
+# -- removal ---------------------------------------------------------------------------------------------------
 
 
 def clean_up(decision: Decision, service: str) -> None:
-    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
+    """F8: remove the runs that a passed fast run contains; where that is unknown, keep them and ask GitHub.
 
-    One decision removes `DecisionLimits.removed_at_once`; if there are more, they go in the next ones, due at once.
+    One decision removes `DecisionLimits.removed_at_once` runs; the next ones, due at once, remove the rest.
     """
     board, removed = decision.board, 0
     for run in board.of_service(service):
@@ -91,37 +95,40 @@ def clean_up(decision: Decision, service: str) -> None:
 
 
 def newest_fix(decision: Decision, newer: Run) -> None:
-    """F6: remove the older fixes that this one replaces, now that it waits for its first fast job."""
+    """F6: remove the older fixes that this one replaces while it waits for its first fast job."""
     for older in fast_lane.replaced_by(decision.board, newer):
         leave(decision, older, superseded(newer.key, newer.position.sha, "F6"))
 
 
 def drop_unmerged(decision: Decision, service: str) -> None:
-    """End the live runs that a force-push took off main, except those that roll out now; newest first, for proof."""
+    """End the live runs that a force-push took off main, except those that roll out now.
+
+    The newest is checked first, because the proof about it usually settles the older ones.
+    """
     board = decision.board
     for run in reversed(board.of_service(service)):
         verdict = stage_versions.off_main(board, service, run.position)
         if verdict is None:
             ask_about_main(decision, service, run.position)
-            return  # the answer for the newest usually answers for all before it
+            return  # its answer usually settles all earlier ones
         if verdict:
             drop(decision, run)
 
 
 def drop(decision: Decision, run: Run) -> None:
-    """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
+    """End a run that is no longer on main, unless it rolls out at this moment: that build is finished first."""
     if run.status is not Status.ENDING and not stage_versions.is_rolling_out(decision.board.pipeline, run):
         leave(decision, run, dropped(run))
 
 
-# -- builds that are to end ------------------------------------------------------------------------------------
+# -- builds that must end --------------------------------------------------------------------------------------
 
 
 _FIRMER = {AbortLevel.STOP: AbortLevel.TERM, AbortLevel.TERM: AbortLevel.KILL}
 
 
 def abort_more_firmly(decision: Decision) -> None:
-    """Ask more firmly, where a build was asked to end and has taken too long about it."""
+    """Abort builds at the next level if they did not end within the time of the present one."""
     for run in decision.board.aborting():
         if (
             run.attempt.abort is not None
@@ -135,7 +142,10 @@ def abort_more_firmly(decision: Decision) -> None:
 
 
 def take_abort(decision: Decision, event: AbortTaken) -> None:
-    """Jenkins took the request: from now on the build has its time. What it did not take helps nothing."""
+    """Note that Jenkins took the request to end a build: the time that the build has to end counts from now.
+
+    A request that Jenkins did not take does not count.
+    """
     board, job = decision.board, Job(event.controller, event.job)
     for built in board.aborting():
         told = (

@@ -1,7 +1,7 @@
-"""What people command at GitHub: heard once, asked about, then done as what comes through the API; and answered.
+"""Commands at GitHub: received once, authorized by GitHub, carried out like requests through the API, answered.
 
-Anybody may comment. So whoever may not write there is not obeyed, and hears from us only so often; and nobody can
-make us ask GitHub without end.
+Anybody may comment. So a person without write access is not obeyed and gets a limited number of answers, and the number
+of questions to GitHub is limited too.
 """
 
 from __future__ import annotations
@@ -46,29 +46,29 @@ from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.rules.decision import Decision
 
-#: What acts on nothing: whoever may comment may ask it. An empty verb is what we did not understand.
+#: The commands that change nothing and need no role. An empty verb is an unknown command.
 ASKS = frozenset({"status", "why", "help", ""})
-#: How old a comment may be, in seconds: what comes later was lost on the way, and is not meant any more.
+#: How old a comment may be, in seconds: an older one was delayed on the way, and its command is outdated.
 TOO_OLD = 3600.0
-#: How many comments of one person are heard in an hour; how many of those that anybody may write are answered in words
-#: on one pull request in an hour; and how many on all of a service, in words or by a reaction.
+#: How many comments of one person count in an hour; how many of those that anybody may write are answered in words on
+#: one pull request in an hour; and how many of a service are answered at all, in words or by a reaction.
 FROM_ONE, ON_ONE, ON_ALL = 20, 5, 30
-#: Opens all locks of a stage.
+#: The option that opens all locks of a stage.
 ALL = "--all"
-#: When a lock ends, and that fixes may pass it.
+#: The options for the end of a lock, and for letting fixes in.
 UNTIL, LET_FIXES_IN = "--until", "--let-fixes-in"
-#: How many heard commands a service remembers.
+#: How many received commands a service remembers.
 HEARD = 64
 
 Reaction = Literal["+1", "-1", "confused"]
 Apply = Callable[[Decision, Event], None]
 _SHA = re.compile(r"[0-9a-f]{7,40}\Z")
-#: A whole one. Who can push may make another commit that begins like the one that was looked at.
+#: The length of a full sha. A person who can push may create another commit with the same beginning.
 _WHOLE = 40
 
 
 class Reply(NamedTuple):
-    """What became of one command: its name, how it went, and what is said of it."""
+    """The reply to one command: its name, the reaction, the text and the outcome."""
 
     command: str
     reaction: Reaction
@@ -76,15 +76,15 @@ class Reply(NamedTuple):
     outcome: Literal["said", "done", "not-done"] = "said"
 
 
-# -- hearing ---------------------------------------------------------------------------------------------------
+# -- receiving -------------------------------------------------------------------------------------------------
 
 
 def hear_command(decision: Decision, event: CommandSaid) -> None:
-    """Somebody commands something: if it is news, in time and not too much, GitHub is asked whether they may."""
+    """Receive a command: if it is new, recent and within the limits, ask GitHub to authorize its author."""
     service = _service_of(decision, event)
     pipeline, separator, _ = event.run.rpartition("/")
     if service is None or (separator and pipeline != decision.board.pipeline.name):
-        return  # the button of a check that another pipeline has written
+        return  # the button of a check run that another pipeline wrote
     if event.comment is not None and (event.at is None or decision.now - event.at > TOO_OLD):
         _refuse(decision, event, Refusal(No.TOO_LATE))
         return
@@ -106,19 +106,19 @@ def hear_command(decision: Decision, event: CommandSaid) -> None:
 
 
 def who(event: CommandSaid) -> str:
-    """The person, as the log names them."""
+    """Return the person's name in the log."""
     return f"github:{event.by}"
 
 
 def via(event: CommandSaid) -> str:
-    """Where it was said."""
+    """Return the place of the command for the log."""
     if event.comment is not None:
         return f"{event.repository}#{event.pull}, comment {event.comment}"
     return f"{event.repository}, a check of {event.sha[:7]}"
 
 
 def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
-    """The service that remembers what was heard in its repository: the first, if there are several."""
+    """Return the service that keeps the received commands of the repository: the first, if there are several."""
     return next(iter(decision.board.pipeline.services_in(event.repository)), None)
 
 
@@ -127,11 +127,11 @@ def _refuse(decision: Decision, event: CommandSaid, why: Message) -> None:
     decision.tell(FactKind.REQUEST_REFUSED, told, by=who(event), via=via(event))
 
 
-# -- what GitHub said ------------------------------------------------------------------------------------------
+# -- GitHub's answers ------------------------------------------------------------------------------------------
 
 
 def refuse_command(decision: Decision, event: CommandRefused) -> None:
-    """They may not, it is too late, or GitHub did not say: nothing is done."""
+    """Refuse a command: its author may not give it, it came too late, or GitHub did not answer."""
     if _take(decision, event.said):
         why = NotAllowed(event.why)
         _refuse(decision, event.said, why)
@@ -139,7 +139,7 @@ def refuse_command(decision: Decision, event: CommandRefused) -> None:
 
 
 def obey_command(decision: Decision, event: CommandAllowed, apply: Apply) -> None:
-    """They may: each command is done as if it had come through the API, one after the other."""
+    """Carry out the commands of an authorized person one after another, like requests through the API."""
     if _take(decision, event.said):
         replies = [_obey(decision, event, command, apply) for command in event.said.commands]
         acts = any(command.verb not in ASKS for command in event.said.commands)
@@ -147,7 +147,7 @@ def obey_command(decision: Decision, event: CommandAllowed, apply: Apply) -> Non
 
 
 def _take(decision: Decision, event: CommandSaid) -> bool:
-    """Whether this is the first word of GitHub about a command that we have heard."""
+    """Mark a received command as decided. Return whether it was received and not decided before."""
     service = _service_of(decision, event)
     if service is None:
         return False
@@ -160,9 +160,9 @@ def _take(decision: Decision, event: CommandSaid) -> bool:
 
 
 def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, trusted: bool) -> None:
-    """Answer a comment; a button shows by itself what became of it.
+    """Answer a comment; a button needs no answer, because its check run shows the result.
 
-    What anybody may ask is answered in words so often; beyond that there is a reaction, so that nobody waits in vain.
+    Questions that anybody may ask get a limited number of answers in words, then a reaction alone, and then none.
     """
     if event.comment is None or event.pull is None:
         return
@@ -178,9 +178,9 @@ def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, tru
 
 
 def _answered_lately(decision: Decision, event: CommandSaid, pull: int) -> int | None:
-    """How many such comments on the pull request were answered in the last hour before this one, which is counted.
+    """Count this comment. Return how many such comments on the pull request were answered in the hour before.
 
-    None: so many of the service were answered that nothing more is said.
+    None: the limit of the service is reached, so there is no answer.
     """
     service = _service_of(decision, event)
     if service is None:
@@ -193,7 +193,7 @@ def _answered_lately(decision: Decision, event: CommandSaid, pull: int) -> int |
     return sum(number == pull for number, _ in lately)
 
 
-# -- doing -----------------------------------------------------------------------------------------------------
+# -- carrying out ----------------------------------------------------------------------------------------------
 
 
 def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Apply) -> Reply:
@@ -213,7 +213,7 @@ def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Ap
 
 
 def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, apply: Apply) -> Reply:
-    """Do it, note with every fact who wanted it and where from; the facts are the answer."""
+    """Carry out a command, and record its author and place with every fact. The first fact is the reply."""
     before = len(decision.facts)
     apply(decision, wish)
     facts = [replace(fact, by=fact.by or who(said), via=via(said)) for fact in decision.facts[before:]]
@@ -225,7 +225,7 @@ def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, ap
 
 
 def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
-    """What the API would be asked for the same; or why that cannot even be asked."""
+    """Return the request that the API would make of it, or the reply that refuses the command."""
     said = event.said
     first, _, others = command.rest.partition(" ")
     reason = command.rest or f"asked on {said.repository}" + (f"#{said.pull}" if said.pull is not None else "")
@@ -254,13 +254,13 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
 
 
 def _waits_for(decision: Decision, event: CommandAllowed) -> str:
-    """The locked stage that the run of the pull request waits for; empty if it waits for none."""
+    """Return the locked stage at which a run of the pull request is, the latest such run first; empty: none."""
     stages = [run.step.stage for run in _runs(decision, event) if decision.board.locks_of(run.step.stage)]
     return stages[-1] if stages else ""
 
 
 def _lock(decision: Decision, said: CommandSaid, command: Command, stage: str, others: str) -> Event | Reply:
-    """`lock <stage> [--until <time>] [--let-fixes-in] <reason>`; a time without a zone is one of UTC."""
+    """Return the request of `lock <stage> [--until <time>] [--let-fixes-in] <reason>`. A time without a zone is UTC."""
     until, let_fixes_in = None, False
     while others.startswith("--"):
         option, _, others = others.partition(" ")
@@ -280,7 +280,7 @@ def _lock(decision: Decision, said: CommandSaid, command: Command, stage: str, o
 
 
 def _unlock(decision: Decision, said: CommandSaid, command: Command, target: str, others: str) -> Event | Reply:
-    """`unlock <stage> [<key of a lock>|--all] <reason>`, or `unlock <key of a lock> <reason>`."""
+    """Return the request of `unlock <stage> [<lock key>|--all] <reason>`, or `unlock <lock key> <reason>`."""
     stage, is_key, _ = target.partition("/")
     first, _, rest = others.partition(" ")
     if is_key:
@@ -309,15 +309,18 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
 
 
 def _kept_out(runs: list[Run]) -> Run:
-    """The run that a freeze keeps out, or would: the latest that waits; else the latest that stays on the board."""
+    """Return the run to let through: the latest that waits, else the latest that stays on the board."""
     staying = [run for run in runs if run.status is not Status.ENDING and run.let_through is None]
     waiting = [run for run in staying if run.status is Status.WAITING]
     return (waiting or staying or runs)[-1]
 
 
 def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
-    """Only the commit that is the head now. On a fork it must be named, all of it: its owner may move the head behind
-    our back, to another commit that begins alike."""
+    """Return the request to verify the present head of the pull request.
+
+    A head on a fork must be named by its full sha, because the owner of the fork may move the head unnoticed to another
+    commit with the same beginning.
+    """
     said = event.said
     wanted = command.rest.partition(" ")[0].casefold()
     if not event.open or said.pull is None or not event.head:
@@ -336,7 +339,7 @@ def _no(decision: Decision, said: CommandSaid, command: Command, why: Message) -
 
 
 def _no_run(event: CommandAllowed) -> Refusal:
-    """Nothing on the board belongs to the pull request or to the check, and what is known instead."""
+    """Return why no run on the board belongs to the pull request or to the check run."""
     pull = event.said.pull if event.said.comment is not None else None
     if event.past:
         return Refusal(No.NO_RUN_ANY_MORE, pull=pull, told=event.past)
@@ -346,7 +349,7 @@ def _no_run(event: CommandAllowed) -> Refusal:
 
 
 def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
-    """The live runs that it is about: those of the pull request, or the one of the button, oldest first."""
+    """Return the live runs that the command is about, oldest first: of the pull request, or the one of the button."""
     if event.said.comment is None:
         run = _button_run(decision, event)
         return [] if run is None else [run]
@@ -355,7 +358,7 @@ def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
 
 
 def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:
-    """The live run that a check run is about: the one it names if that is of its commit, else the latest of those."""
+    """Return the live run of a check run: the run that it names if that has its commit, else the latest that has it."""
     board, said = decision.board, event.said
     services = board.pipeline.services_in(said.repository)
     runs = [run for service in services for run in board.of_commit(service.name, said.sha)]

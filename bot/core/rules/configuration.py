@@ -1,4 +1,4 @@
-"""A change of the configuration while runs are live: every run, lock and backoff of the old one finds a place."""
+"""Changes of the configuration while runs are live: every run, lock and backoff finds a place in the new one."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ CHANGES_LISTED = 50
 
 
 def configure(decision: Decision, event: Configured) -> None:
-    """Take the new configuration, then find a place for every run, lock and backoff of the old one.
+    """Put the new configuration in force, then find a place for every run, lock and backoff of the old one.
 
-    What a process tells that has an earlier configuration than the board is not taken.
+    A configuration earlier than that of the board is ignored: it comes from a process that has not taken up the new
+    one.
     """
     board, before = decision.board, decision.board.header.mode
     header = _header(board.header, event, decision.now)
@@ -47,7 +48,7 @@ def configure(decision: Decision, event: Configured) -> None:
     for unmanaged in [
         f for f in board.unmanaged.values() if f.step not in steps or f.key.rpartition("/")[0] not in jobs
     ]:
-        board.drop(unmanaged)  # nobody would tell of its end; under another name of its job it is seen anew
+        board.drop(unmanaged)  # nothing would report its end; if its job has another name now, the build is seen as new
     for build in [past for past in board.past.values() if past.key.rpartition("/")[0] not in jobs]:
         board.drop(build)
     verifications.configure_verifications(decision)
@@ -55,7 +56,7 @@ def configure(decision: Decision, event: Configured) -> None:
 
 
 def _header(before: Header, event: Configured, now: float) -> Header:
-    """The header with the new configuration. `now`: when the board is born, if it is not yet."""
+    """Return the header with the new configuration. `now`: the birth of the board, if it has none yet."""
     mode = event.mode or before.mode
     asked = event.mode or before.configured_mode
     header = replace(before, pipeline=event.pipeline, mode=mode, configured_mode=asked, revision=event.revision)
@@ -67,19 +68,19 @@ def _header(before: Header, event: Configured, now: float) -> Header:
 
 
 def _place(decision: Decision, key: str) -> None:
-    """A run whose service is gone ends; one that waits does so before the first stage that it has not passed.
+    """End a run whose service is gone, and queue a waiting run before the first stage that it has not passed.
 
-    So whoever waited for a stage that was removed goes on, and comes back to it if it is put back in time.
+    So a run that waited for a removed stage continues, and comes back to it if the stage is put back in time.
     """
     board = decision.board
     run = board.runs.get(key)
     if run is None or run.status is Status.ENDING:
-        return  # a newer one that found its place may have replaced it (F6)
+        return  # a newer run that found its place may have replaced it (F6)
     if board.pipeline.service(run.service) is None:
         leave(decision, run, Ending(End.DROPPED, Unconfigured(run.service)))
         return
     if run.holds_slot or run.retrying:
-        return  # a running build is waited for; what comes after it is decided when it has ended
+        return  # a running build ends first; then the next step is decided
     if run.status is Status.WAITING and fast_lane.next_step(board.pipeline, run.lane, run.passed) != run.step:
         find_place(decision, run)
     elif run.status is Status.FAILED and run.step not in board.steps():

@@ -1,7 +1,7 @@
-"""What a request of a person would lead to at once: the rules decide it on a copy of the board.
+"""The consequences of a person's request: its immediate results, decided by the rules on a copy of the board.
 
-Nothing is stored and nothing is sent; `bot.reporting.consequences` puts the answer into words. What follows only when
-Jenkins or GitHub has answered cannot be foreseen; what is known of that is in `stops` and `locks_next`.
+Nothing is stored or sent; `bot.reporting.consequences` puts the result into words. Results that depend on an answer of
+Jenkins or GitHub are not included, except what `stops` and `locks_next` show.
 """
 
 from __future__ import annotations
@@ -22,72 +22,72 @@ from bot.core.model.stage_state import Lock
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 
-#: How many decisions are foreseen beyond that of the request: a clean-up that is under way goes on in the next ones.
+#: How many decisions may follow that of the request: a clean-up under way continues in the next ones.
 FOLLOWING = 20
-#: The families of records that have builds.
+#: The families of runs and verifications.
 _BUILDABLE = (FAMILIES[Run], FAMILIES[Verification])
 
 
 @dataclass(frozen=True, slots=True)
 class AffectedRun:
-    """A run, or a verification, to which something happens, and the step where that is."""
+    """A run or a verification that the request affects, and its step."""
 
     run: str
     who: Who
     step: Step
-    #: Its build, where it has one.
+    #: Its build, if it has one.
     build: int | None = None
-    #: How it ends, or is about to end.
+    #: How it ends or will end.
     ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What would happen at once. With a `refusal` nothing would; empty throughout: nothing changes."""
+    """The consequences of a request. With a `refusal` there are no others; all empty: nothing changes."""
 
-    #: Why the request would be refused.
+    #: The reason for refusing the request.
     refusal: Message | None = None
-    #: The mode that the pipeline changes to.
+    #: The new mode of the pipeline.
     mode: Mode | None = None
     opens: tuple[Lock, ...] = ()
-    #: The locks that go on closing a stage of which another one opens.
+    #: The locks that keep a stage closed at which another lock opens.
     stays_locked: tuple[Lock, ...] = ()
-    #: The locks that close a stage from then on.
+    #: The new locks.
     locks: tuple[Lock, ...] = ()
-    #: The stages about whose opening somebody is told.
+    #: The stages that get a watcher.
     watches: tuple[str, ...] = ()
-    #: The runs and verifications that begin.
+    #: The new runs and verifications.
     starts: tuple[AffectedRun, ...] = ()
     gains_lane: tuple[AffectedRun, ...] = ()
     loses_lane: tuple[AffectedRun, ...] = ()
-    #: The runs that may enter a step from then on though its stage is locked.
+    #: The runs that get a permit for a locked stage; `step` is the step of that stage.
     permits: tuple[AffectedRun, ...] = ()
-    #: The runs that freezes let through from then on.
+    #: The runs that a person now lets through freezes.
     let_through: tuple[AffectedRun, ...] = ()
-    #: The runs that go to the front of the queue for a step.
+    #: The runs that move to the front of their queue.
     moves: tuple[AffectedRun, ...] = ()
-    #: The runs that join the queue for a step and do not enter it yet.
+    #: The runs that join a queue and do not enter yet.
     queues: tuple[AffectedRun, ...] = ()
-    #: Who enters a step: a build is asked for.
+    #: The runs and verifications that enter a step: their builds are asked for.
     enters: tuple[AffectedRun, ...] = ()
-    #: Whose build has not started and is taken back.
+    #: The runs and verifications that are called back before their build starts.
     called_back: tuple[AffectedRun, ...] = ()
-    #: Whose running build is asked to stop.
+    #: The runs and verifications whose running build is asked to stop.
     stops: tuple[AffectedRun, ...] = ()
-    #: The runs that leave as soon as Jenkins has confirmed that their build is over.
+    #: The runs and verifications that leave once Jenkins has confirmed the end of their build.
     leaves: tuple[AffectedRun, ...] = ()
     #: The runs that leave the board.
     ends: tuple[AffectedRun, ...] = ()
-    #: The stages that lock when a build that is stopped has ended as aborted (L5).
+    #: The stages that lock when a stopped build ends as aborted (L5).
     locks_next: tuple[str, ...] = ()
 
 
 def foresee(
     board: Board, event: Event, now: float, limits: DecisionLimits = LIMITS, following: Iterable[Event] = ()
 ) -> Consequences:
-    """What `event` would lead to if it were decided at `now` (seconds since the epoch), and then those `following` it.
+    """Return the consequences of `event` and of the events `following` it, decided at `now` (epoch seconds).
 
-    `board` stays as it is.
+    `board` stays unchanged.
     """
     tried = board.copy()
     decisions = [decide(tried, each, now, limits) for each in (event, *following)]
@@ -100,7 +100,7 @@ def foresee(
 
 
 def _compare(board: Board, tried: Board, decisions: list[Decision]) -> Consequences:
-    """What has changed from `board` to `tried`, and what the decisions say of who is not there any more."""
+    """Return the differences between `board` and `tried`, and the endings that the decisions list."""
     opens = _locks_gone(board, tried)
     stages = {lock.stage for lock in opens}
     new, changed = _new(board, tried), list(_changed(board, tried))
@@ -148,13 +148,13 @@ def _locks_gone(board: Board, tried: Board) -> tuple[Lock, ...]:
 
 
 def _new(board: Board, tried: Board) -> list[Buildable]:
-    """What has begun, and is there still."""
+    """Return the runs and verifications that are new on `tried`."""
     found = (tried.built(key) for family, key in tried.journal if family in _BUILDABLE and board.built(key) is None)
     return [built for built in found if built is not None]
 
 
 def _changed(board: Board, tried: Board) -> Iterator[tuple[Buildable, Buildable]]:
-    """Whatever is on both boards and differs, in the order in which the rules came to it."""
+    """Yield the runs and verifications that are on both boards and differ, in the order of the changes."""
     for family, key in tried.journal:
         if family in _BUILDABLE:
             was, is_now = board.built(key), tried.built(key)
@@ -173,7 +173,7 @@ def _which(
 
 
 def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[AffectedRun]:
-    """The runs among those that differ, once for each stage into whose real step they have been permitted."""
+    """Yield the differing runs, once for each stage for which they have a new permit."""
     for key in dict.fromkeys(built.key for built in differ if built.key in tried.runs):
         run, was = tried.runs[key], board.runs.get(key)
         for stage in run.permits:
@@ -182,14 +182,14 @@ def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[Af
 
 
 def _is_let_through(was: Buildable, is_now: Buildable) -> bool:
-    """Whether a person lets it through freezes, and nobody did before."""
+    """Return whether a person lets it through freezes now, and none did before."""
     if was.verifies is not None or is_now.verifies is not None:
         return False
     return was.let_through is None is not is_now.let_through
 
 
 def _enters(was: Buildable, is_now: Buildable) -> bool:
-    """Whether it has a slot for its next attempt."""
+    """Return whether it has got a slot for its next attempt."""
     return is_now.status is Status.STARTING and is_now.attempt.number != was.attempt.number
 
 
@@ -198,7 +198,7 @@ def _joins_queue(was: Buildable, is_now: Buildable) -> bool:
 
 
 def _leaves(was: Buildable, is_now: Buildable) -> bool:
-    """Whether it is on its way out from now on, its build having to end first."""
+    """Return whether it has begun to leave, with a build that must end first."""
     ending = is_now.status is Status.ENDING is not was.status
     return ending or (is_now.attempt.cancelled_by is not None and was.attempt.cancelled_by is None)
 
@@ -220,7 +220,7 @@ def _stops(board: Board, decisions: list[Decision]) -> Iterator[AffectedRun]:
 
 
 def _locks_when_aborted(board: Board, stopped: AffectedRun) -> bool:
-    """Whether the stage locks if the build ends as aborted: a run that ends whatever its build does locks nothing."""
+    """Return whether the stage locks if the build ends as aborted. An ending run locks nothing."""
     run, stage = board.runs.get(stopped.run), board.pipeline.stage(stopped.step.stage)
     if run is None or run.status is Status.ENDING or stage is None:
         return False

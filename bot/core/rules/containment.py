@@ -1,4 +1,4 @@
-"""What pushes have told, and asking GitHub once for what they have not: proofs of containment, and missed merges."""
+"""Proofs of containment, by pushes and by one question each to GitHub; and merges without a webhook."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bot.core.model.run import Run
 from bot.core.rules.decision import Decision
 from bot.core.rules.stage_versions import off_main
 
-#: How many pushes a service remembers, how many of several commits, and how many commits of each.
+#: How many pushes a service remembers, how many pushes of several commits, and how many commits of each.
 PUSHES, PUSHED, COMMITS = 64, 8, 50
-#: Of how many commits that no webhook told of GitHub is asked for the pull request, each time that main is found ahead.
+#: For how many commits without a webhook GitHub is asked for the pull request, each time that main is found ahead.
 ASKED = 10
-#: How many questions may be open per service; those beyond are asked when answers have come in.
+#: How many questions may be open per service; further ones are asked after answers have arrived.
 QUESTIONS = 32
 
 
@@ -35,15 +35,15 @@ def remember_push(decision: Decision, state: ServiceState, event: Merged) -> Ser
 
 
 def _with_pushed(state: ServiceState, head: str, commits: tuple[str, ...]) -> ServiceState:
-    """The state that remembers with which commits main moved to `head`."""
+    """Return the state with the commits that came to main together with `head`."""
     pushed = (*state.pushed, PushedCommits(head, commits[-COMMITS:]))[-PUSHED:]
     return replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
 
 
 def ask_containment(decision: Decision, service: str, *, base: str, head: str, listed: bool = False) -> None:
-    """Have GitHub asked whether `head` contains `base`; nothing happens if that question is open already.
+    """Ask GitHub whether `head` contains `base`, unless that question is open or too many are.
 
-    `listed`: also which commits came between the two.
+    `listed`: ask also for the commits between the two.
     """
     state = decision.board.service(service)
     configured = decision.board.pipeline.service(service)
@@ -56,9 +56,10 @@ def ask_containment(decision: Decision, service: str, *, base: str, head: str, l
 
 
 def ask_whether_contained(decision: Decision, run: Run, position: Position) -> None:
-    """Have asked what is missing to say whether what is on main at `position` contains the run.
+    """Ask GitHub for the missing proofs that the commit at `position`, on main, contains the run.
 
-    Of a run that was told later it is asked first whether that contains `position`: mostly it does, which tells both.
+    For a run of a later segment the first question is whether it contains `position`: mostly it does, which answers
+    both.
     """
     history = decision.board.service(run.service).history
     if history.contains(position, run.position) is None:
@@ -71,8 +72,10 @@ def ask_whether_contained(decision: Decision, run: Run, position: Position) -> N
 
 
 def ask_about_main(decision: Decision, service: str, position: Position) -> None:
-    """Have asked whether a force-push took the commit off main; and if main has left the forced head, whether the
-    present head has the commit."""
+    """Ask GitHub whether a force-push took the commit off main.
+
+    If a forced head lacks it, the question about the present head follows.
+    """
     state = decision.board.service(service)
     history, latest = state.history, state.history.latest(position)
     since = history.on_main_by(latest)
@@ -85,16 +88,19 @@ def ask_about_main(decision: Decision, service: str, position: Position) -> None
 
 
 def seems_taken_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
-    """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
+    """Return whether an unreported force-push seems to have taken `base` off main: the head lacks it.
 
-    If GitHub names the same head, that is so: both have been on main.
+    If GitHub names the same head again, that is certain, because both have been on main.
     """
     is_head = history.head is not None and history.head.sha == head.sha
     return is_head and history.forced <= base.segment != head.segment
 
 
 def position_of(decision: Decision, service: str, sha: str) -> Position | None:
-    """Where a commit stands: by the history, a live run, a stage, a lock or a forced head that still names it."""
+    """Return the position of a commit by the history, a live run, a stage version, a lock or a forced head.
+
+    None: none of them has it.
+    """
     board = decision.board
     state = board.service(service)
     named = [v.position for each in board.versions_of(service) for v in each.all] + list(state.forced_heads)
@@ -103,13 +109,13 @@ def position_of(decision: Decision, service: str, sha: str) -> Position | None:
     return state.history.find(sha) or next((position for position in named if position.sha == sha), None)
 
 
-# -- merges of which no webhook told ---------------------------------------------------------------------------------
+# -- merges without a webhook ----------------------------------------------------------------------------------------
 
 
 def ask_what_was_missed(decision: Decision, state: ServiceState, before: str | None, sha: str) -> None:
-    """Have asked what else main has moved over since our head, where it moved to `sha` from a commit unknown to us.
+    """Ask GitHub for the commits since the known head, if main moved to `sha` from an unknown commit.
 
-    `before`: that commit; None if GitHub named `sha` when it was asked, and nobody has told how main came there.
+    `before`: that commit; None: GitHub named `sha` as the head, and no push has reported it.
     """
     head = state.history.head
     if head is not None and (before is None or state.history.find(before) is None):
@@ -117,7 +123,7 @@ def ask_what_was_missed(decision: Decision, state: ServiceState, before: str | N
 
 
 def carry_missed(decision: Decision, event: ContainmentKnown) -> None:
-    """The run of the head carries the commits that no webhook told of: GitHub is asked for their pull requests."""
+    """Let the run of the head carry the commits without a webhook, and ask GitHub for their pull requests."""
     board = decision.board
     state, configured = board.service(event.service), board.pipeline.service(event.service)
     told = {event.head, *(sha for pushed in state.pushed for sha in pushed.commits)}

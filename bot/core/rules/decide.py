@@ -1,10 +1,10 @@
-"""decide(board, event, now): the one door to the rules. Deterministic; knows no clock, network or storage.
+"""decide(board, event, now): the only entry to the rules. Deterministic; without clock, network or storage.
 
-`decide` changes the board in place; the board's journal says what changed and can take it back (`Board.undo`). The
-decision that it returns holds what was decided (facts), what must be done outside (effects), and which runs ended.
+`decide` changes the board in place; the journal of the board has the changes and can undo them (`Board.undo`). The
+returned decision has the facts, the effects and the runs that ended.
 
-What follows every event asks first whether the board has anything of its kind: most events touch no freeze, no
-clean-up, no abort and no lock.
+The steps after every event check first whether the board has a record of their kind, because most events concern no
+freeze, no clean-up, no abort and no lock.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
 
 
 def apply(decision: Decision, event: Event) -> None:
-    """Let each handler of the event do its part, in the order of `HANDLERS`."""
+    """Call the handlers of the event, in the order of `HANDLERS`."""
     for handle in HANDLERS[type(event)]:
         handle(decision, event)
 
@@ -84,11 +84,11 @@ def _tell_store_changed(decision: Decision, event: events.StoreChanged) -> None:
 
 
 def _on(event: type[Kind], *handlers: Callable[[Decision, Kind], None]) -> tuple[type, tuple[Handler, ...]]:
-    """Return a row of `HANDLERS`, whose handlers take just this event."""
+    """Return a row of `HANDLERS`: an event and handlers of its type."""
     return event, handlers
 
 
-#: What is done about each event. What follows every event is in `decide`.
+#: The handlers of each event. The steps that follow every event are in `decide`.
 HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
     [
         # GitHub
@@ -134,13 +134,13 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.FirstStart, state_lost.begin),
         _on(events.StoreChanged, _tell_store_changed),
         _on(events.WeekEnded, notices.report_week),
-        _on(events.TimePassed),  # what is due is looked at after every event: `_clock`
+        _on(events.TimePassed),  # `_clock` does what is due after every event
     ]
 )
 
 
 def _clock(decision: Decision) -> None:
-    """Do what the time of the event makes due: locks that end, freezes, builds that run too long or do not end."""
+    """Do what is due at the time of the event: end timed locks, keep freezes, time out builds, abort more firmly."""
     board, now = decision.board, decision.now
     if board.locks:
         ended = [k for k in board.locks.values() if k.until is not None and k.until <= now and not k.freeze]
@@ -157,11 +157,13 @@ def _clock(decision: Decision) -> None:
 
 
 def _only_asks(effect: Effect) -> bool:
-    """Whether an effect changes nothing outside. A pipeline that only observes does nothing else."""
+    """Return whether an effect only asks a question. A pipeline that observes performs no other effects."""
     return isinstance(effect, (Look, Compare, Survey, AuthorizeCommand))
 
 
 def _takes_back(effect: Effect) -> bool:
-    """Whether an effect takes back a trigger that may not have gone out: a pipeline still does so as it turns to
-    observing."""
+    """Return whether an effect takes back a trigger that may not have been sent.
+
+    A pipeline still performs such effects at the moment when it begins to observe.
+    """
     return isinstance(effect, Withdraw) and not effect.abort

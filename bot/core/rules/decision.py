@@ -1,4 +1,4 @@
-"""One decision: what the rules change, tell, ask for and end while they decide one event."""
+"""The decision about one event, as the rules collect it. This module has no rule and no words for people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that left the board, as the history keeps it."""
+    """A run that left the board, as the history of ended runs keeps it."""
 
     run: Run
     ending: Ending
@@ -47,51 +47,51 @@ END_FACTS = {
 }
 
 
-#: How a check run ends for those that are taken out; the commit status says `error`.
+#: The conclusion of a check run for a run that was removed; the commit status says `error`.
 _CONCLUSIONS = {End.SUPERSEDED: "neutral", End.DROPPED: "neutral", End.CANCELLED: "cancelled"}
 
 
 def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
-    """How the build of a run or a verification did not pass, as people are told."""
+    """Return the message about the failed build of a run or a verification."""
     by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
     attempt = run.attempt
     return RunFailed(run.who, run.step, outcome, attempt.failed_tests, attempt.failed_step, attempt.lost, by)
 
 
-#: What may be told because a person asked for it.
+#: The messages that may name a person's request as their cause.
 _BY_REQUEST = (AskedBy, Cancelled, Promoted, StartsFast, RunEnding)
 
 
 def _asked_by(why: Message) -> str | None:
-    """The person who asked for what is told, as far as its reason says so."""
+    """Return the person whose request caused the message; None: the message names none."""
     reason = why.why if isinstance(why, (Promoted, StartsFast, RunEnding)) else why
     return reason.by if isinstance(reason, (AskedBy, Cancelled)) else None
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionLimits:
-    """How many runs one decision removes, and how long news waits for more before it is written, in seconds."""
+    """How many runs one decision removes, and how long news waits for further news, in seconds."""
 
-    #: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
+    #: How many runs one decision removes (F8). Without a limit a long turn would block Redis.
     removed_at_once: int = 100
-    #: A run that waits for a stage for less than this is not said to wait.
+    #: A run that waits for a stage for a shorter time gets no status about it.
     waiting_debounce: float = 60.0
-    #: Other statuses that end nothing wait: the start of a build mostly comes at once.
+    #: The delay of other pending statuses: the start of a build mostly follows at once.
     status_debounce: float = 5.0
-    #: A comment waits: a run that goes on at once is told of once. Nobody waits for it, its link leads to what is true
-    #: now.
+    #: The delay of a comment, so that quick steps need one update. No person waits for it: its link leads to the
+    #: present state.
     comment_debounce: float = 30.0
-    #: So long the webhook of a merge has time to tell the number of its pull request; then GitHub is asked.
+    #: How long the webhook of a merge may take to name its pull request; then GitHub is asked.
     pull_told: float = 60.0
 
 
-#: Those of production.
+#: The limits of production.
 LIMITS = DecisionLimits()
 
 
 @dataclass(slots=True)
 class News:
-    """What happened to a run in this decision; `soon`: its pull request should hear of it at once."""
+    """The news of a run in this decision; `soon`: its pull request gets them at once."""
 
     what: list[Message] = field(default_factory=list)
     soon: bool = False
@@ -99,7 +99,10 @@ class News:
 
 @dataclass(slots=True)
 class Decision:
-    """What an event led to. `now` is the event's time, in seconds since the epoch."""
+    """The outcome of one decision, collected while one event is decided: facts, effects, ended runs and news.
+
+    `now` is the event's time, in seconds since the epoch.
+    """
 
     board: Board
     now: float
@@ -107,10 +110,10 @@ class Decision:
     facts: list[Fact] = field(default_factory=list, init=False)
     effects: list[Effect] = field(default_factory=list, init=False)
     ended: list[Ended] = field(default_factory=list, init=False)
-    #: The runs whose own story has gone on, by key: what their pull requests are told, see `notices`.
+    #: The runs with news for their pull requests, by key; see `notices`.
     news: dict[str, News] = field(default_factory=dict, init=False)
-    #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why; other
-    #: runs that failed and locked nothing, and why.
+    #: News for people: locks that closed a stage; locks that opened, and why; fixes that failed, and why; other runs
+    #: that failed and locked nothing, and why.
     locked: list[Lock] = field(default_factory=list, init=False)
     unlocked: list[tuple[Lock, Message]] = field(default_factory=list, init=False)
     failed_fixes: list[tuple[Run, Message]] = field(default_factory=list, init=False)
@@ -131,9 +134,10 @@ class Decision:
         via: str | None = None,
         lock: str | None = None,
     ) -> None:
-        """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
+        """Add a fact. With a run or a verification, it names its service, commit, step and build.
 
-        `holder` names the run that holds a lock, which may have left the board. Who asked for it is on record, too.
+        `holder`: the run that holds a lock, which may have left the board. The person whose request `why` names is
+        recorded.
         """
         if by is None and isinstance(why, _BY_REQUEST):
             by = _asked_by(why)
@@ -143,17 +147,17 @@ class Decision:
         self.facts.append(Fact(kind, why, holder, service, sha, step, by, build, via, lock))
 
     def do(self, effect: Effect) -> None:
-        """Ask for something to be done outside."""
+        """Add an effect."""
         self.effects.append(effect)
 
     def has_stage_news(self) -> bool:
-        """Whether the decision itself has led to something that people are told of a stage."""
+        """Return whether this decision has news about a stage for people."""
         return bool(self.locked or self.unlocked or self.failed_fixes or self.failed_runs)
 
     def note(self, run: Buildable, what: Message | None = None, *, soon: bool = False) -> None:
-        """Have the run's pull request told where the run is now, and that `what` happened.
+        """Add news of a run for its pull requests: its place, and `what` happened.
 
-        A verification tells no pull request: its commit status says it all.
+        A verification has no such news: its commit status shows everything.
         """
         if run.verifies is not None:
             return
@@ -165,11 +169,11 @@ class Decision:
             news.what.append(what)
 
     def story(self, run: Run, *what: Message) -> tuple[Happened, ...]:
-        """The story of a run with what has happened to it now."""
+        """Return the story of a run with these new events."""
         return (*run.story, *[Happened(self.now, each) for each in what])[-STORY:]
 
     def update(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
-        """Change a run or a verification on the board; `since` follows a new status."""
+        """Change a run or a verification on the board, and return it; a new status sets `since`."""
         if changes.get("status", run.status) is not run.status:
             changes.setdefault("since", self.now)
         changed = replace(run, **changes)
@@ -177,7 +181,7 @@ class Decision:
         return changed
 
     def update_attempt(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
-        """Note what became known of the present attempt of a run or a verification, as far as it is new."""
+        """Change the present attempt of a run or a verification if a value is new; return the record."""
         attempt = run.attempt
         for name, value in changes.items():
             if getattr(attempt, name) != value:
@@ -185,7 +189,7 @@ class Decision:
         return run
 
     def end(self, run: Run, ending: Ending) -> None:
-        """Take a run off the board and say what became of it, here and on its commit and pull request."""
+        """Remove a run from the board, and report its ending as a fact, on its commit and on its pull request."""
         self.board.drop(run)
         self.ended.append(Ended(replace(run, ending=ending), ending, self.now))
         self.tell(END_FACTS[ending.end], ending.why, run)
@@ -199,12 +203,12 @@ class Decision:
             self.status(run, run.step, state, ending.why, conclusion, corrects=ending.end is not End.FAILED)
 
     def begins(self, run: Run) -> None:
-        """Say on the commit of a new run that it is on its way: the status of the last stage says so until it ends."""
+        """Set the status of the last stage at the commit of a new run: pending until the run ends."""
         last = self.board.pipeline.real_steps[-1]
         self.status(run, last, "pending", IsMerged(last.stage))
 
     def is_in(self, run: Run) -> None:
-        """Correct what the commit says of a run's stage, now that the run is in there: that it waits, or has failed."""
+        """Correct the status of the run's stage now that the run is in it: it showed a wait, or a failure."""
         step = run.step
         is_last = step.stage == self.board.pipeline.stages[-1].name
         self.status(run, step, "pending", IsMerged(step.stage) if is_last else IsIn(step), corrects=True)
@@ -220,10 +224,10 @@ class Decision:
         corrects: bool = False,
         debounce: float | None = None,
     ) -> None:
-        """Set the commit status of a stage, both jobs of which share one; or that of a pull request.
+        """Set the commit status of a stage, which its real and fast job share, or of a verification.
 
-        It goes out once for each stage, as it ends; before that only where something else has to be corrected, and
-        where the run waits for long: GitHub takes a limited number of writes.
+        It is written once for each stage, when that ends; before that only to correct another status, and when the run
+        waits for long, because GitHub limits the number of writes.
         """
         pipeline = self.board.pipeline
         service = pipeline.service(run.service)
@@ -239,11 +243,10 @@ class Decision:
             self.effects.append(SetStatus(*where, run.key, job, build, conclusion, "", (), debounce, corrects))
 
     def waits(self, run: Run, step: Step, *, queue_number: int | None = None, **changes: Any) -> Run:
-        """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
+        """Put a run into the queue of `step` and set its status. Without `queue_number` it joins at the tail.
 
-        At the tail nobody has moved it to the front.
-        The status waits for a while, so where the run enters soon it is never written. The last attempt is over; the
-        retries of the step that it was in do not count for the next.
+        At the tail an earlier move to the front does not count. The status is delayed, so it is never written if the
+        run enters soon. The last attempt is over; the retries of the previous step do not count for the next.
         """
         if queue_number is None:
             queue_number, queued, changes["moved"] = self.board.queue_number(), self.now, None

@@ -1,8 +1,9 @@
-"""The fast lane: rules F1 to F12 as small functions. They answer; runs, queue, cleanup and stage_locks act.
+"""The fast lane: rules F1 to F12 as small functions. They answer questions; queue, cleanup and stage_locks act.
 
-The fix of a service whose run locked a stage passes everyone, but skips nothing: it goes through the fast lane's own
-jobs and ends in the real stages. When it has passed, what it contains is removed and the lock opens.
-The same rules for people: docs/fast-lane.md; a test holds the two together.
+The fix of a service whose run locked a stage passes the queues, but skips no stage: it goes through the fast lane's own
+jobs and ends in the real stages. When it has passed, the runs that it contains are removed and the lock opens.
+
+The same rules for people: docs/fast-lane.md; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bot.core.model.history import Position
 
 
-# -- F1 to F3: how a fast run comes to be, and where it goes ---------------------------------------------------
+# -- F1 to F3: the start and the route of a fast run -----------------------------------------------------------
 
 
 def is_open(board: Board, service: str) -> bool:
@@ -39,8 +40,8 @@ def merge_enters(board: Board, service: str) -> bool:
 def head_enters(board: Board, lock: Lock, ended: float | None) -> Position | None:
     """F2 Entry. With `on-failure` the lock itself starts one, if main has moved to a commit that has not failed.
 
-    With `on-fix` a head that was merged after the failing build had ended (`ended`, in epoch seconds; None: not known)
-    is the fix as well: it came before the news of the failure.
+    With `on-fix` a head that was merged after the end of the failing build (`ended`, in epoch seconds; None: not known)
+    is the fix as well: its merge preceded the news of the failure. Returns that head; None: no run starts.
     """
     start = board.pipeline.fast_lane.start
     if lock.service is None or start is FastLaneStart.MANUAL:
@@ -66,7 +67,7 @@ def route(pipeline: Pipeline, lane: Lane) -> tuple[Step, ...]:
 
 
 def next_step(pipeline: Pipeline, lane: Lane, passed: Collection[Step]) -> Step | None:
-    """F3 Same stages. The first step of its route that a run has not passed; None: it has passed them all."""
+    """F3 Same stages. Return the first step of its route that a run has not passed; None: it has passed all."""
     for step in route(pipeline, lane):
         if not has_passed(pipeline, passed, step):
             return step
@@ -76,19 +77,19 @@ def next_step(pipeline: Pipeline, lane: Lane, passed: Collection[Step]) -> Step 
 def has_passed(pipeline: Pipeline, passed: Collection[Step], step: Step) -> bool:
     """F3 Same stages. Before the stage where the fast lane rejoins, either job of a stage counts.
 
-    From there on only the real one does; it counts for the fast one as well, where a run has changed to the fast lane.
+    From there on only the real job counts; it also counts for the fast step, if a run has changed to the fast lane.
     """
     either = step.track is Track.FAST or pipeline.index(step.stage) < pipeline.rejoins_at
     return any(each.stage == step.stage and (either or each.track is step.track) for each in passed)
 
 
-# -- F4 to F7: how it competes ---------------------------------------------------------------------------------
+# -- F4 to F7: the competition for places ----------------------------------------------------------------------
 
 
 def overtakes(run: Run) -> bool:
     """F4 Overtaking. A fast run waits in no main-lane queue, only for a free slot.
 
-    The order in which runs are looked at says the same: `bot.core.model.indexes.queue_key`.
+    The order of a queue follows the same rule: `bot.core.model.indexes.queue_key`.
     """
     return run.lane is Lane.FAST
 
@@ -105,21 +106,21 @@ def _let_in(locks: Collection[Lock], stage: str, run: Run) -> bool:
     if not overtakes(run) or _close_to_fixes(locks):
         return False
     holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
-    return holds_one or all(not lock.automatic for lock in locks)  # those that are left all let fixes in
+    return holds_one or all(not lock.automatic for lock in locks)  # the remaining locks all let fixes in
 
 
 def kept_out(board: Board, stage: str, run: Run) -> bool:
     """L3 Keeping out. No main-lane run enters a locked stage.
 
-    A retry of the build that locked it does (L4), and a fix (F5). The lock of a freeze does not count for those whom
-    the freeze excepts (W2).
+    A retry of the build that locked it may enter (L4), and so may a fix (F5). The lock of a freeze does not count for
+    runs that the freeze excepts (W2).
     """
     locks = counting(board, stage, run)
     return _close_to_fixes(locks) if run.retrying else bool(locks) and not _let_in(locks, stage, run)
 
 
 def closed_to_fixes(board: Board, stage: str, run: Run) -> bool:
-    """L4 Retry. A manual lock that lets no fixes in holds up a retry as well: somebody closed the stage on purpose."""
+    """L4 Retry. A manual lock that lets no fixes in keeps out a retry too: a person closed the stage on purpose."""
     return _close_to_fixes(counting(board, stage, run))
 
 
@@ -128,7 +129,7 @@ def _close_to_fixes(locks: Collection[Lock]) -> bool:
 
 
 def counting(board: Board, stage: str, run: Run) -> list[Lock]:
-    """The locks of a stage that count for a run: all but those of freezes that except it (W2)."""
+    """Return the locks of a stage that count for a run: all except those of freezes that except it (W2)."""
     return [
         lock for lock in board.locks_of(stage) if not lock.freeze or freeze_windows.exception(board, lock, run) is None
     ]
@@ -137,7 +138,7 @@ def counting(board: Board, stage: str, run: Run) -> list[Lock]:
 def replaced_by(board: Board, newer: Run) -> list[Run]:
     """F6 Newest fix. A newer fix, once built, replaces an older one whose first fast job is not asked for yet.
 
-    The older fixes that `newer` replaces now.
+    Returns the older fixes that `newer` replaces now.
     """
     if not at_first_fast_job(board, newer):
         return []
@@ -153,7 +154,10 @@ def replaced_by(board: Board, newer: Run) -> list[Run]:
 
 
 def fix_ahead(board: Board, run: Run) -> Run | None:
-    """F6 Newest fix. The older fix on its way that `run` must wait behind; one that has mended all is none any more."""
+    """F6 Newest fix. Return the older fix on its way that `run` must wait behind; None: there is none.
+
+    A fix that has passed all its locked stages does not count (`has_mended`).
+    """
     if not at_first_fast_job(board, run):
         return None
     others = (r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.FAILED)
@@ -162,7 +166,7 @@ def fix_ahead(board: Board, run: Run) -> Run | None:
 
 
 def _is_shut_out(board: Board, older: Run, newer: Run) -> bool:
-    """Whether the older fix stands before locks that keep it out and let the newer one in, as a permit does (F1)."""
+    """Return whether locks keep the older fix out and let the newer one in, for example by a permit (F1)."""
     stage, at_lock = older.step.stage, older.status is Status.WAITING and older.step.track is Track.REAL
     return at_lock and kept_out(board, stage, older) and not kept_out(board, stage, newer)
 
@@ -172,13 +176,13 @@ def failure_keeps_run(run: Run) -> bool:
     return run.lane is Lane.FAST
 
 
-# -- F8 to F12: what happens when it has passed ----------------------------------------------------------------
+# -- F8 to F12: after a fast run has passed --------------------------------------------------------------------
 
 
 def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
     """F8 Clean-up. When a fast run has passed a stage that locks, the runs of its service that it contains go.
 
-    The version that removes `run` (True), or may remove it (None: ask GitHub).
+    Returns the version that removes `run` (True), or may remove it (None: ask GitHub).
     """
     unproven: Version | None = None
     for found in board.versions_of(run.service):
@@ -195,7 +199,7 @@ def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
 def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
     """F10 Nobody restarts. Overtaken runs of other services keep their place and their running builds.
 
-    Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
+    F8 also spares a run that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
     """
     if run.status is Status.ENDING:
         return False
@@ -204,7 +208,7 @@ def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
 
 
 class LockOpening(NamedTuple):
-    """A lock and whether it opens: None means that the proof is missing that the passed run contains `base`."""
+    """A lock and whether it opens; None: the proof is missing that the passed run contains `base`."""
 
     lock: Lock
     opens: bool | None
@@ -214,7 +218,7 @@ class LockOpening(NamedTuple):
 def opened_by(board: Board, version: Version, stage: str, service: str) -> Iterator[LockOpening]:
     """F9 Opening the lock. A lock opens when a run that contains the failed commit has passed the stage after it.
 
-    The locks of a stage that the version opens which is in it, whole, for the service.
+    Yields the service's locks of the stage, each with the answer for `version`, the whole version that is in it.
     """
     for lock in board.locks_of(stage):
         if lock.service == service and lock.position is not None:
@@ -234,13 +238,13 @@ def _opening(state: ServiceState, version: Version, lock: Lock, failed: Position
 def backwards(board: Board, run: Run) -> RunAhead | None:
     """F11 Never backwards. No run enters a stage that rolls out and has, or had, a commit that contains it.
 
-    The run that was there with that commit, or may have been; None where nothing is rolled out.
+    Returns the run that was there with such a commit, or may have been; None: there is none, or nothing is rolled out.
     """
     return stage_versions.ahead(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
 
 
 def one_at_a_time(board: Board, run: Run) -> Run | None:
-    """F11 Never backwards. The other run of its service that `run` waits for: a stage rolls out one at a time."""
+    """F11 Never backwards. Return the other run of the service that `run` waits for: one rolls out at a time."""
     return stage_versions.inside(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
 
 
@@ -258,11 +262,11 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
     ]
 
 
-# -- what a fast run is about, asked by several rules ----------------------------------------------------------
+# -- questions that several rules share ------------------------------------------------------------------------
 
 
 def fixes(board: Board, service: str) -> list[Run]:
-    """What is on its way to open the locks of a service, oldest first: its fast runs, and a build that is repeated."""
+    """Return the runs on their way to open the locks of a service, oldest first: its fast runs and repeated builds."""
     coming = board.fast_runs(service)
     for lock in board.locks_held_by(service):
         holder = board.runs.get(lock.run or "")
@@ -273,24 +277,24 @@ def fixes(board: Board, service: str) -> list[Run]:
 
 
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
-    """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
+    """Return whether the step is one of the fast lane's own jobs or a real stage at the end of a fast run."""
     return step.track is Track.FAST or _is_for_real(pipeline, step)
 
 
 def _is_for_real(pipeline: Pipeline, step: Step) -> bool:
-    """Whether this is one of the real stages that a fast run enters at the end of its way."""
+    """Return whether the step is a real stage at the end of a fast run."""
     return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rejoins_at
 
 
 def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
-    """Whether a fast job of the run was asked for (F6): from then on nothing replaces it, started or not."""
+    """Return whether a fast job of the run was asked for (F6): from then on no newer fix replaces it."""
     if any(in_fast_part(pipeline, step) for step in run.passed):
         return True
     return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)
 
 
 def at_first_fast_job(board: Board, run: Run) -> bool:
-    """Whether the run waits for the first job that only the fast lane has for it (F6)."""
+    """Return whether the run waits for its first fast job (F6)."""
     return (
         run.lane is Lane.FAST
         and run.status is Status.WAITING
@@ -300,13 +304,15 @@ def at_first_fast_job(board: Board, run: Run) -> bool:
 
 
 def in_real_stage(pipeline: Pipeline, run: Run) -> bool:
-    """Whether a fast run is or was in a stage that it enters for real (F12)."""
+    """Return whether a fast run is or was in a real stage at the end of its route (F12)."""
     inside = run.holds_slot and _is_for_real(pipeline, run.step)
     return inside or any(_is_for_real(pipeline, step) for step in run.passed)
 
 
 def has_mended(board: Board, run: Run) -> bool:
-    """Whether the run has passed all that it is on the fast lane for: what its service has locked, what was opened
-    for it (F1). It is no fix any more, only on its way."""
+    """Return whether the run has passed every stage that its service has locked or that was opened for it (F1).
+
+    Then it is no fix any more.
+    """
     stages = {lock.stage for lock in board.locks_held_by(run.service)} | set(run.permits)
     return bool(stages) and all(Step(stage) in run.passed for stage in stages)

@@ -1,4 +1,4 @@
-"""Freeze windows, rules W1 to W3, as questions: which locks they ask for now, and whom they let through, on record.
+"""Freeze windows, rules W1 to W3: questions about their locks and exceptions, and the record of an exception.
 
 `freezes` acts. The same rules for people: docs/freezes.md.
 """
@@ -19,19 +19,19 @@ from bot.core.model.stage_messages import ExceptedByLabel, ExceptedByService, Fr
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 
-#: Who holds the locks of freezes.
+#: The holder of the locks of freezes.
 BY = "Interlock"
-#: What the key of such a lock has after the stage, before the name of the freeze.
+#: The part of the key of such a lock between the stage and the name of the freeze.
 _OF_FREEZES = "freeze-"
 
 
 def lock_key(stage: str, freeze: str) -> str:
-    """The key of the lock of a freeze."""
+    """Return the key of the lock of a freeze."""
     return f"{stage}/{_OF_FREEZES}{freeze}"
 
 
 def is_freeze_lock(key: str | None) -> bool:
-    """Whether that is the key of the lock of a freeze."""
+    """Return whether this is the key of a freeze's lock."""
     return key is not None and key.partition("/")[2].startswith(_OF_FREEZES)
 
 
@@ -67,9 +67,9 @@ def _lifted(board: Board, freeze: Freeze, stage: str, now: float) -> bool:
 
 
 def closes_next(board: Board, step: Step, now: float) -> float | None:
-    """When the next window of a freeze of the step begins; None: none is known.
+    """Return when the next freeze window of the step begins, in seconds since the epoch; None: none is known.
 
-    Whom the freeze excepts does not matter: that may have changed by then, and is asked anew (W2).
+    Exceptions do not count, because they may have changed by then and are checked again (W2).
     """
     if step.track is not Track.REAL:
         return None
@@ -77,14 +77,14 @@ def closes_next(board: Board, step: Step, now: float) -> float | None:
     return min((window.begins for window in windows if window is not None), default=None)
 
 
-# -- whom a freeze lets through ----------------------------------------------------------------------------------
+# -- exceptions --------------------------------------------------------------------------------------------------
 
 
 def exception(board: Board, lock: Lock, run: Run) -> Message | None:
     """W2 Exceptions. A freeze keeps out fixes and retries as well, but not the runs that it excepts.
 
-    Why the freeze that holds the lock excepts the run: its service, a label, a person; None: it does not, or the lock
-    is none of a freeze.
+    Returns why the freeze that holds the lock excepts the run: its service, a label, a person; None: it does not, or
+    the lock belongs to no freeze.
     """
     freeze = next((each for each in board.header.freezes if each.name == lock.freeze), None) if lock.freeze else None
     return None if freeze is None else _exception(freeze, run)
@@ -110,7 +110,10 @@ def _label(freeze: Freeze, run: Run) -> Message | None:
 
 
 def open_from(board: Board, step: Step, run: Run, at: float) -> float:
-    """From when on no freeze that is known keeps the run out of a step, `at` or later: what is to come counts too."""
+    """Return the first time, `at` or later, at which no known freeze keeps the run out of a step.
+
+    Future windows count too.
+    """
     if step.track is not Track.REAL:
         return at
     freezes = [freeze for freeze in board.header.freezes if step.stage in freeze.stages and not _exception(freeze, run)]
@@ -120,20 +123,20 @@ def open_from(board: Board, step: Step, run: Run, at: float) -> float:
 
 
 def last_freeze(locks: Sequence[Lock]) -> Frozen | None:
-    """The freeze that ends last, of stages that nothing but freezes closes; None: no freeze does, or not alone."""
+    """Return the freeze that ends last, if nothing but freezes closes the stages; else None."""
     reasons = [lock.reason for lock in locks if isinstance(lock.reason, Frozen)]
     return max(reasons, key=lambda reason: reason.until, default=None) if len(reasons) == len(locks) else None
 
 
 def is_frozen(board: Board, stage: str) -> bool:
-    """Whether a freeze closes the stage now."""
+    """Return whether a freeze closes the stage now."""
     return any(lock.freeze for lock in board.locks_of(stage))
 
 
 def excepted(board: Board, step: Step) -> Iterator[Run]:
-    """The runs that wait for a frozen step and that a freeze may except, in the order of the queue.
+    """Yield the runs that wait for a frozen step and that a freeze may except, in the order of the queue.
 
-    All others stay out, so they are not looked at: a long queue costs nothing.
+    The others stay out and are not looked at, so a long queue costs nothing.
     """
     keys = set(board.may_be_excepted(step))
     services = {service for freeze in board.header.freezes for service in freeze.services}
@@ -144,7 +147,7 @@ def excepted(board: Board, step: Step) -> Iterator[Run]:
 
 
 def tell_excepted(decision: Decision, run: Run) -> None:
-    """W2 Exceptions. Whoever enters a frozen stage is on record with the rule of the freeze that excepts it."""
+    """W2 Exceptions. A run that enters a frozen stage is recorded with the exception of the freeze."""
     for lock in decision.board.locks_of(run.step.stage) if run.step.track is Track.REAL else ():
         because = exception(decision.board, lock, run)
         if because is not None:

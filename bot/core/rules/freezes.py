@@ -1,6 +1,6 @@
-"""Freeze windows, rules W1 to W3, as acts: their locks come and go with the clock, people lift them, or let runs in.
+"""The acts of freezes, rules W1 to W3: their locks begin and end by the clock, people lift them or let runs through.
 
-`freeze_windows` holds the questions.
+`freeze_windows` has the questions.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ LABELS = 20
 
 
 def plan_freezes(decision: Decision, event: FreezesPlanned) -> None:
-    """Take the freezes and their next windows. What they change of the locks, `keep_freezes` does at once (W3).
+    """Take the freezes and their next windows. `keep_freezes` changes the locks in the same decision (W3).
 
-    Those of an earlier configuration than the board's are not taken.
+    Freezes of a configuration earlier than that of the board are ignored.
     """
     board = decision.board
     before = board.header.freezes
@@ -40,12 +40,12 @@ def plan_freezes(decision: Decision, event: FreezesPlanned) -> None:
 
 
 def _meaning(freeze: Freeze) -> Freeze:
-    """The freeze without the times, of which new ones are planned as the old ones pass."""
+    """Return the freeze without its windows, which are planned anew as time passes."""
     return replace(freeze, windows=())
 
 
 def _still_lifted(lift: LiftedFreeze, freezes: dict[str, Freeze], now: float) -> LiftedFreeze | None:
-    """A lift counts for the window in force, however that was moved; None: there is none any more."""
+    """Return the lift with the end of the window in force, even if that was moved; None: it is over."""
     freeze = freezes.get(lift.freeze)
     window = freeze.window(now) if freeze is not None else None
     return replace(lift, until=window.ends) if window is not None and now < lift.until else None
@@ -54,7 +54,7 @@ def _still_lifted(lift: LiftedFreeze, freezes: dict[str, Freeze], now: float) ->
 def keep_freezes(decision: Decision) -> None:
     """W1 Freezing. While a freeze window of a stage is in force, a lock stands there that ends with the window.
 
-    Locks that are due come, those that are over go: also what began or ended while nobody looked.
+    Locks that are due are put up and those that are over are opened, also if no event was decided at their times.
     """
     board = decision.board
     standing = {lock.key: lock for lock in board.locks.values() if lock.freeze}
@@ -93,7 +93,10 @@ def lift(decision: Decision, lock: Lock, by: str) -> None:
 
 
 def why_not_let_through(board: Board, event: LetThroughAsked) -> Message | None:
-    """W2 Exceptions. Why a person cannot let the run through: it is gone, or no freeze lets single runs through."""
+    """W2 Exceptions. Return why a person cannot let the run through; None: they can.
+
+    The run is gone or let through already, or no freeze lets single runs through.
+    """
     run = board.runs.get(event.run)
     if run is None or run.status is Status.ENDING:
         return Refusal(No.NOT_LIVE, event.run)
@@ -118,7 +121,7 @@ def let_through(decision: Decision, event: LetThroughAsked) -> None:
 def label_pull(decision: Decision, event: PullLabelled) -> None:
     """W2 Exceptions. The labels of a merged pull request have changed: the runs that carry it have them from now on.
 
-    A run that was admitted for a label and has not started is called back when the label goes (L3).
+    A run that was admitted because of a label, and has not started, is called back when the label is removed (L3).
     """
     board = decision.board
     for run in board.of_service(event.service):
@@ -130,7 +133,7 @@ def label_pull(decision: Decision, event: PullLabelled) -> None:
 
 
 def labelled(merge: Merge, labels: PullLabels | None) -> Merge:
-    """The merge with the labels of one of its pull requests; older news than what is known changes nothing."""
+    """Return the merge with the labels of one of its pull requests; older labels than the known ones are ignored."""
     if labels is None:
         return merge
     known = next((each for each in merge.labels if each.pull == labels.pull), None)

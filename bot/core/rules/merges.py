@@ -1,4 +1,4 @@
-"""What follows when main moves: a new run, on the lane that is open to it; and what a force-push takes off main."""
+"""Moves of main: a new run on the lane that is open to it, and the commits that a force-push takes off main."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from bot.core.rules.decision import Decision
 from bot.core.rules.freezes import labelled
 from bot.core.rules.queue import start_run
 
-#: How many forced heads a service remembers, and how many pull requests a run.
+#: How many forced heads a service remembers, and how many pull requests a run keeps.
 FORCED_HEADS, PULLS = 4, 20
 
 
 def accept_merge(decision: Decision, event: Merged) -> None:
-    """A push or a merged pull request: new to us, or the other half of something known (invariant 6)."""
+    """Take a push or a merged pull request: a new commit, or the other report of a known one (invariant 6)."""
     board = decision.board
     if board.pipeline.service(event.service) is None:
         no = Refusal(No.SERVICE_NOT_CONFIGURED, service=event.service)
@@ -66,7 +66,7 @@ def accept_merge(decision: Decision, event: Merged) -> None:
 
 
 def _start_undecided(decision: Decision, event: Merged) -> bool:
-    """Start a head of which it was not known whether it is to be delivered, if nothing has come of it yet."""
+    """Start an undecided head that is the head of main and has no run yet. Return whether it was started."""
     board = decision.board
     state = board.service(event.service)
     head = state.history.head
@@ -79,12 +79,12 @@ def _start_undecided(decision: Decision, event: Merged) -> bool:
 
 
 def _carried_by(state: ServiceState, event: Merged) -> str | None:
-    """The head of the push that brought the commit of a pull request, if it was not the head itself."""
+    """Return the head that came to main together with the commit of a pull request; None: it came alone."""
     return None if event.before is not None or event.forced else state.head_over(event.sha)
 
 
 def _carry(decision: Decision, event: Merged, head: str) -> None:
-    """A pull request that landed in one push with others belongs to the run of that push's head."""
+    """Add a pull request that landed in one push with others to the run of that push's head."""
     for run in decision.board.of_commit(event.service, head)[-1:]:
         _add_pull(decision, run, event)
     told = CommitKnown(event.sha, carried_by=head)
@@ -92,9 +92,9 @@ def _carry(decision: Decision, event: Merged, head: str) -> None:
 
 
 def _absorb(decision: Decision, event: Merged) -> None:
-    """The other half: pull requests that were told before the push that brought them together.
+    """Let the run of the head carry the pull requests that were reported before the push that brought them together.
 
-    Their runs, as far as they have passed nothing, are superseded by the head's, which carries them from now on.
+    Their own runs, if they have passed nothing, are superseded by it.
     """
     board = decision.board
     state = board.service(event.service)
@@ -119,22 +119,22 @@ def _authors(merge: Merge) -> tuple[PullAuthor, ...]:
 
 
 def _stays(run: Run) -> bool:
-    """Whether the run can carry others: it is not on its way out, and nobody has cancelled it."""
+    """Return whether the run can carry others: it is not ending, and no person has cancelled it."""
     return run.status is not Status.ENDING and not run.taken_out
 
 
 def _has_only_begun(decision: Decision, run: Run) -> bool:
-    """Whether nothing is lost by taking the run out: it has passed nothing, and rolls nothing out."""
+    """Return whether the run may be removed without loss: it has passed nothing, and rolls nothing out."""
     inside = stage_versions.is_rolling_out(decision.board.pipeline, run)
     early = run.status in (Status.WAITING, Status.STARTING, Status.RUNNING) and not run.passed
     return early and not inside and run.lane is Lane.MAIN
 
 
 def _add_pull(decision: Decision, run: Run, event: Merged | PullFound, *, carried: bool = False) -> None:
-    """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author.
+    """Add a pull request to a run, with news for it; the first one gives the run its title and author.
 
-    `carried`: not so this one, since GitHub may yet name that of the run's own commit. Of a push alone, who wrote its
-    commits.
+    `carried`: it gives none, because GitHub may yet name the pull request of the run's own commit. Without a pull
+    request, the event adds the authors of its commits.
     """
     known = run.merge
     if event.pull is None:
@@ -161,9 +161,9 @@ def _of_commits(event: Merged) -> Iterator[PullAuthor]:
 
 
 def _known_position(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
-    """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news.
+    """Return the position of a commit that is no news; None: it is new, or came back by or after a force-push.
 
-    Nobody may have told of that force-push: then it is enough that the commit is known to be off main.
+    That force-push may be unreported: then it is enough that the commit is known to be off main.
     """
     head, position = state.history.head, state.history.find(event.sha)
     if head is None or position is None:
@@ -175,29 +175,29 @@ def _known_position(decision: Decision, state: ServiceState, event: Merged) -> P
 
 
 def _is_late(history: CommitHistory, head: Position, position: Position, event: Merged) -> bool:
-    """Whether a forced push tells of a time before the present head: main has moved on from its commit since."""
+    """Return whether a forced push is from before the present head: main has moved on from its commit since."""
     told = event.before is not None and history.find(event.before) is not None
     return told and event.before != head.sha and history.contains(head, position) is True
 
 
 def _began_elsewhere(history: CommitHistory, event: Merged) -> bool:
-    """Whether a force-push moved main from a commit that we know, and our head is another one.
+    """Return whether a force-push moved main from a known commit that is not the known head.
 
-    It may be told late: then main has moved on since, and to take its commit for the head would drop what is there.
-    Or main went back to that commit and nobody told us. GitHub knows: nothing follows until it names a head.
+    Its report may be late: then main has moved on since, and to take its commit as the head would drop what is there.
+    Or main went back to that commit unreported. Nothing follows until GitHub names a head.
     """
     before = history.find(event.before) if event.forced and event.before is not None else None
     if before is None or history.head is None or before.sha == history.head.sha:
         return False
-    was_passed = any(root.before == event.sha for root in history.roots)  # we know what was pushed onto its commit
+    was_passed = any(root.before == event.sha for root in history.roots)  # a push onto its commit is known
     return not was_passed and history.contains(before, history.head) is not True
 
 
 def _rewritten(decision: Decision, state: ServiceState, position: Position, before: str | None = None) -> None:
-    """A head that was known already turns out to have been put in place by force; `before`: where main stood then.
+    """Record that a known head was put in place by force; `before`: the head of main before that.
 
-    If it is an older commit of ours, what was dropped stands behind it in the same segment: the first commit that was
-    pushed onto it since is what the dropped ones are told from.
+    If it is an older known commit, the dropped commits follow it in the same segment. Then the first commit that was
+    pushed onto it since is the forced head, which tells the dropped ones apart.
     """
     position = state.history.successor(position)
     if position not in state.forced_heads:
@@ -207,14 +207,14 @@ def _rewritten(decision: Decision, state: ServiceState, position: Position, befo
 
 
 def _known(decision: Decision, event: Merged, why: Phrase) -> None:
-    """Nothing new, but perhaps the pull request that the run was still missing."""
+    """Add the pull request to the runs of a known commit, and record that the commit is no news."""
     for run in decision.board.of_commit(event.service, event.sha):
         _add_pull(decision, run, event)
     decision.tell(FactKind.MERGE_KNOWN, CommitKnown(event.sha, why), service=event.service, sha=event.sha)
 
 
 def find_pull(decision: Decision, event: PullFound) -> None:
-    """The pull request that the runs of a commit were still missing, or the run that carries it: it is told of them."""
+    """Add the found pull request to the runs of its commit, or to their carrier; comment on it if they have ended."""
     board = decision.board
     own = board.of_commit(event.service, event.sha)
     for run in own:
@@ -225,12 +225,12 @@ def find_pull(decision: Decision, event: PullFound) -> None:
     for run in carriers:
         _add_pull(decision, run, event, carried=True)
     service = board.pipeline.service(event.service)
-    if event.run and not own and not carriers and service is not None:  # it has ended before anybody told of that
+    if event.run and not own and not carriers and service is not None:  # it ended before its pull request was known
         decision.do(Comment(service.repository, event.pull, event.run, event.text, event.began))
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
-    # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
+    # A forced head without a previous head was found by polling: perhaps main has moved on since.
     history, position = state.history.push(event.before, event.sha, forced=event.forced and event.before is not None)
     if event.forced:
         history = history.left_by_force(event.before, position)
@@ -239,13 +239,13 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads
     moves = state.moves + 1
     decision.board.put(replace(state, history=history, forced_heads=forced_heads, moves=moves, unconfirmed_head=""))
-    if event.forced == (event.before is None):  # polled, or an ordinary push: a pull request waits for its push
+    if event.forced == (event.before is None):  # polled, or an ordinary push; a pull request waits for its push
         containment.ask_what_was_missed(decision, state, event.before, event.sha)
     _start(decision, event, position)
 
 
 def _start(decision: Decision, event: Merged, position: Position) -> None:
-    """Start the run of a merge, on the lane that is open to it if it is the head of main."""
+    """Start the run of a merge, on the fast lane if it is the head of main and the lane is open to it."""
     told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
     decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     is_head = decision.board.service(event.service).history.head == position
@@ -257,7 +257,7 @@ def _start(decision: Decision, event: Merged, position: Position) -> None:
 
 
 def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:
-    """Store what is known of main now. If it has moved, what GitHub says of an earlier time is old."""
+    """Store the new history of main. If the head has moved, GitHub's answers about the earlier time are outdated."""
     moved = history.head != state.history.head
     kept = replace(
         state, history=history, moves=state.moves + moved, unconfirmed_head="" if moved else state.unconfirmed_head
@@ -267,9 +267,9 @@ def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> Se
 
 
 def _how(event: Merged) -> Literal["pushed", "force-pushed", "polled"]:
-    """How a commit came to main, where that is more than an ordinary push.
+    """Return how a commit came to main.
 
-    A head that GitHub named when it was asked may have been pushed in any way: only a push that says so was forced.
+    A head that polling found may have been pushed in any way: only a push event tells whether it was forced.
     """
     if not event.forced:
         return "pushed"
@@ -277,9 +277,9 @@ def _how(event: Merged) -> Literal["pushed", "force-pushed", "polled"]:
 
 
 def see_head(decision: Decision, event: HeadSeen) -> None:
-    """The first head is the baseline and starts nothing; a later unknown one is a push that was missed.
+    """Take GitHub's answer about the head of main: the first is the baseline, a later unknown head a missed push.
 
-    An answer from before main moved, as far as we know, counts for nothing: it is asked again.
+    The baseline starts no run. An answer from before the last known move of main is ignored; GitHub is asked again.
     """
     board = decision.board
     state = board.service(event.service)
@@ -291,7 +291,7 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
         told = BaselineTaken(event.sha, event.service)
         decision.tell(FactKind.BASELINE_TAKEN, told, service=event.service, sha=event.sha)
     elif (position := state.history.find(event.sha)) is None:
-        # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
+        # It may have been a force-push: the commits that it lacks were dropped from main then, and GitHub can tell.
         _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
     elif position.sha != state.history.head.sha:
         _head_is_known(decision, state, position, state.history.head)
@@ -302,10 +302,10 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
 
 
 def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
-    """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
+    """Record an unreported force-push: main stands at the known head, which lacks commits that were on main.
 
-    If something that is not in it, as far as we know, was told later or was pushed onto it, the head gets one more
-    position, after that.
+    If the head is not known to contain a commit of its own or a later segment, it gets a new position, after that
+    commit.
     """
     history, position = state.history, state.history.first(head)
     told_since = [each for each in history.positions if each.segment >= head.segment]
@@ -316,10 +316,11 @@ def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> 
 
 
 def _head_is_known(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:
-    """Main stands at another commit that we know: we were told in the wrong order, or a push was not told.
+    """Take another known commit as the head of main: reports came in the wrong order, or one is missing.
 
-    If it contains our head, that only moves on; unless it had been dropped from main: then it was pushed again, which
-    is news. If it does not contain our head, it comes back by force, which is news as well. Else GitHub is asked.
+    If it contains the known head, main has moved on; but if it had been dropped from main, it was pushed again, which
+    is news. If it lacks the known head, it came back by force, which is news as well. If that is unknown, GitHub is
+    asked.
     """
     contains = state.history.contains(position, head)
     if contains is None:
@@ -327,17 +328,17 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
         containment.ask_containment(decision, state.key, base=head.sha, head=position.sha, listed=True)
     elif contains and position.segment >= state.history.forced:
         _move_on(decision, state, position, head)
-    elif contains:  # pushed again, nobody told with what: it may have brought back what our head lacks
+    elif contains:  # pushed again in an unreported push, which may have brought back commits that the known head lacks
         _accept(decision, state, Merged(state.key, position.sha, before=None))
     else:
         _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=True))
 
 
 def _move_on(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:
-    """Main stands at a commit that contains our head: GitHub has said so.
+    """Move the head to a known commit that contains it.
 
-    Commits that came to us later and are not in it were pushed before it, and an unreported force-push dropped them. It
-    also dropped every commit that contains this one.
+    Commits that became known later and that it lacks were pushed before it, and an unreported force-push dropped them.
+    It also dropped every commit that contains this one.
     """
     history = state.history
     others = [each for each in history.positions if each.sha != position.sha]
@@ -353,7 +354,7 @@ def _move_on(decision: Decision, state: ServiceState, position: Position, head: 
 
 
 def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None:
-    """The configured branch is followed, whatever the repository calls its default: but people must know."""
+    """Tell people that the default branch has changed, because Interlock follows the configured one."""
     service = decision.board.pipeline.service(event.service)
     if service is None or service.branch == event.now or service.branch != event.before:
         return
@@ -364,7 +365,7 @@ def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None
 
 
 def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
-    """Keep GitHub's answer as a proof about the two commits, wherever they stand."""
+    """Record GitHub's answer as a proof about the two commits, wherever they are."""
     board = decision.board
     state = board.service(event.service)
     asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
@@ -385,7 +386,7 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     board.put(replace(state, asked=asked, history=history, unconfirmed_head=unconfirmed))
     told = ContainmentAnswer(event.head, event.base, event.contains)
     decision.tell(FactKind.CONTAINMENT_KNOWN, told, service=event.service, sha=event.base)
-    if asked != state.asked:  # else it was answered before, and what was told since may be forgotten
+    if asked != state.asked:  # else it was answered before, and pushes since may be forgotten
         containment.carry_missed(decision, event)
     if (
         state.unconfirmed_head

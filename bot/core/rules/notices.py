@@ -1,7 +1,7 @@
-"""Tells what a decision led to: the pull requests of a run, people, the banners over jobs, other pull requests.
+"""News that follow from a decision: comments on pull requests, banners, lock notices, weekly reports.
 
-All of it follows from the board and from what the decision noted, and is worked out once, at its end. The effects carry
-data; the words are made when they are sent (`bot.reporting`).
+All of it follows from the board and from the news that the decision collected, once at its end. The effects carry data;
+`bot.reporting` makes the words when they are sent.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from bot.core.rules.freeze_windows import last_freeze
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the banners and the notices to pull requests follow from: cheap to note and to compare in each decision."""
+    """The state that banners and lock notices depend on: cheap to take and to compare in each decision."""
 
     pipeline: Pipeline
     locks: tuple[Lock, ...] = ()
-    #: Of each service that holds a lock, what is on its way to open it.
+    #: By service that holds a lock: the runs on their way to open it.
     fixes: dict[str, list[Run]] = field(default_factory=dict)
-    #: Jenkins was not asked yet whether it shows banners of ours from before: it would show these.
+    #: Jenkins was not asked yet for earlier banners of ours, so none is written over them.
     unproven: bool = False
 
 
 def standing(board: Board) -> Standing:
-    """What stands now; nothing while the pipeline only observes."""
+    """Return the present state; it is empty while the pipeline observes."""
     if not board.locks or board.header.mode is Mode.OBSERVE:
         return Standing(board.pipeline)
     locks = tuple(sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)))
@@ -54,7 +54,7 @@ def standing(board: Board) -> Standing:
 
 
 def tell_what_stands(decision: Decision, event: Event, before: Standing) -> None:
-    """Bring banners and notices to pull requests up to date; `before`: what stood when the decision began."""
+    """Update banners and lock notices; `before`: the state when the decision began."""
     after = standing(decision.board)
     if before != after:
         decision.effects += _changed_banners(_banners(before), _banners(after))
@@ -63,7 +63,7 @@ def tell_what_stands(decision: Decision, event: Event, before: Standing) -> None
 
 
 def report_week(decision: Decision, event: WeekEnded) -> None:
-    """Send the report of a week, once; while the pipeline observes nobody is told, so nothing counts as told."""
+    """Send the report of a week once. While the pipeline observes, it is neither sent nor counted as sent."""
     header = decision.board.header
     plan = header.pipeline.notices.weekly
     if plan is None or header.mode is Mode.OBSERVE or event.week <= header.reported_week:
@@ -77,9 +77,9 @@ def report_week(decision: Decision, event: WeekEnded) -> None:
 
 
 def tell_pull_requests(decision: Decision) -> None:
-    """Keep what happened to the runs of this decision with them, and have their pull requests told.
+    """Add the news of this decision to the stories of the runs, and update their pull requests.
 
-    That others moved is no news for a run, except that a fix has passed it: a long queue must not cost requests.
+    Moves of other runs are no news for a run, except that a fix has passed it: a long queue must not cost requests.
     """
     runs = decision.board.runs
     positions = {ended.run.key: position for position, ended in enumerate(decision.ended)}
@@ -95,7 +95,7 @@ def tell_pull_requests(decision: Decision) -> None:
 
 
 def _keep(decision: Decision, run: Run, position: int | None) -> None:
-    """Store the story with the run: on the board, or in the history, at its place among those that have ended."""
+    """Store the run with its story: on the board, or at its place among the ended runs."""
     if position is None:
         decision.board.put(run)
     else:
@@ -103,7 +103,10 @@ def _keep(decision: Decision, run: Run, position: int | None) -> None:
 
 
 def _comment(decision: Decision, run: Run, news: News) -> None:
-    """Tell its pull requests. One that has ended before GitHub named its pull request has that looked for."""
+    """Update the comments on the pull requests of a run.
+
+    For a run that ended before GitHub named its pull request, GitHub is asked for it.
+    """
     service = decision.board.pipeline.service(run.service)
     if service is None:
         return
@@ -120,12 +123,12 @@ def _comment(decision: Decision, run: Run, news: News) -> None:
 # -- banners over the jobs of locked stages ----------------------------------------------------------------------
 
 
-#: How many locks of one stage, and fixes of one service, a banner names.
+#: How many locks of one stage, and fixes of one service, a banner shows.
 SHOWN = 5
 
 
 def banners(board: Board) -> dict[Job, Banner]:
-    """The banner of every locked stage, by its job; none while the pipeline only observes."""
+    """Return the banner of every locked stage, by its job; none while the pipeline observes."""
     return _banners(standing(board))
 
 
@@ -144,7 +147,7 @@ def _banner(standing: Standing, stage: Stage, locks: list[Lock]) -> Banner:
 
 
 def _coming(standing: Standing, locks: Iterable[Lock]) -> Iterator[Message]:
-    """What is on its way to open the stage, or what has to be done for it."""
+    """Yield a message about each fix on its way to open the stage, or that a service has none."""
     for service in dict.fromkeys(lock.service for lock in locks if lock.service is not None):
         coming = standing.fixes[service][-SHOWN:]
         yield from (fix_coming(run) for run in coming)
@@ -153,13 +156,13 @@ def _coming(standing: Standing, locks: Iterable[Lock]) -> Iterator[Message]:
 
 
 def fix_coming(run: Run) -> FixComing:
-    """Where a run is that may open a lock."""
+    """Return the message about a run that may open a lock."""
     waits = run.status is Status.WAITING
     return FixComing(run.who, run.step, waits, run.retrying, None if waits else run.attempt.expected)
 
 
 def _changed_banners(before: dict[Job, Banner], after: dict[Job, Banner]) -> Iterator[Banner]:
-    """What must be put up, put up anew or taken away, in a fixed order."""
+    """Yield the banners to add, replace or remove, in a fixed order."""
     if before == after:
         return
     for job in sorted({**before, **after}, key=lambda job: (job.controller, job.name)):
@@ -170,7 +173,7 @@ def _changed_banners(before: dict[Job, Banner], after: dict[Job, Banner]) -> Ite
 
 
 def put_back_banner(decision: Decision, event: BannerOverwritten) -> None:
-    """Somebody has overwritten what stands over a job, or left there what we had taken away."""
+    """Write the banner of a job again that somebody has overwritten, or remove one that should not be there."""
     job = Job(event.controller, event.job)
     stage = next((stage for stage in decision.board.pipeline.stages if stage.job == job), None)
     if stage is None:
@@ -185,7 +188,7 @@ def put_back_banner(decision: Decision, event: BannerOverwritten) -> None:
 
 
 def _changed_lock_notices(before: Standing, after: Standing) -> Iterator[LockNotice]:
-    """The notices that must be given, or taken back, in a fixed order."""
+    """Yield the lock notices to give or take back, in a fixed order."""
     if before.locks == after.locks and before.pipeline == after.pipeline:
         return
     was, is_now = _lock_notices(before), _lock_notices(after)
@@ -197,7 +200,7 @@ def _changed_lock_notices(before: Standing, after: Standing) -> Iterator[LockNot
 
 
 def _late_lock_notice(event: Event, standing: Standing) -> Iterator[LockNotice]:
-    """The notice for a pull request that was opened or pushed to while a stage is locked: it may be the fix."""
+    """Yield the notice for a pull request opened or pushed to while a stage is locked: it may be the fix."""
     if not isinstance(event, PullMoved) or not standing.locks:
         return
     service = standing.pipeline.service(event.service)
@@ -207,12 +210,12 @@ def _late_lock_notice(event: Event, standing: Standing) -> Iterator[LockNotice]:
 
 
 def lock_notice(standing: Standing, repository: str, branch: str) -> LockNotice | None:
-    """The notice that stands for the pull requests to a branch."""
+    """Return the lock notice for the pull requests to a branch; None if there is none."""
     return _lock_notices(standing).get((repository, branch))
 
 
 def _lock_notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
-    """The notice for each branch of a repository that there is one for."""
+    """Return the lock notices by repository and branch."""
     found: dict[tuple[str, str], LockNotice] = {}
     for service in _concerned(standing):
         notice = _lock_notice(standing, service)
@@ -222,7 +225,7 @@ def _lock_notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
 
 
 def _concerned(standing: Standing) -> Iterable[Service]:
-    """The services whose pull requests get a notice: of many services, mostly those few that hold a lock."""
+    """Return the services whose pull requests may get a lock notice: of many, mostly the few that hold a lock."""
     if not standing.locks or standing.pipeline.lock_status is LockStatus.OFF:
         return ()
     if standing.pipeline.lock_status is LockStatus.ALL:
@@ -243,7 +246,7 @@ def _lock_notice(standing: Standing, service: Service) -> LockNotice | None:
 
 
 def _merges_wait(locks: Sequence[Lock]) -> Message:
-    """What a merge waits for: a lock that somebody must open, or the end of the last freeze."""
+    """Return the message about the lock that a merge waits for, or about the last freeze to end."""
     frozen = last_freeze(locks)
     if frozen is not None:
         return MergesFrozen(_stages(locks), frozen)

@@ -1,7 +1,7 @@
-"""How a run comes to be, which lane it takes (F1, F2, F12), where it queues, and who enters which stage next.
+"""The queues: the start of runs, their lane (F1, F2, F12), their queue, and the admission of waiting runs.
 
-First the questions that decide who enters, then the loop that lets the waiting in, the one way to start a build, and
-how runs are started, sent on the fast lane and queued.
+First the questions that decide an admission, then the loop that admits, the only way to start a build, and the
+functions that start runs, put them on the fast lane and queue them.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ from bot.core.rules.decision import AnyBuildable, Decision, run_failed
 from bot.core.rules.freeze_windows import closes_next, excepted, is_frozen, tell_excepted
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
-#: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
+#: How many passed runs get a comment that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
-#: How many waiting runs are looked at for that.
+#: How many waiting runs are checked for that.
 OVERTAKEN_SEEN = 40
 
 
 class Blocker(NamedTuple):
-    """What keeps a run out of a step. The words are made by who shows it (`bot.reporting.explain`)."""
+    """The obstacle that keeps a run out of a step. `bot.reporting.explain` puts it into words."""
 
     why: Why
-    #: The run or the commit that it waits for, where there is just one.
+    #: The run or the commit that it waits for, if there is just one.
     who: Who | None = None
-    #: Whether those behind it in the queue must wait as well.
+    #: Whether the runs behind it in the queue must wait as well.
     stops_queue: bool = True
 
 
 def stage_blocked_by(board: Board, step: Step, now: float) -> Blocker | None:
-    """What keeps everybody out of a step, whoever they are: paused or observing, refused by Jenkins, full."""
+    """Return what keeps every run out of a step: the mode, a backoff, no free slot; None: nothing does."""
     if board.header.mode is not Mode.RUN:
         return Blocker(Why.PAUSED)
     backoff = board.backoffs.get(str(step)) if board.backoffs else None
@@ -68,17 +68,20 @@ def stage_blocked_by(board: Board, step: Step, now: float) -> Blocker | None:
 
 
 def run_blocked_by(board: Board, run: Run) -> Blocker | None:
-    """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
+    """Return what keeps this run out of a step that has room; None: nothing does.
+
+    That is a clean-up, a lock (L3, F5), a fix ahead (F6) or a newer run (F11).
+    """
     return _kept_out(board, run) or _kept_in_order(board, run, fast_lane.backwards(board, run))
 
 
 def _kept_out(board: Board, run: Run) -> Blocker | None:
-    """A clean-up of its service, a lock (L3, F5), or a fix ahead (F6)."""
+    """Return a clean-up of its service, a lock (L3, F5) or a fix ahead (F6) as blocker; None: there is none."""
     step = run.step
     if run.lane is Lane.MAIN and run.service in board.clean_ups:
         return Blocker(Why.CLEAN_UP)
     if step.track is Track.REAL and fast_lane.kept_out(board, step.stage, run):
-        # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
+        # Only main-lane runs follow a main-lane run in the queue, and the lock stops them all.
         stops = run.lane is Lane.MAIN and not run.retrying
         return Blocker(Why.LOCKED, stops_queue=stops)
     ahead = fast_lane.fix_ahead(board, run)
@@ -88,7 +91,10 @@ def _kept_out(board: Board, run: Run) -> Blocker | None:
 
 
 def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Blocker | None:
-    """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
+    """F11: return a missing proof, or another run of the service in the step, as blocker; None: there is none.
+
+    A proof may be missing whether the newer commit `found` contains the run's, or whether the run's is still on main.
+    """
     if not rolls_out(board.pipeline, run.step):
         return None
     if found is not None and found.contains is None:
@@ -102,10 +108,11 @@ def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Blocker | 
 
 
 def admit_waiting(decision: Decision) -> None:
-    """Let everybody in who may enter now. Called once after every event, so that a free slot is never left empty."""
+    """Admit every run that may enter now. Called once after every event, so that no free slot stays empty."""
     told = -1
-    # A run that ends at a door (F11) may be the one that others waited behind (F6), and one that enters may contain
-    # another that was looked at before: whatever happens is a fact, and all doors are looked at once more.
+    # A run that ends instead of entering (F11) may be the one that others waited behind (F6), and one that enters may
+    # contain another that was checked before. Both add facts, so all steps are checked again until there is no new
+    # fact.
     while told != len(decision.facts):
         told = len(decision.facts)
         for step in decision.board.steps_waited_for():
@@ -114,7 +121,7 @@ def admit_waiting(decision: Decision) -> None:
 
 
 class _Look(NamedTuple):
-    """A waiting run that was looked at: who is ahead of it (F11), and what keeps it out; None: it may enter."""
+    """A waiting run that was checked: the run ahead of it (F11), and its blocker; None: it may enter."""
 
     run: Run
     ahead: RunAhead | None
@@ -122,7 +129,7 @@ class _Look(NamedTuple):
 
 
 def _fill(decision: Decision, step: Step) -> None:
-    """Let in whoever may enter a step that has room, until it has none."""
+    """Admit runs to a step that has room, until it has none."""
     board = decision.board
     looked_at: set[str] = set()
     busy: set[str] = set()
@@ -137,9 +144,9 @@ def _fill(decision: Decision, step: Step) -> None:
 
 
 def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> _Look | None:
-    """The next run to look at: whoever stops the queue ends the search (cost stays flat).
+    """Return the next run to check; None: none is left, or a blocker stops the queue (cost stays flat).
 
-    `busy`: the services of which one run waits for another (F11): those behind it wait, too.
+    `busy`: the services with a run that waits for another one (F11): their runs behind it wait too.
     """
     board = decision.board
     if busy and board.services_waiting(step) <= busy:
@@ -157,7 +164,7 @@ def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: se
 
 
 def _try_admit(decision: Decision, look: _Look) -> None:
-    """Let one run in, or remove it (F11), or ask for the proof that is missing."""
+    """Admit one run, end it (F11), or ask for the missing proof."""
     run, found = look.run, look.ahead
     if found is not None and found.contains:
         decision.end(run, _overtaken(decision.board, run, found))
@@ -168,14 +175,14 @@ def _try_admit(decision: Decision, look: _Look) -> None:
 
 
 def _overtaken(board: Board, run: Run, found: RunAhead) -> Ending:
-    """F11: the newer run carries it on, unless that has failed there and is gone."""
+    """Return the ending by F11: the newer run carries the commit on, unless it failed there and is gone."""
     if found.broken and found.run not in board.runs:
         return Ending(End.SUPERSEDED, ContainedInFailed(found.position.sha, run.step))
     return superseded(found.run, found.position.sha, "F11")
 
 
 def _admit(decision: Decision, look: _Look) -> None:
-    """Let a run enter its stage, unless something keeps it out."""
+    """Admit a run to its stage, unless its blocker keeps it out."""
     board, run = decision.board, look.run
     waited_behind = _passed_by(board, run) if run.lane is Lane.FAST and run.step.track is Track.REAL else []
     entered = start_build(decision, run, look.blocker)
@@ -188,16 +195,16 @@ def _admit(decision: Decision, look: _Look) -> None:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
     if (
         not board.backoffs or str(run.step) not in board.backoffs
-    ):  # else it is tried once more: when Jenkins has taken it, that is news
+    ):  # else it is another try after a refusal: it is news once Jenkins has taken the build
         decision.note(entered)
     decision.is_in(entered)
 
 
 def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | None) -> AnyBuildable | None:
-    """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
+    """Start a build of a run or a verification: a first one, a repeat, a retry, or after a recall.
 
-    What waits takes its slot, and Jenkins is asked for its next attempt. `blocker`: the answer of `stage_blocked_by`
-    and `run_blocked_by`, asked just before. Returns None if something keeps it waiting.
+    There is no other way to start one. It takes its slot, and Jenkins is asked for its next attempt. `blocker`: the
+    result of `stage_blocked_by` and `run_blocked_by`, from just before. Returns None if something keeps it waiting.
     """
     board = decision.board
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
@@ -234,7 +241,7 @@ def _admitted(board: Board, run: Run) -> Entered:
 
 
 def _passed_by(board: Board, run: Run) -> list[Run]:
-    """The waiting runs that a fix passes as it enters a lock-policy stage: those who are told so."""
+    """Return the waiting runs to tell that a fix passes them, when it enters a lock-policy stage."""
     stage = board.pipeline.stage(run.step.stage)
     if stage is None or not stage.locks:
         return []
@@ -246,7 +253,7 @@ def _passed_by(board: Board, run: Run) -> list[Run]:
 # -- runs, their lane and their queue ---------------------------------------------------------------------------
 
 
-#: What puts a new merge on the fast lane (F2).
+#: Why a new merge is on the fast lane (F2).
 HOLDS_LOCK = Phrased(Phrase.HOLDS_LOCK)
 
 
@@ -260,7 +267,7 @@ def start_run(
     permit: str | None = None,
     why: Message = HOLDS_LOCK,
 ) -> Run:
-    """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
+    """Put a new run of a commit at the start of its lane; `why`: the reason for the fast lane."""
     board = decision.board
     step, who = fast_lane.route(board.pipeline, lane)[0], Who(service, position.sha)
     told = StartsFast(why, who) if lane is Lane.FAST else Queued(step, who)
@@ -276,20 +283,20 @@ def start_run(
         decision.do(
             FindPull(service, configured.repository, configured.branch, position.sha, decision.limits.pull_told)
         )
-    found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
+    found = fast_lane.cleaned_up_by(board, run)  # a push reported late may be in a run that has passed already
     if found is not None and found[1]:
         leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
     else:
         if lane is Lane.FAST:
             newest_fix(decision, run)
-            # Of an ordinary stage there is time yet: its push may prove it meanwhile.
+            # Before an ordinary stage there is still time: a push may prove it meanwhile.
             if fast_lane.in_fast_part(board.pipeline, run.step):
                 _ask_early(decision, run)
     return run
 
 
 def _new_run(decision: Decision, service: str, position: Position, **more: Any) -> Run:
-    """A run on the board, with the next number of its service; `more`: other fields of it."""
+    """Put a run on the board, with the next number of its service; `more`: further fields."""
     board = decision.board
     state = board.service(service)
     number = state.number + 1
@@ -312,7 +319,7 @@ def _new_run(decision: Decision, service: str, position: Position, **more: Any) 
 
 
 def _ask_early(decision: Decision, run: Run) -> None:
-    """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
+    """Ask GitHub now for the proofs that a fix will need at its stages (F11), so that they are there in time."""
     for found in decision.board.versions_of(run.service):
         if stage_versions.rolls_out(decision.board.pipeline, found.step):
             ahead = stage_versions.ahead(decision.board, run, found.step)
@@ -321,7 +328,7 @@ def _ask_early(decision: Decision, run: Run) -> None:
 
 
 def send_fast(decision: Decision, service: str, position: Position, *, why: Message, permit: str | None = None) -> None:
-    """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
+    """Put a commit on the fast lane: change the lane of its live run, or start a run (F1, F2)."""
     live = [run for run in decision.board.of_commit(service, position.sha) if _goes_on(run)]
     if not live:
         start_run(decision, service, position, Lane.FAST, permit=permit, why=why)
@@ -341,14 +348,14 @@ def send_fast(decision: Decision, service: str, position: Position, *, why: Mess
 
 
 def _goes_on(run: Run) -> bool:
-    """Whether the run is on its way still: nobody has taken it out, and it has not failed."""
+    """Return whether the run continues: it is not ending, not cancelled, and has not failed."""
     return run.status not in (Status.ENDING, Status.FAILED) and not run.taken_out
 
 
 def join_queue(decision: Decision, run: Run, step: Step, **changes: Any) -> Run:
-    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6).
+    """Put a run at the tail of a step's queue; the newest fix replaces those that wait for the same job (F6).
 
-    `changes`: other fields of it that are to be stored with that.
+    `changes`: further fields of the run to store.
     """
     run = decision.waits(run, step, **changes)
     decision.tell(FactKind.RUN_QUEUED, Queued(step, run.who), run)
@@ -360,7 +367,7 @@ def join_queue(decision: Decision, run: Run, step: Step, **changes: Any) -> Run:
 
 
 def find_place(decision: Decision, run: Run) -> None:
-    """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
+    """Queue a run for the first step that it has not passed, after a change of its lane or of the stages."""
     step = fast_lane.next_step(decision.board.pipeline, run.lane, run.passed)
     if step is None:
         decision.end(run, Ending(End.DELIVERED, PassedEveryStage(run.who)))

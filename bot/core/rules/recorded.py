@@ -1,4 +1,4 @@
-"""What a recording consists of: turns, each with the events that were decided, and snapshots of the board."""
+"""The parts of a recording: turns, each with its decided events, and snapshots of the board."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.core.rules.decision import LIMITS, DecisionLimits
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class DecidedEntry:
-    """One entry of the inbox: its events, and what was decided about them. `at`: seconds since the epoch."""
+    """One entry of the inbox: its events, with the facts and effects decided. `at`: seconds since the epoch."""
 
     entry: str
     at: float
@@ -26,7 +26,10 @@ class DecidedEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTurn:
-    """One commit: it made `version` (told from another of that number by `epoch`) of the version with epoch `after`."""
+    """One committed turn: it made `version`, with `epoch`, from the version before, whose epoch is `after`.
+
+    An epoch distinguishes versions with the same number.
+    """
 
     version: int
     after: str
@@ -36,7 +39,7 @@ class RecordedTurn:
 
     @property
     def at(self) -> float:
-        """When it was committed, in seconds since the epoch: an epoch is that time in microseconds."""
+        """The time of its commit, in seconds since the epoch: an epoch is that time in microseconds."""
         return int(self.epoch) / 1e6
 
 

@@ -1,8 +1,9 @@
-"""Deciding once more what was decided: a recording, played through the rules of this version.
+"""The replay of a recording: its events are decided once more by the rules of this version.
 
-A recording is a sequence of turns, each with the events that were decided, and of snapshots of the board. Rules are
-pure, so the same events on the same board give the same facts and effects, unless a rule has changed since.
-Knows no clock and no storage: `bot.store.recording` reads and writes recordings.
+A recording is a sequence of turns, each with its decided events, and of snapshots of the board. Rules are pure, so the
+same events on the same board give the same facts and effects, unless a rule has changed since.
+
+This module has no clock and no storage: `bot.store.recording` reads and writes recordings.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, Recor
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One entry as it was decided then, and as it is decided now; `error`: what the rules raised now."""
+    """One entry as it was decided then, and as it is decided now; `error`: the exception of the rules now."""
 
     then: DecidedEntry
     now: DecidedEntry
@@ -32,13 +33,13 @@ class Replayed:
 
     @property
     def differs(self) -> bool:
-        """Whether other facts or effects come of it now."""
+        """Whether its facts or effects differ now, or the rules failed."""
         return bool(self.error) or (self.then.facts, self.then.effects) != (self.now.facts, self.now.effects)
 
 
 @dataclass(frozen=True, slots=True)
 class BoardDifferences:
-    """A snapshot shows other records than the replay has: each as it was then, and as it is now."""
+    """The records that differ between a snapshot and the replay, each as it was then and as it is now."""
 
     at: float
     records: tuple[tuple[Record | None, Record | None], ...]
@@ -46,7 +47,10 @@ class BoardDifferences:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Turns are missing, or what came before them: nothing is replayed until the next snapshot. `turns`: how many."""
+    """Turns that cannot be replayed, because earlier ones are missing. `turns`: how many are skipped.
+
+    The next snapshot ends the gap.
+    """
 
     at: float
     turns: int
@@ -56,10 +60,10 @@ Step = Replayed | BoardDifferences | Gap
 
 
 class Player:
-    """Plays a recording of one pipeline.
+    """A player of the recording of one pipeline.
 
-    `board` is the board so far; None before the first snapshot, and in a gap. `version` and `epoch` are those of the
-    last whole turn.
+    `board`: the board so far; None before the first snapshot, and in a gap. `version` and `epoch`: those of the last
+    whole turn.
     """
 
     def __init__(self, pipeline: str) -> None:
@@ -70,7 +74,7 @@ class Player:
         self._skipped_at = 0.0
 
     def play(self, recorded: Iterable[Recorded], until: float | None = None) -> Iterator[Step]:
-        """Decide everything once more, up to and with the moment `until`; yields what came of each entry."""
+        """Decide all entries once more, up to and including the moment `until`, and yield the result of each."""
         for item in recorded:
             if isinstance(item, BoardSnapshot):
                 if until is not None and item.at > until:
@@ -89,7 +93,7 @@ class Player:
         yield from self._gap()
 
     def _follows(self, turn: RecordedTurn) -> bool:
-        """Whether the turn was decided on the board that we have. The first turn of all needs none."""
+        """Return whether the turn was decided on this board. The first turn needs no board."""
         if turn.version == 1:
             self.board = build_board(Header(Pipeline(self._pipeline, (), ())), [])
             return True
@@ -106,7 +110,7 @@ class Player:
                 decision = decide(board, event, then.at, limits)
                 facts += decision.facts
                 effects += decision.effects
-        except Exception as error:  # a rule that fails on what it once decided is what a replay is to find
+        except Exception as error:  # a replay has to find rules that fail on events that they once decided
             board.undo()
             return Replayed(then, then, f"{type(error).__name__}: {error}")
         board.forget_changes()
@@ -133,7 +137,7 @@ def _board_of(records: tuple[Record, ...]) -> Board:
 
 
 def _differing(then: Board, now: Board) -> Iterator[tuple[Record | None, Record | None]]:
-    """The records of two boards that are not alike."""
+    """Yield the records that differ between two boards."""
     was = {(FAMILIES[type(record)], record.key): record for record in then.records()}
     has = {(FAMILIES[type(record)], record.key): record for record in now.records()}
     for where in sorted(was.keys() | has.keys()):

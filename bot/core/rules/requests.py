@@ -1,8 +1,11 @@
-"""What people ask for: lock, unlock, retry, cancel, move, fast lane, mode. Each is done, or refused with a reason.
+"""The requests of people: lock, unlock, retry, cancel, move, fast lane, mode.
 
-The questions `why_not_...` return that reason, or None. The rules here ask them, and so does the API, before it keeps a
-request.
-On leaving observe, the withdrawals are sent that were decided meanwhile.
+Each is done, or refused with a reason.
+
+The questions `why_not_...` return that reason, or None. The rules here ask them, and so does the API, before it stores
+a request.
+
+When a pipeline stops observing, the withdrawals that were decided meanwhile are sent.
 """
 
 from __future__ import annotations
@@ -49,12 +52,12 @@ from bot.core.rules.stage_locks import lock_stage, open_lock, recall_build
 
 
 def refuse(decision: Decision, by: str, why: Message, run: Run | None = None) -> None:
-    """Say no, with the reason; the request itself is on record with it."""
+    """Record that a request is refused, with the reason."""
     decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
 
 
 def _no_stage(board: Board, name: str) -> NoSuchStage:
-    """There is no such stage; which there are."""
+    """Return the refusal for an unknown stage, with the stages that exist."""
     return NoSuchStage(board.pipeline.name, name, tuple(stage.name for stage in board.pipeline.stages))
 
 
@@ -62,12 +65,12 @@ def _no_stage(board: Board, name: str) -> NoSuchStage:
 
 
 def why_not_lock(board: Board, event: LockAsked) -> Message | None:
-    """L2 A set of locks. Why a person cannot close the stage: there is no such stage."""
+    """L2 A set of locks. Return why a person cannot close the stage: it does not exist; None: they can."""
     return None if board.pipeline.stage(event.stage) is not None else _no_stage(board, event.stage)
 
 
 def lock(decision: Decision, event: LockAsked) -> None:
-    """L2 A set of locks. A person closes a stage by a lock beside whatever else closes it."""
+    """L2 A set of locks. Close a stage by a person's lock, besides its other locks."""
     board = decision.board
     no = why_not_lock(board, event)
     if no is not None:
@@ -90,7 +93,7 @@ def lock(decision: Decision, event: LockAsked) -> None:
 
 
 def why_not_unlock(board: Board, event: UnlockAsked) -> Message | None:
-    """L2 A set of locks. Why nothing is opened: no such lock, or one of several that was not named."""
+    """L2 A set of locks. Return why no lock is opened: there is none, or one of several was not named."""
     closing, opened = board.locks_of(event.stage), _meant(board, event)
     if not opened:
         return NotClosedBy(event.stage, event.lock, tuple(closing))
@@ -102,9 +105,9 @@ def _meant(board: Board, event: UnlockAsked) -> list[Lock]:
 
 
 def unlock(decision: Decision, event: UnlockAsked) -> None:
-    """L2 A set of locks. A person opens one lock or all of a stage; a failed run that held one ends as failed (L1).
+    """L2 A set of locks. Open one lock of a stage or all; a failed run that held one ends as failed (L1).
 
-    One of several must be named, or all asked for: opening one too many may cost a fix its lane.
+    One of several must be named, or all asked for, because opening one too many may cost a fix its lane.
     """
     no = why_not_unlock(decision.board, event)
     if no is not None:
@@ -120,7 +123,7 @@ def unlock(decision: Decision, event: UnlockAsked) -> None:
 
 
 def why_not_retry(board: Board, event: RetryAsked) -> Message | None:
-    """L4 Retry. Why the failed build of the run cannot be repeated: no older commit gets on top of a newer one."""
+    """L4 Retry. Return why the failed build cannot be repeated, for example after a newer commit; None: it can."""
     run = board.runs.get(event.run)
     if run is None:
         return Refusal(No.NOT_LIVE, event.run)
@@ -133,9 +136,10 @@ def why_not_retry(board: Board, event: RetryAsked) -> Message | None:
 
 
 def _in_its_stage(board: Board, run: Run) -> str | None:
-    """The commit of its service that is in the stage where the run failed, or past it: a fix, or what contains it.
+    """Return the commit of the service that is in or past the stage where the run failed; None: there is none.
 
-    A fix that the run itself contains, such as one that failed further on, is nothing to stay behind.
+    It is a fix, or contains the run's commit. A fix that the run itself contains, such as one that failed further on,
+    does not count.
     """
     if run.step.track is Track.FAST:
         return None
@@ -170,7 +174,7 @@ def retry(decision: Decision, event: RetryAsked) -> None:
 
 
 def why_not_cancel(board: Board, event: CancelAsked) -> Message | None:
-    """L5 Cancelling. Why the run cannot be taken out: it is gone, or leaves already."""
+    """L5 Cancelling. Return why the run cannot be cancelled: it is gone, or leaves already; None: it can."""
     run = board.runs.get(event.run)
     if run is None:
         return Refusal(No.NOT_LIVE, event.run)
@@ -181,7 +185,7 @@ def why_not_cancel(board: Board, event: CancelAsked) -> Message | None:
 def cancel(decision: Decision, event: CancelAsked) -> None:
     """L5 Cancelling. A build that is cancelled in a stage that locks counts as one that was aborted.
 
-    Anywhere else the run just leaves.
+    Anywhere else the run leaves without an effect on the stage.
     """
     no = why_not_cancel(decision.board, event)
     if no is not None:
@@ -203,7 +207,7 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
 
 
 def why_not_move(board: Board, event: MoveAsked) -> Message | None:
-    """L7 Moving. Why the run cannot go to the front of its queue: it does not wait, or another goes first."""
+    """L7 Moving. Return why the run cannot move to the front: it does not wait, or another must go first."""
     run = board.runs.get(event.run)
     if run is None:
         return Refusal(No.NOT_LIVE, event.run)
@@ -221,13 +225,13 @@ def why_not_move(board: Board, event: MoveAsked) -> Message | None:
 
 
 def _would_pass(board: Board, run: Run) -> list[Run]:
-    """The runs of the main lane that wait before it. Fixes and retries have a rank of their own."""
+    """Return the main-lane runs that wait before it. Fixes and retries have a rank of their own."""
     before = takewhile(lambda other: other.key != run.key, board.queue(run.step))
     return [other for other in before if other.queue_rank == run.queue_rank]
 
 
 def _must_go_first(board: Board, other: Run, run: Run) -> bool:
-    """F11: whether `other` is an older commit of the same service, or may be, for a stage that rolls out."""
+    """F11: return whether `other` is, or may be, an older commit of the service, at a stage that rolls out."""
     if other.service != run.service or not stage_versions.rolls_out(board.pipeline, run.step):
         return False
     return board.service(run.service).history.contains(other.position, run.position) is not True
@@ -236,7 +240,7 @@ def _must_go_first(board: Board, other: Run, run: Run) -> bool:
 def move(decision: Decision, event: MoveAsked) -> None:
     """L7 Moving. A person moves a waiting run to the front of the main lane's queue for its step.
 
-    It enters as everybody does: not while the stage is locked, full or paused.
+    It enters under the same conditions as every run: not while the stage is locked, full or paused.
     """
     no = why_not_move(decision.board, event)
     if no is not None:
@@ -253,7 +257,7 @@ def move(decision: Decision, event: MoveAsked) -> None:
 
 
 def why_not_fast_lane(board: Board, event: FastLaneAsked) -> Message | None:
-    """F1: why the head of main of the service cannot take the fast lane now."""
+    """F1: return why the head of main of the service cannot take the fast lane now; None: it can."""
     head = board.service(event.service).history.head
     if event.stage is not None and board.pipeline.stage(event.stage) is None:
         return _no_stage(board, event.stage)
@@ -276,7 +280,7 @@ def _head(no: No, event: FastLaneAsked, head: Position) -> Refusal:
 
 
 def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
-    """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
+    """F1: put the head of main on the fast lane once, into `stage` even if others have locked it."""
     head = decision.board.service(event.service).history.head
     no = why_not_fast_lane(decision.board, event)
     if no is not None:
@@ -289,7 +293,7 @@ def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
 
 
 def change_mode(decision: Decision, event: ModeAsked) -> None:
-    """Let the pipeline run, pause it, or make it observe; what was not sent while observing is sent now."""
+    """Set the mode of the pipeline; when it stops observing, the withdrawals held back until then are sent."""
     board = decision.board
     before = board.header.mode
     board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
@@ -306,7 +310,7 @@ _WHY = {
 
 
 def apply_mode(decision: Decision, before: Mode) -> None:
-    """What follows when the pipeline is to run, to pause or to observe from now on."""
+    """Apply a changed mode: call back builds that are not in Jenkins' queue, send withdrawals held back."""
     board = decision.board
     mode = board.header.mode
     if mode is before:
@@ -320,7 +324,7 @@ def apply_mode(decision: Decision, before: Mode) -> None:
 
 
 def _is_leaving(built: Buildable) -> bool:
-    """Whether its build is to end, or was called back already."""
+    """Return whether its build must end, or was called back already."""
     if not built.holds_slot:
         return False
     leaves = built.status in (Status.ENDING, Status.RECALLED)
@@ -328,7 +332,7 @@ def _is_leaving(built: Buildable) -> bool:
 
 
 def _call_back(decision: Decision, built: Buildable, why: Message) -> None:
-    """Take back a build that is asked for, perhaps not posted yet, and not known to be in Jenkins' queue."""
+    """Call back a build that is asked for, perhaps not sent yet, and not known to be in Jenkins' queue."""
     if decision.board.job_of(built) is None:
         give_back(decision, built)
     else:
@@ -337,7 +341,7 @@ def _call_back(decision: Decision, built: Buildable, why: Message) -> None:
 
 def _send_withdrawal(decision: Decision, built: Buildable) -> None:
     if decision.board.job_of(built) is None and built.attempt.build is None:
-        give_back(decision, built)  # its stage is gone from the configuration: nothing was sent, nothing will be
+        give_back(decision, built)  # its stage is no longer configured: nothing was sent, and nothing will be
         return
     withdraw(decision, built, abort=_is_aborted(decision, built))
 
@@ -346,11 +350,11 @@ def _is_aborted(decision: Decision, built: Buildable) -> bool:
     return built.taken_out or built.attempt.timed_out or (built.status is Status.ENDING and may_abort(decision, built))
 
 
-# -- what was given up -------------------------------------------------------------------------------------------------
+# -- dead letters and parked deliveries --------------------------------------------------------------------------------
 
 
 def note_taken_out(decision: Decision, event: TakenOut) -> None:
-    """Put on record who took out a dead letter or a parked delivery. It is done already."""
+    """Record who retried or dropped a dead letter or a parked delivery. That is done already."""
     is_letter = event.what == "dead-letter"
     kind = FactKind.DEAD_LETTER_TAKEN_OUT if is_letter else FactKind.PARKED_DELIVERY_TAKEN_OUT
     told = WasTakenOut(event.by, event.what, event.name, event.again, event.reason)

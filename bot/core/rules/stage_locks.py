@@ -1,7 +1,8 @@
-"""The locks of a stage, rules L1 to L3: how they close it, how they open, and what follows at once (F8, F9, F12).
+"""The locks of a stage, rules L1 to L3: their closing, their opening, and the immediate results (F8, F9, F12).
 
-What new proofs or a force-push change is looked at from here too: `reconsider`.
-The same rules for people: docs/locks.md, which also names the functions of L4 to L7; a test holds the two together.
+`reconsider` applies new proofs and force-pushes to runs and locks.
+
+The same rules for people: docs/locks.md, which also names the functions of L4 to L7; a test compares the two.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def lock_by_failure(decision: Decision, run: Run, why: Message, ended: float | N
     """L1 Locking. A stage with policy `lock` locks itself when a run fails in it.
 
     The failed run has freed its slot, and stays as the holder of the lock. `ended`: when the failing build ended, in
-    epoch seconds by Jenkins' clock, if that is known. `taken_back`: a person has cancelled its build. Of a repeated
-    build that tells nothing new about the stage, so the lock keeps the reason that it had (L5).
+    epoch seconds by Jenkins' clock; None: not known. `taken_back`: a person has cancelled its build. A cancelled repeat
+    proves nothing new about the stage, so the lock keeps the reason that it had (L5).
     """
     stage = run.step.stage
     held = decision.board.locks.get(f"{stage}/{run.key}")
@@ -64,7 +65,7 @@ def lock_by_failure(decision: Decision, run: Run, why: Message, ended: float | N
 def lock_stage(decision: Decision, lock: Lock) -> None:
     """L2 A set of locks. A stage has a set of locks, each opened separately, and is open when the set is empty.
 
-    Close it by one more lock: people are told, the banner goes up, the not yet started come back (L3).
+    Adds one lock. The notice, the banner and the recall of runs that have not started (L3) follow in the same decision.
     """
     board = decision.board
     again = lock.key in board.locks
@@ -80,7 +81,7 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
 
 
 def recall(decision: Decision, stage: str) -> None:
-    """L3 Keeping out. Locking calls back the admitted runs that may not enter now and whose build has not started."""
+    """L3 Keeping out. Call back the admitted runs that may not enter now and whose build has not started."""
     for run in decision.board.inside(Step(stage)):
         if (
             run.status is Status.STARTING
@@ -91,14 +92,14 @@ def recall(decision: Decision, stage: str) -> None:
 
 
 def recall_build(decision: Decision, run: Buildable, why: Message) -> None:
-    """Call back an admitted run or verification: at the head of its queue again once Jenkins has confirmed."""
+    """Call back an admitted run or verification: it is at the head of its queue once Jenkins has confirmed."""
     recalled = decision.update(run, status=Status.RECALLED)
     tell_called_back(decision, recalled, why)
     withdraw(decision, recalled, abort=False)
 
 
 def tell_called_back(decision: Decision, run: Buildable, why: Message) -> None:
-    """Say that an admitted run or verification is called back before its build has started."""
+    """Record that an admitted run or verification is called back before its build has started."""
     told = CalledBack(run.step, why, run.who)
     decision.tell(FactKind.RUN_RECALLED, told, run)
     decision.note(run, replace(told, who=None))
@@ -108,9 +109,9 @@ def tell_called_back(decision: Decision, run: Buildable, why: Message) -> None:
 
 
 def passed_stage(decision: Decision, run: Run) -> None:
-    """A run has passed its step: note what is there now; clean up and open what it opens (F8, F9).
+    """Record that a run has passed its step; clean up and open locks if that follows (F8, F9).
 
-    A stage may have locks though it locks no more: of a person, or from before its policy was changed.
+    A stage may have locks without a lock policy: of a person, or from before its policy was changed.
     """
     board, step = decision.board, run.step
     stage = board.pipeline.stage(step.stage)
@@ -127,7 +128,7 @@ def passed_stage(decision: Decision, run: Run) -> None:
 
 
 def go_on_cleaning(decision: Decision, services: Sequence[str]) -> None:
-    """The next part of the clean-ups that were under way before this decision, and what follows the last (F9)."""
+    """Continue the clean-ups that were under way before this decision, and open locks after the last part (F9)."""
     for service in services:
         if service in decision.board.clean_ups:
             clean_up(decision, service)
@@ -135,9 +136,9 @@ def go_on_cleaning(decision: Decision, services: Sequence[str]) -> None:
 
 
 def open_passed(decision: Decision, service: str) -> None:
-    """F9: open the service's locks that what is in their stage opens, once all that it contains is removed.
+    """F9: open the service's locks that the version in their stage opens, once all that it contains is removed.
 
-    Where containment is not known, ask.
+    Where containment is unknown, ask GitHub.
     """
     if service in decision.board.clean_ups or not decision.board.locks_held_by(service):
         return
@@ -155,7 +156,10 @@ def open_passed(decision: Decision, service: str) -> None:
 
 
 def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Position) -> None:
-    """The failed run that holds the lock ends as superseded by the run that passed, whatever its lane."""
+    """End the failed run that holds the lock as superseded by the run that passed, on either lane.
+
+    If a force-push dropped its commit, the run ends as dropped.
+    """
     holder = decision.board.runs.get(lock.run or "")
     if holder is not None and holder.status is Status.FAILED and holder.key != version.run:
         contained = base == lock.position
@@ -164,9 +168,9 @@ def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Posi
 
 
 def open_lock(decision: Decision, lock: Lock, why: Message, *, by: str) -> None:
-    """L2 A set of locks. Each lock is opened separately; the stage is open when it was the last.
+    """L2 A set of locks. Open one lock; the stage is open when it was the last.
 
-    The rest follows in the same decision: the banner, the lane, people (F9, F12).
+    The banner, the lane and the notices follow in the same decision (F9, F12).
     """
     board = decision.board
     board.drop(lock)
@@ -181,13 +185,13 @@ def open_lock(decision: Decision, lock: Lock, why: Message, *, by: str) -> None:
     if holder is not None and holder.status is Status.FAILED:
         decision.end(holder, Ending(End.FAILED, lock.reason))
     elif holder is not None and holder.retrying:
-        decision.update(holder, retrying=False)  # it holds nothing any more: other locks count for it (L4)
+        decision.update(holder, retrying=False)  # it holds no lock any more, so other locks count for it (L4)
     if lock.service is not None:
         leave_lane(decision, lock.service, opener=by)
 
 
 def reconsider(decision: Decision, event: HeadSeen | ContainmentKnown | Merged) -> None:
-    """A new proof is there: everything of the service that waited for one is looked at again."""
+    """Apply a new proof to all runs and locks of the service that wait for one."""
     service = event.service
     clean_up(decision, service)
     open_passed(decision, service)
@@ -198,6 +202,6 @@ def reconsider(decision: Decision, event: HeadSeen | ContainmentKnown | Merged) 
 
 
 def reconsider_if_forced(decision: Decision, event: Merged) -> None:
-    """A force-push proves what is off main now; any other push proves only what it brought, which is new."""
+    """Reconsider after a force-push: it proves what is off main. Other pushes prove facts about new commits alone."""
     if event.forced:
         reconsider(decision, event)

@@ -1,8 +1,8 @@
-"""Tells people what happened to a stage: one notice for each stage and decision, and to whom it goes.
+"""Notices to people about stages: one for each stage and decision, and its recipients.
 
-While a stage stays locked, others are told after a time (escalation), and of forgotten locks again and again; whoever
-was told so, and whoever asked for it, hears when the stage is open. The locks and the record of earlier notices
-(`bot.core.model.stage_state`) say which notice is due: no notice goes out twice, and a restart loses none.
+While a stage stays locked, the escalation notifies others after a time, and reminders of open-ended locks repeat. Their
+recipients, and the watchers, get a notice when the stage opens. The locks and the record of earlier notices
+(`bot.core.model.stage_state`) determine which notice is due: no notice is sent twice, and a restart loses none.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bot.core.rules.decision import Decision
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """What is to be told of a stage because time has passed: a level of the escalation, locks to be reminded of."""
+    """The part of a notice that is due by time: an escalation level, locks for a reminder, the recipients."""
 
     level: int | None = None
     forgotten: tuple[Lock, ...] = ()
@@ -48,9 +48,9 @@ NOTHING_DUE = _Due()
 
 
 def tell_people(decision: Decision) -> None:
-    """One notice for each stage, however much has happened there, in the order of what happened.
+    """Notify people of each stage with news, by one notice, in the order of the events.
 
-    While the pipeline observes nobody is told, so nothing counts as told.
+    While the pipeline observes, no escalation and no reminder counts as sent.
     """
     stages = [lock.stage for lock in decision.locked]
     stages += [run.step.stage for run, _ in decision.failed_fixes]
@@ -125,16 +125,16 @@ def _failure(run: Run, why: Message) -> FailedFix:
 
 
 def _holders(decision: Decision, locks: Iterable[Lock]) -> list[Run]:
-    """The failed runs that hold or held these locks: on the board, or ended by this decision."""
+    """Return the failed runs that hold or held these locks: on the board, or ended by this decision."""
     ended = {each.run.key: each.run for each in decision.ended}
     found = (decision.board.runs.get(lock.run or "") or ended.get(lock.run or "") for lock in locks)
     return [run for run in found if run is not None]
 
 
 def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run]) -> Iterator[Mention]:
-    """One comment on each pull request of the runs, which names who wrote it as far as GitHub has told.
+    """Yield one comment for each pull request of the runs, which names its authors as far as GitHub has told.
 
-    Whoever wrote a commit without a pull request is named on the run's own. Nobody is named twice.
+    The author of a commit without a pull request is named on the run's own. No person is named twice.
     """
     done: set[tuple[str, int]] = set()
     named: set[str] = set()
@@ -152,11 +152,11 @@ def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run
                 yield Mention(*where, people, about, f"{key}/{service.repository}/{pull}")
 
 
-# -- what time makes due -----------------------------------------------------------------------------------------------
+# -- escalations and reminders -----------------------------------------------------------------------------------------
 
 
 def _due(decision: Decision, locks: list[Lock], known: FollowUp) -> _Due:
-    """What is to be told because a stage is still locked; nothing while the pipeline only observes."""
+    """Return the escalation and the reminder that are due at a locked stage; none while the pipeline observes."""
     board, now = decision.board, decision.now
     plan = board.pipeline.notices
     if board.header.mode is Mode.OBSERVE or not locks or not (plan.escalation or plan.reminder):
@@ -174,7 +174,7 @@ def _due(decision: Decision, locks: list[Lock], known: FollowUp) -> _Due:
 
 
 def _note(decision: Decision, locks: list[Lock], known: FollowUp, due: _Due) -> None:
-    """Remember what was told. Once no failure locks the stage any more, the next one escalates from the beginning."""
+    """Record what was sent. When no failure locks the stage any more, the next one escalates from the beginning."""
     level = known.level if due.level is None else due.level
     level = level if level and locked_since(locks) is not None else 0
     if locks and (level != known.level or due.forgotten or due.to):
@@ -185,9 +185,9 @@ def _note(decision: Decision, locks: list[Lock], known: FollowUp, due: _Due) -> 
 
 
 def number_notices(decision: Decision) -> None:
-    """Number the notices to people: those that are due at the same moment go out in the order of their keys.
+    """Number the notices, so that those of the same moment are sent in the order of their keys.
 
-    One that is about no lock goes to whoever hears of its topic.
+    A notice without recipients goes to those of its topics.
     """
     for index, effect in enumerate(decision.effects):
         if isinstance(effect, Notify):
@@ -200,14 +200,14 @@ def _numbered(decision: Decision, effect: Notify) -> Notify:
     return replace(effect, to=to, key=f"{decision.board.queue_number():012d}/{effect.key}")
 
 
-# -- who asked to be told ----------------------------------------------------------------------------------------------
+# -- watchers ----------------------------------------------------------------------------------------------------------
 
-#: How many people one locked stage remembers.
+#: How many watchers one locked stage may have.
 WATCHERS = 200
 
 
 def why_not_watch(board: Board, event: WatchAsked) -> Message | None:
-    """Why somebody cannot be told when a stage opens: it is open, or nobody knows where to tell them."""
+    """Return why a person cannot watch a stage: it is open, or has no place for notices to them; None: they can."""
     stage = _watched(board, event)
     if not stage:
         locked = tuple(dict.fromkeys(lock.stage for lock in board.locks.values()))
@@ -225,7 +225,7 @@ def why_not_watch(board: Board, event: WatchAsked) -> Message | None:
 
 
 def watch(decision: Decision, event: WatchAsked) -> None:
-    """Note that somebody wants to be told when a stage opens."""
+    """Add a watcher to a stage."""
     board = decision.board
     no = why_not_watch(board, event)
     if no is not None:
@@ -238,13 +238,13 @@ def watch(decision: Decision, event: WatchAsked) -> None:
 
 
 def _watched(board: Board, event: WatchAsked) -> str:
-    """The stage that is meant: the one that is named, or the only one that is locked; else empty."""
+    """Return the stage of the request: the named one, or the only locked one; else empty."""
     locked = list(dict.fromkeys(lock.stage for lock in board.locks.values()))
     return event.stage or (locked[0] if len(locked) == 1 else "")
 
 
 def _to_watchers(decision: Decision, known: FollowUp) -> Iterator[Effect]:
-    """Tell whoever asked, once: on the pull request where they asked, else by their own channel."""
+    """Yield the notices to the watchers, once: on the pull request where they asked, else by their channel."""
     stage, board = known.key, decision.board
     why = next((why for lock, why in reversed(decision.unlocked) if lock.stage == stage), None)
     if why is None:

@@ -1,13 +1,13 @@
-"""What is in each stage for a service: which commit came there last, by which run, since when, and whether it is whole.
+"""The stage versions: the last commit of a service in each stage, its run and its time, and whether it is whole.
 
-Every rule that asks *is this commit in the stage already, or past it?* asks here. The answer changes by four things
-only: a build that passes, a build that does not, a force-push (what was dropped from main contains nothing any more),
-and the build of another run that has begun there.
+Every rule that asks whether a commit is in a stage already, or past it, asks here. Only four things change the answer:
+a build that passes, a build that does not, a force-push (a commit dropped from main contains nothing any more), and the
+start of another run's build there.
 
-A stage that rolls out has one run of a service at a time, and no older one after a newer one (F11). So what is in it
-is what the last build has brought: `whole` if that passed, else `broken`, on top of the last whole version. A step
-that rolls nothing out (the build, acceptance, the fast lane's own jobs) takes several at once; there the newest commit
-counts, whenever its build ended, so that it is known whether the head of main has failed.
+A stage that rolls out has one run of a service at a time, and no older one after a newer one (F11). So its version is
+the commit of the last build: `whole` if that passed, else `broken`, on top of the last whole version. A step that rolls
+nothing out (the build, acceptance, the fast lane's own jobs) takes several at once; there the newest commit counts,
+whenever its build ended, so that it is known whether the head of main has failed.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ if TYPE_CHECKING:
 
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:
-    """Whether a build of this step changes what is there: a real stage from the first that locks on, and the last."""
+    """Return whether a build of this step changes the environment.
+
+    These are the real stages from the first that locks, and always the last one.
+    """
     return step.track is Track.REAL and step.stage in pipeline.roll_outs
 
 
 def is_rolling_out(pipeline: Pipeline, run: Run) -> bool:
-    """Whether half of the run may be in a stage now: its build is there, or has failed there and the run stays."""
+    """Return whether the run may be half rolled out: its build is there, or failed there and the run stays."""
     return rolls_out(pipeline, run.step) and (run.holds_slot or run.status is Status.FAILED)
 
 
 def off_main(board: Board, service: str, position: Position) -> bool | None:
-    """Whether a force-push took the commit off main: a forced head, later than it, lacks it, and main stands on that.
+    """Return whether a force-push took the commit off main: a later forced head lacks it, and main stands on that.
 
-    None: GitHub has to be asked (`containment.ask_about_main`). What came back to main is on it, itself or in a later
-    head, even if nobody told of the force-push that brought it back.
+    None: GitHub must be asked (`containment.ask_about_main`). A commit that came back to main, by itself or in a later
+    head, is on it, even if no report told of the force-push that brought it back.
     """
     state = board.service(service)
     if not state.forced_heads:
@@ -56,9 +59,9 @@ def off_main(board: Board, service: str, position: Position) -> bool | None:
 
 
 def _stands_on(history: CommitHistory, lacking: list[Position], latest: Position) -> bool:
-    """Whether main is proven to lack the commit as well: it was asked about, or only pushes followed one that lacks it.
+    """Return whether main is proven to lack the commit too, by an answer, or by pushes onto a head that lacks it.
 
-    What stands on that by a detour (a lost push, another force-push) may have got the commit back on it.
+    After a detour (a lost push, another force-push) main may have got the commit back.
     """
     head = history.head
     return head is not None and (
@@ -67,7 +70,7 @@ def _stands_on(history: CommitHistory, lacking: list[Position], latest: Position
 
 
 def may_be_off_main(board: Board, run: Run) -> bool:
-    """Whether our head lacks the commit, and GitHub has still to say that main stands at that head."""
+    """Return whether the known head lacks the commit, and GitHub must still confirm that head."""
     state = board.service(run.service)
     head = state.history.head
     return (
@@ -76,7 +79,7 @@ def may_be_off_main(board: Board, run: Run) -> bool:
 
 
 def drops(state: ServiceState, forced_head: Position, position: Position) -> bool:
-    """Whether `forced_head` came after `position` and is proven to lack it, and main has not got it back."""
+    """Return whether `forced_head` came after `position`, is proven to lack it, and main has not got it back."""
     history = state.history
     latest = history.latest(position)
     lacks = forced_head.segment > history.on_main_by(latest) and history.contains(forced_head, latest) is False
@@ -84,9 +87,10 @@ def drops(state: ServiceState, forced_head: Position, position: Position) -> boo
 
 
 def _came_back(state: ServiceState, forced_head: Position, position: Position) -> bool:
-    """Whether a later push, forced or not, or our head, contains the commit: it was back on main after `forced_head`.
+    """Return whether the commit was on main again after `forced_head`.
 
-    A push that was only told later, and was on main before the force-push, brings nothing back.
+    That is so if a later push, forced or not, or the known head contains it. A push that was only reported later, and
+    was on main before the force-push, brings nothing back.
     """
     history = state.history
     if history.head is not None and history.contains(history.head, position):
@@ -100,9 +104,9 @@ def _came_back(state: ServiceState, forced_head: Position, position: Position) -
 
 
 class RunAhead(NamedTuple):
-    """The run (and its commit) that has been in a stage before another one, and whether it contains that.
+    """A run (and its commit) that was in a stage before another one, and whether it contains that one's commit.
 
-    `contains` None: GitHub has to be asked. `broken`: its build did not pass.
+    `contains` None: GitHub must be asked. `broken`: its build did not pass.
     """
 
     run: str
@@ -111,11 +115,11 @@ class RunAhead(NamedTuple):
     broken: bool = False
 
 
-# -- what changes it -------------------------------------------------------------------------------------------
+# -- changes of a version --------------------------------------------------------------------------------------
 
 
 def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
-    """The build of a run has passed its step: that is there now, whole. `cleans_up`: it is a fix that F8 follows.
+    """Record the commit of a run that passed its step as the whole version; `cleans_up`: it is a fix (F8).
 
     Where several builds run at once, a newer version than the one that ended stays.
     """
@@ -132,26 +136,29 @@ def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
 
 
 def failed(board: Board, run: Run, now: float) -> None:
-    """The build of a run did not pass: where it rolls out, nobody knows what is left of the version before."""
+    """Record the commit of a run that did not pass as the broken version.
+
+    Where it rolls out, the state of the version before is unknown; elsewhere a newer broken version stays.
+    """
     before = board.version(run.service, run.step)
     if rolls_out(board.pipeline, run.step) or _ahead_of(board, before.broken, run) is None:
         board.put(replace(before, broken=Version(run.position, run.key, run.lane, now)))
 
 
 def _ahead_of(board: Board, version: Version | None, run: Run) -> Version | None:
-    """The version, if its commit is on main, is another one, and contains that of the run."""
+    """Return the version if its commit is on main, is another one, and contains that of the run; else None."""
     if version is None or version.position.sha == run.sha or off_main(board, run.service, version.position):
         return None
     return version if board.service(run.service).history.contains(version.position, run.position) else None
 
 
-# -- what is asked of it ---------------------------------------------------------------------------------------
+# -- questions about versions ----------------------------------------------------------------------------------
 
 
 def ahead(board: Board, run: Run, step: Step) -> RunAhead | None:
-    """Who is in a stage that rolls out, or was there, and contains this run (True), or may contain it (None).
+    """Return the run that is or was in a stage and contains this run (True), or may contain it (None).
 
-    Such a run must not enter any more. Another run of its service that was only let in has not begun: see `inside`.
+    This run must not enter then. An admitted run whose build has not begun does not count: see `inside`.
     """
     unproven: RunAhead | None = None
     for found in (*_running(board, run, step), *_left_there(board, run, step)):
@@ -163,12 +170,12 @@ def ahead(board: Board, run: Run, step: Step) -> RunAhead | None:
 
 
 def inside(board: Board, run: Run, step: Step) -> Run | None:
-    """Another run of the same service that has a slot of a stage that rolls out: one at a time."""
+    """Return another run of the same service that has a slot of the step: a stage rolls out one at a time."""
     return next((other for other in board.inside(step) if other.service == run.service and other.key != run.key), None)
 
 
 def _running(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
-    """The runs of the same service whose build has begun in the stage."""
+    """Yield the runs of the same service whose build has begun in the stage."""
     for other in board.inside(step):
         begun = other.attempt.build is not None and other.status is not Status.ENDING
         if other.service == run.service and other.key != run.key and begun:
@@ -176,14 +183,14 @@ def _running(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
 
 
 def _left_there(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
-    """What builds have left in the stage."""
+    """Yield the versions that builds have left in the stage."""
     version = board.version(run.service, step)
     for each in (version.broken, version.whole):
         if each is None:
             continue
         broken = each is version.broken
         if each.position.sha == run.sha and version.broken is not None:
-            continue  # it is to be rolled out again
+            continue  # it will be rolled out again
         if off_main(board, run.service, each.position):
             yield from _forced_since(board, run)
         elif each.run != run.key:
@@ -191,7 +198,7 @@ def _left_there(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
 
 
 def _forced_since(board: Board, run: Run) -> Iterator[RunAhead]:
-    """In the place of what was dropped stands the head that main was forced to, while a run carries that."""
+    """Yield the forced heads in place of a dropped version, while a run carries them."""
     state = board.service(run.service)
     for forced in state.forced_heads:
         live = [other for other in board.of_commit(run.service, forced.sha) if other.status is not Status.ENDING]
@@ -200,15 +207,15 @@ def _forced_since(board: Board, run: Run) -> Iterator[RunAhead]:
 
 
 def covers(board: Board, version: Version, run: Run) -> bool | None:
-    """Whether a version that is in a stage makes the run needless; None: GitHub has to be asked."""
+    """Return whether a version in a stage makes the run needless; None: GitHub must be asked."""
     return version.run != run.key and _covers(board, version.position, version.run, run)
 
 
 def _covers(board: Board, position: Position, key: str, run: Run) -> bool | None:
-    """Whether `position`, which the run `key` brought, contains the commit of `run`.
+    """Return whether `position`, which the run `key` brought, contains the commit of `run`.
 
-    What is off main contains nothing any more. The same commit is needless only while the other run carries it on:
-    else the head of main might never be delivered, when main comes back to a commit that has passed once.
+    A commit off main contains nothing any more. The same commit counts only while the other run is on the board: else
+    the head of main might never be delivered, when main comes back to a commit that has passed once.
     """
     if position.sha == run.sha:
         return key in board.runs
@@ -220,18 +227,18 @@ def _covers(board: Board, position: Position, key: str, run: Run) -> bool | None
 
 
 def opens(version: StageVersion) -> Version | None:
-    """The version that may open locks of the stage: the present one, if it is whole (F9)."""
+    """Return the version that may open locks of the stage: the present one, if it is whole (F9); else None."""
     return version.whole if version.broken is None and version.step.track is Track.REAL else None
 
 
 def has_failed(board: Board, service: str, sha: str) -> bool:
-    """Whether a commit has failed somewhere, and no build of it is on its way that may still pass."""
+    """Return whether a commit has failed in a step, and no live run of it may still pass."""
     going = (run.status not in (Status.FAILED, Status.ENDING) for run in board.of_commit(service, sha))
     broken = (version.broken for version in board.versions_of(service))
     return any(each is not None and each.position.sha == sha for each in broken) and not any(going)
 
 
 def is_through(board: Board, service: str, sha: str) -> bool:
-    """Whether a commit is what the last stage has, whole: there is nothing left to deliver."""
+    """Return whether a commit is the whole version of the last stage: nothing is left to deliver."""
     last = board.version(service, Step(board.pipeline.stages[-1].name))
     return last.broken is None and last.whole is not None and last.whole.position.sha == sha

@@ -1,8 +1,8 @@
-"""A board that lost its state: every stage that locks is closed, what is known is put back, and the rest is said.
+"""The recovery of a lost board: close every stage that locks, put back what is known, tell people the rest.
 
-What is known comes from a worker that has run since before (`remembered`), or from traces in Jenkins
-(`bot.core.rules.traces`). Either may be wrong or behind, so it closes stages and starts the head of main, and opens
-nothing; and no older commit gets on top of a newer one (F11), because what is put back says what is in the stages.
+The known state comes from a worker that ran before the loss (`remembered`), or from traces in Jenkins
+(`bot.core.rules.traces`). Either may be wrong or outdated, so it closes stages and starts the head of main, and opens
+nothing. No older commit gets on top of a newer one (F11), because the stage versions are put back too.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from bot.core.rules.decision import Decision
 from bot.core.rules.queue import start_run
 from bot.core.rules.stage_locks import lock_stage, open_passed
 
-#: Who holds the locks that are put up because state was lost.
+#: The holder of the locks after a loss.
 BY = "Interlock"
 #: How many runs, locks and so on a notice lists.
 LISTED = 20
-#: For how long a loss is shown after the last of its locks was opened, in seconds since it was found.
+#: For how long a loss is shown at least, in seconds since it was found.
 SHOWN = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss that people must still know of: when it was found (seconds since the epoch), how, which stages wait.
+    """A loss as people see it: when it was found (seconds since the epoch), how, and the stages still closed by it.
 
-    `found`: the locks that were read from a banner, each as its stage and its reason: whoever opens the lock of the
-    loss and leaves these has confirmed them.
+    `found`: stage and reason of each lock that was read from a banner. A person who opens the lock of the loss and
+    leaves these has confirmed them.
     """
 
     at: float
@@ -49,12 +49,12 @@ class Loss:
 
 
 def lock_key(stage: str) -> str:
-    """The key of the lock that closes a stage because state was lost."""
+    """Return the key of the lock that closes a stage after a loss."""
     return f"{stage}/lost"
 
 
 def loss(board: Board, now: float) -> Loss | None:
-    """The loss that is to be shown: while one of its locks stands, and for a day."""
+    """Return the loss to show: while one of its locks stands, and for a day; else None."""
     header = board.header
     if header.lost is None:
         return None
@@ -65,13 +65,13 @@ def loss(board: Board, now: float) -> Loss | None:
 
 
 def found_in_banners(locks: Iterable[Lock]) -> tuple[tuple[str, Message], ...]:
-    """Stage and reason of each lock that was read from a banner, the oldest first."""
+    """Return stage and reason of each lock that was read from a banner, the oldest first."""
     rows = sorted(locks, key=lambda lock: (lock.since, lock.key))
     return tuple((lock.stage, lock.reason.reason) for lock in rows if isinstance(lock.reason, FoundInBanner))
 
 
 def remembered(board: Board, why: str) -> StateLost:
-    """What a worker that has run since before the loss remembers: this was its copy of the board."""
+    """Return what a worker remembers from before the loss; `board`: its replica of the board."""
     live = [run for run in board.runs.values() if run.status not in (Status.ENDING, Status.FAILED)]
     live.sort(key=lambda run: (run.created, run.queue_number))
     locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
@@ -98,7 +98,7 @@ def _trace(lock: Lock) -> LockTrace:
 
 
 def begin(decision: Decision, _: FirstStart) -> None:
-    """Jenkins shows nothing of ours from before: nothing was lost."""
+    """Record that Jenkins shows no builds of ours from before, so no state was lost."""
     board = decision.board
     if board.header.unproven:
         board.put(replace(board.header, unproven=False))
@@ -126,7 +126,7 @@ def recover_lost_state(decision: Decision, event: StateLost) -> None:
     for stage in closed:
         _close(decision, stage, [why for where, why in only_told if where == stage])
     for service in sorted({lock.service for lock in locks if lock.service}):
-        open_passed(decision, service)  # what a banner or a memory tells may be older than what has passed since (F9)
+        open_passed(decision, service)  # a known lock may be older than a version that has passed since (F9)
     again = [*_start_again(decision, event), *traces.start_heads(decision, event)]
     surveyed = traces.survey(decision, event)
     about = _notice(board, replace(event, locked=only_told), closed, again, locks, surveyed)
@@ -138,13 +138,13 @@ def _original(reason: Message) -> Message:
 
 
 def _close(decision: Decision, stage: str, before: list[Message]) -> None:
-    """One lock beside those that there may be; it tells what else is known to have locked the stage before."""
+    """Add the lock of the loss to a stage; its reason lists what else is known to have locked it before."""
     reason = ClosedAfterLoss(tuple(before[:LISTED]))
     lock_stage(decision, Lock(lock_key(stage), stage, reason, BY, decision.now))
 
 
 def _start_again(decision: Decision, event: StateLost) -> list[Run]:
-    """For each service the newest commit that was on its way starts again: it carries those before it."""
+    """Start the newest live commit of each service again: it carries those before it. Return the new runs."""
     board = decision.board
     newest = {run.service: run for run in event.runs if board.pipeline.service(run.service) is not None}
     started: list[Run] = []

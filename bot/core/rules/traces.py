@@ -1,8 +1,8 @@
-"""What traces of a lost board prove: which locks stood, what is in the stages, how far each service's main had come.
+"""The recovery from traces of a lost board: its locks, the stage versions, and the progress of each head of main.
 
-Whoever may start builds or edit a description may have written a trace. So a lock that only a banner tells of opens no
-fast lane and ends by a person, unless Jenkins has the failed build that it names; and what is started is the head of
-main, which is to be delivered anyway.
+Whoever may start builds or edit a description may have forged a trace. So a lock known only from a banner opens no fast
+lane and is opened by a person, unless Jenkins has the failed build that it names. And only the head of main is started,
+which has to be delivered anyway.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bot.core.rules.stage_locks import lock_stage
 
 
 def _by_service(board: Board, builds: Iterable[BuildTrace]) -> dict[str, list[BuildTrace]]:
-    """The builds of runs of each service that is configured, those of the newest run last; no verifications."""
+    """Return the builds of runs by configured service, those of the newest run last; no verifications."""
     found: dict[str, list[BuildTrace]] = defaultdict(list)
     for trace in sorted(builds, key=lambda each: (_stamp(each.version), _number(each.run), each.started)):
         if board.pipeline.service(trace.service) is not None and verified_pull(trace.run) is None:
@@ -40,7 +40,7 @@ def _by_service(board: Board, builds: Iterable[BuildTrace]) -> dict[str, list[Bu
 
 
 def _stamp(version: str) -> str:
-    """When the run of a version began: its last part, digits in the order of time (`version_stamp`)."""
+    """Return the stamp of a version: its last part, digits in the order of time (`version_stamp`); else empty."""
     last = version.rpartition("-")[2]
     return last if last.isdecimal() else ""
 
@@ -54,9 +54,10 @@ def _number(run: str) -> int:
 
 
 def put_back_services(board: Board, event: StateLost) -> None:
-    """Note the commits that traces name, the newest as the head of main until GitHub names it; and count on from them.
+    """Record the commits that traces name, the newest as the head of main until GitHub names it.
 
-    Which of them contains which is not known: GitHub is asked when it matters.
+    The numbers of runs continue after theirs. Containment between the commits is unknown: GitHub is asked when it
+    matters.
     """
     builds = _by_service(board, event.builds)
     locks: dict[str, list[LockTrace]] = defaultdict(list)
@@ -68,21 +69,21 @@ def put_back_services(board: Board, event: StateLost) -> None:
         numbers = [_number(key) for key in (*(t.run for t in traces), *(lock.run for lock in held))]
         state = board.service(service.name)
         history = _with(state.history, shas)
-        moved = history.head != state.history.head  # then what GitHub said of the head before that is old
+        moved = history.head != state.history.head  # then earlier answers about the head are outdated
         known = replace(state, history=history, number=max([state.number, *numbers]), moves=state.moves + moved)
         if known != state:
             board.put(known)
 
 
 def _telling(board: Board, traces: list[BuildTrace]) -> list[BuildTrace]:
-    """Those whose commits matter: what is in the steps, and, last, the newest run's."""
+    """Return the builds whose commits matter: those of the versions in the steps, and last the newest run's."""
     found = {trace.sha: trace for each in _in_steps(board, traces).values() for trace in each if trace is not None}
     newest = traces[-1:]
     return [trace for trace in traces if found.get(trace.sha) is trace and trace.sha != newest[0].sha] + newest
 
 
 def _with(history: CommitHistory, shas: Iterable[str]) -> CommitHistory:
-    """The history with these commits, each in a segment of its own; a head that is known stays the head."""
+    """Return the history with these commits, each in a segment of its own; a known head stays the head."""
     grown = history
     for sha in dict.fromkeys(shas):
         if grown.find(sha) is None:
@@ -90,12 +91,12 @@ def _with(history: CommitHistory, shas: Iterable[str]) -> CommitHistory:
     return grown if history.head is None else replace(grown, head=history.head)
 
 
-# -- what is in the stages ---------------------------------------------------------------------------------------------
+# -- stage versions ----------------------------------------------------------------------------------------------------
 
 
 def put_back_versions(board: Board, event: StateLost) -> None:
-    """Note what is in each step, as a worker remembers it, or as the last builds there have left it (F11)."""
-    remembered = {state.key for state in event.services}  # elsewhere positions say nothing
+    """Record the version in each step, as a worker remembers it or as the last builds there left it (F11)."""
+    remembered = {state.key for state in event.services}  # a position has a meaning only in the remembered history
     for version in event.versions:
         if version.service in remembered and _is_free(board, version.service, version.step):
             board.put(version)
@@ -113,7 +114,7 @@ def _is_free(board: Board, service: str, step: Step) -> bool:
 
 
 def _in_steps(board: Board, traces: list[BuildTrace]) -> dict[Step, tuple[BuildTrace | None, BuildTrace | None]]:
-    """By step the last build that passed, and the last one if that did not."""
+    """Return by step the last build that passed, and the last build if that did not pass."""
     found: dict[Step, tuple[BuildTrace | None, BuildTrace | None]] = {}
     for trace in sorted(traces, key=lambda each: each.started):
         if trace.result is None or trace.result is Outcome.NOT_BUILT:
@@ -137,7 +138,7 @@ def _version(board: Board, trace: BuildTrace | None) -> Version | None:
 
 
 def put_back_locks(decision: Decision, event: StateLost) -> list[Lock]:
-    """Put up each lock that stood and has not ended by itself since; returns them."""
+    """Put back each lock that stood and has not ended since, and return these locks."""
     board = decision.board
     found: list[Lock] = []
     for trace in event.locks:
@@ -152,7 +153,7 @@ def put_back_locks(decision: Decision, event: StateLost) -> list[Lock]:
 
 
 def _automatic(holder: Run, trace: LockTrace, now: float) -> Lock:
-    """L1: its failed run holds it, so that a fix opens it (F9)."""
+    """Return an automatic lock (L1): its failed run holds it, so that a fix opens it (F9)."""
     plain = _plain(trace, f"{trace.stage}/{holder.key}", now)
     return replace(
         plain,
@@ -167,7 +168,7 @@ def _automatic(holder: Run, trace: LockTrace, now: float) -> Lock:
 
 
 def _manual(board: Board, trace: LockTrace, now: float) -> Lock:
-    """Nobody's failure holds it, as far as it is proven: a person opens it."""
+    """Return a lock without a holder, which a person opens, because no failed run is proven to hold it."""
     number = board.counters.next_lock
     board.put(replace(board.counters, next_lock=number + 1))
     return _plain(trace, f"{trace.stage}/{number}", now)
@@ -180,9 +181,9 @@ def _plain(trace: LockTrace, key: str, now: float) -> Lock:
 
 
 def _holder(decision: Decision, event: StateLost, trace: LockTrace) -> Run | None:
-    """The failed run that held a lock, on the board again, so that it can be retried (L4); None if it is not proven.
+    """Return the failed run that held a lock, put back so that it can be retried (L4); None: it is not proven.
 
-    A merge that came before the loss was found may have taken its key: then the lock is a person's to open.
+    A merge that came before the loss was found may have taken its key: then a person must open the lock.
     """
     board = decision.board
     if board.pipeline.service(trace.service) is None:
@@ -199,13 +200,13 @@ def _holder(decision: Decision, event: StateLost, trace: LockTrace) -> Run | Non
 
 
 def _remembered(event: StateLost, trace: LockTrace) -> Run | None:
-    """The failed run of a lock that a worker remembers."""
-    services = {state.key for state in event.services}  # elsewhere positions say nothing
+    """Return the failed run of a lock as a worker remembers it; None: no worker does."""
+    services = {state.key for state in event.services}  # a position has a meaning only in the remembered history
     return next((run for run in event.holders if run.key == trace.run and run.service in services), None)
 
 
 def _proven(decision: Decision, event: StateLost, trace: LockTrace) -> Run | None:
-    """The failed run of a lock that a banner tells of, if Jenkins has the build that it names."""
+    """Return the failed run of a lock from a banner, if Jenkins has the failed build that it names; else None."""
     board = decision.board
     same = (Step(trace.stage), trace.build, trace.service, trace.sha, trace.run)
     build = next((b for b in event.builds if (b.step, b.number, b.service, b.sha, b.run) == same), None)
@@ -234,7 +235,7 @@ def _proven(decision: Decision, event: StateLost, trace: LockTrace) -> Run | Non
 
 
 def start_heads(decision: Decision, event: StateLost) -> list[Run]:
-    """Start the head of main of each service whose builds in Jenkins do not show that it is through, or has failed."""
+    """Start each head of main whose builds do not show that it was delivered or failed. Return the new runs."""
     board, started = decision.board, list[Run]()
     for service, traces in _by_service(board, event.builds).items():
         head = board.service(service).history.head
@@ -250,7 +251,7 @@ def start_heads(decision: Decision, event: StateLost) -> list[Run]:
 
 
 def _is_over(board: Board, own: list[BuildTrace]) -> bool:
-    """Whether the builds of a commit show that its run has ended: delivered, or failed."""
+    """Return whether the builds of a commit show that its run has ended: delivered, or failed."""
     last = Step(board.pipeline.stages[-1].name)
     if any(trace.step == last and _passed(board, trace) for trace in own):
         return True
@@ -260,24 +261,24 @@ def _is_over(board: Board, own: list[BuildTrace]) -> bool:
     return latest.result in _FAILURES and not _passed(board, latest)
 
 
-#: How a build ends that has failed by what it built: not because somebody or a crash has ended it.
+#: The outcomes of a build that failed by its content, not because a person or a crash ended it.
 _FAILURES = (Outcome.FAILURE, Outcome.UNSTABLE)
 
 
 def _start(decision: Decision, service: str, position: Position, lanes: Collection[Lane] = ()) -> Run:
-    """Start a commit on the lane that its builds had; one that was never built takes the lane of a new merge (F2)."""
+    """Start a commit on the lane of its builds; a commit that was never built takes the lane of a new merge (F2)."""
     fast = fast_lane.merge_enters(decision.board, service) and (not lanes or Lane.FAST in lanes)
     return start_run(decision, service, position, Lane.FAST if fast else Lane.MAIN)
 
 
-# -- what GitHub shows -------------------------------------------------------------------------------------------------
+# -- surveys -----------------------------------------------------------------------------------------------------------
 
 
 _Became = Literal["delivered", "ended", "started", "unknown"]
 
 
 def survey(decision: Decision, event: StateLost) -> int:
-    """Have GitHub asked about the services of which neither a worker nor Jenkins knows anything; returns how many."""
+    """Ask GitHub about the services that no worker remembers and Jenkins has no builds of. Return their number."""
     board = decision.board
     known = {state.key for state in event.services} | _by_service(board, event.builds).keys()
     unknown = [service for service in board.pipeline.services if service.name not in known]
@@ -289,10 +290,10 @@ def survey(decision: Decision, event: StateLost) -> int:
 
 
 def survey_head(decision: Decision, event: HeadSurveyed) -> None:
-    """GitHub shows how far the head of main had come: if it was on its way, it starts again.
+    """Take GitHub's answer about how far the head of main had come: if it was on its way, it starts again.
 
-    Without any status of ours nobody knows whether it was to be delivered: that is said, and a person decides; unless
-    GitHub tells of its merge after all (`merges.accept_merge`).
+    Without a mark of ours it is unknown whether the head has to be delivered. A fact records that, and a person
+    decides, unless GitHub reports its merge after all (`merges.accept_merge`).
     """
     board, service = decision.board, decision.board.pipeline.service(event.service)
     if service is None or board.header.lost is None:
@@ -321,7 +322,7 @@ def _became(board: Board, event: HeadSurveyed) -> _Became:
 
 
 def _put_back_deployed(board: Board, service: Service, event: HeadSurveyed) -> None:
-    """Note where main stands, and what the deployments say is in which stage."""
+    """Record the head of main, and the deployed commits as stage versions."""
     state: ServiceState = board.service(service.name)
     shas = [*(each.sha for each in event.deployed), event.sha]
     history = _with(state.history, shas)

@@ -1,6 +1,6 @@
-"""Builds in our jobs that move nothing: those that no run asked for, late and double ones of ours, ended ones.
+"""Builds in our jobs that move no run: unmanaged builds, late and duplicate builds of ours, and past builds.
 
-Looks and callbacks overtake each other, so the last builds of each job that are known to have ended are remembered.
+Answers and callbacks may arrive in any order, so the last past builds of each job are remembered.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bot.core.rules.decision import Decision
 
 
 def step_of(decision: Decision, event: BuildSeen | BuildHinted) -> Step | None:
-    """The step whose job this is about."""
+    """Return the step whose job the event is about; None: it is no job of ours."""
     return decision.board.layout.jobs_by_name.get((event.controller, event.job))
 
 
 def look_at_hinted_build(decision: Decision, event: BuildHinted) -> None:
-    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event.
+    """Invariant 8: a callback only asks for a look; Jenkins' answer is the event.
 
     FINALIZED follows COMPLETED at once: by then the build is known to have ended.
     """
@@ -35,7 +35,7 @@ def look_at_hinted_build(decision: Decision, event: BuildHinted) -> None:
 
 
 def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable | None) -> None:
-    """A build that moves nothing: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
+    """Record a build that moves no run: it takes a slot while it runs; a duplicate is stopped (invariant 5)."""
     step = step_of(decision, event)
     if step is None:
         return
@@ -50,7 +50,7 @@ def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable
     if known is not None or has_ended(decision.board, event):
         return
     seen = UnmanagedBuild(key, step, event.number, decision.now)
-    decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
+    decision.do(Look(job, event.number))  # the report may be outdated: that of the end may have come first
     repeats = twin_of.key if twin_of is not None else _late_attempt(decision, event)
     if repeats is not None:
         seen = replace(seen, repeats=repeats, abort=Abort(AbortLevel.STOP, decision.now))
@@ -68,7 +68,7 @@ def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable
 
 
 def _ended(decision: Decision, known: UnmanagedBuild, result: Outcome) -> None:
-    """What became of a build of ours that was asked to stop; only Jenkins knows whether that came in time."""
+    """Record how a build of ours ended that was asked to stop; only Jenkins can tell whether that came in time."""
     if known.repeats is None:
         return
     told = LateBuildEnded(known.number, known.step, known.repeats, result)
@@ -76,11 +76,11 @@ def _ended(decision: Decision, known: UnmanagedBuild, result: Outcome) -> None:
 
 
 def _late_attempt(decision: Decision, event: BuildSeen) -> str | None:
-    """The run that a build names, if it is one of ours: live, or gone.
+    """Return the run that a build names, live or gone, if the build is one of this board; else None.
 
-    Its attempt is over, so nobody waits for this build: its trigger arrived when it was no longer looked for, or
-    Jenkins built it twice after a crash. In a stage that rolls out it would roll out an old commit. A build that an
-    older installation started is not ours, whatever it is called.
+    Its attempt is over, so no run waits for this build: its trigger arrived after the attempt was given up, or Jenkins
+    built it twice after a crash. In a stage that rolls out it would roll out an old commit. A build that an older
+    installation started is not ours, whatever its name is.
     """
     if event.run is None:
         return None
@@ -94,30 +94,30 @@ def _late_attempt(decision: Decision, event: BuildSeen) -> str | None:
 
 
 def _is_of_this_board(decision: Decision, version: str) -> bool:
-    """Whether a version was made since the board began: its stamp says when (`version_stamp`)."""
+    """Return whether a version was made since the board began, by its stamp (`version_stamp`)."""
     stamp = version.rpartition("-")[2]
     return not stamp.isdecimal() or stamp >= version_stamp(decision.board.header.born)
 
 
-# -- which builds have ended -----------------------------------------------------------------------------------
+# -- past builds -----------------------------------------------------------------------------------------------
 
 
-#: How many builds of one job.
+#: How many past builds of one job are remembered.
 REMEMBERED = 64
-#: How far two words about when a build began may be apart, in seconds, to be about the same build.
+#: How far two reports about the start of the same build may differ, in seconds.
 SAME_START = 1.0
 
 
 def remember_ended(board: Board, event: BuildSeen) -> None:
-    """Jenkins says that a build has ended."""
+    """Record that a build has ended."""
     board.put(PastBuild(_ended_key(event.controller, event.job, event.number), event.number, event.started))
 
 
 def has_ended(board: Board, event: BuildSeen | BuildHinted) -> bool:
-    """Whether this very build is known to have ended.
+    """Return whether exactly this build is known to have ended.
 
-    A job that was made anew counts its builds from 1 again: one that began at another time is another build. A build
-    that is gone is not known to have ended, for it may come back after a restart.
+    A job that was created anew numbers its builds from 1 again: a build with another start is another build. A build
+    that is gone is not known to have ended, because it may come back after a restart.
     """
     past = board.past.get(_ended_key(event.controller, event.job, event.number))
     if past is None or past.number != event.number:
@@ -136,9 +136,9 @@ def _ended_key(controller: str, job: str, number: int) -> str:
 def attempt_refused(
     board: Board, run: str, stage: str, attempt: int, version: str = "", build: int | None = None
 ) -> Refusal | None:
-    """Why nobody waits for the build of this attempt any more; None: it is the present one.
+    """Return why no run waits for the build of this attempt any more; None: it is the present one.
 
-    `version` and `build` as the build knows them; empty, None: it does not say.
+    `version` and `build` as the build itself names them; empty, None: it names none.
     """
     live = board.runs.get(run)
     if live is None:
@@ -157,7 +157,7 @@ def _without_slot(run: Run) -> Refusal | None:
         return Refusal(No.WAITS_AGAIN, run.key, step=run.step, number=run.attempt.number)
     if run.status is Status.FAILED:
         return Refusal(No.FAILED_ALREADY, run.key, number=run.attempt.number)
-    # One that is called back because its stage locked, and starts all the same, finishes as usual (L3).
+    # A run that was called back because its stage locked, and starts nevertheless, finishes as usual (L3).
     leaves = run.status is Status.ENDING or run.attempt.cancelled_by is not None
     return Refusal(No.RUN_LEAVES, run.key) if leaves else None
 
@@ -169,10 +169,10 @@ def _other_build(run: Run, build: int | None) -> Refusal | None:
 
 
 def job_to_look_in(board: Board, run: str, build: int | None) -> Job | None:
-    """Where Jenkins has to be asked for this build before it may do its work; None: it need not be.
+    """Return the job in which Jenkins must be asked for this build before it does its work; None: none.
 
-    Of a live run whose present attempt has no build as far as is known. After a crash Jenkins builds an attempt again
-    that it had just started: each of the two asks, and only the one that is seen first is that of the attempt.
+    That is so for a live run whose present attempt has no known build. After a crash Jenkins repeats an attempt that it
+    had just started: both builds ask, and only the one that is seen first is that of the attempt.
     """
     live = board.runs[run]
     return board.job_of(live) if build is not None and live.attempt.build is None else None

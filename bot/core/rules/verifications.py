@@ -1,4 +1,4 @@
-"""Pull requests and their verifications: which head is built, when it waits for a person, and what is said of it."""
+"""Pull requests and their verifications: which head is built, when it is held, and its commit status."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from bot.core.rules.queue import stage_blocked_by, start_build
 
 #: How many earlier heads of a pull request are remembered.
 EARLIER = 8
-#: Why nobody waits for a verification any more.
+#: Why a verification is not needed any more.
 CLOSED, ELSEWHERE = Phrased(Phrase.PULL_CLOSED), Phrased(Phrase.PULL_ELSEWHERE)
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
 def move_pull_request(decision: Decision, event: PullMoved) -> None:
-    """A pull request is open with this head: it is verified, unless that is old news or not wished."""
+    """Take the head of an open pull request and verify it, unless the event is outdated or none is wanted."""
     known = _news(decision.board, event)
     if known is not None:
         pull = _with_head(known, event.sha, event.before)
@@ -42,9 +42,9 @@ def move_pull_request(decision: Decision, event: PullMoved) -> None:
 
 
 def close_pull_request(decision: Decision, event: PullClosed) -> None:
-    """A pull request is closed, for this branch at least: nobody waits for its verification.
+    """End the verification of a pull request that was closed or now goes to another branch.
 
-    It is remembered, for what may still come late.
+    The pull request stays remembered, for late events.
     """
     known = _news(decision.board, event)
     if known is not None:
@@ -55,7 +55,7 @@ def close_pull_request(decision: Decision, event: PullClosed) -> None:
 
 
 def verify_on_request(decision: Decision, event: VerifyAsked) -> None:
-    """A person wants a head verified: from a fork, of a draft, or once more."""
+    """Verify a head on a person's request: from a fork, of a draft, or once more."""
     board = decision.board
     known = board.pull(event.service, event.pull)
     no = why_not_verify(board, event)
@@ -68,8 +68,11 @@ def verify_on_request(decision: Decision, event: VerifyAsked) -> None:
 
 
 def form_merge_group(decision: Decision, event: GroupFormed) -> None:
-    """A merge queue may require our status on its own commits, and would wait for ever: each of the pull requests in it
-    was verified by itself, and that is what the status says. What lands is built as every merge is."""
+    """Set the verify status of a merge group to success, because the merge queue may require it and wait.
+
+    Each of its pull requests was verified by itself, and the status says so. The commits are built like every merge
+    once they land.
+    """
     service = decision.board.pipeline.service(event.service)
     if service is not None and decision.board.pipeline.verifies(event.service):
         told = Phrased(Phrase.GROUP_VERIFIED)
@@ -77,7 +80,7 @@ def form_merge_group(decision: Decision, event: GroupFormed) -> None:
 
 
 def configure_verifications(decision: Decision) -> None:
-    """The configuration has changed: what is verified follows it."""
+    """Apply a changed configuration to the verifications."""
     board = decision.board
     for state in sorted(board.pulls.values(), key=lambda state: state.key):
         if board.pipeline.verifies(state.key):
@@ -90,11 +93,11 @@ def configure_verifications(decision: Decision) -> None:
             leave_verification(decision, verification, NotVerifiedAnyMore(verification.service))
 
 
-# -- what it means ---------------------------------------------------------------------------------------------
+# -- the meaning of an event -----------------------------------------------------------------------------------
 
 
 def _news(board: Board, event: PullMoved | PullClosed) -> Pull | None:
-    """What was known before this news; None if it is none, or if nobody cares."""
+    """Return the record of the pull request before this event; None: the event is outdated, or nothing is verified."""
     if not board.pipeline.verifies(event.service):
         return None
     known = board.pull(event.service, event.pull)
@@ -107,14 +110,14 @@ def _news(board: Board, event: PullMoved | PullClosed) -> Pull | None:
 
 
 def _may_follow(known: Pull, sha: str, before: str | None) -> bool:
-    """Whether a head can have come after the known one, where no clock tells."""
+    """Return whether a head can have come after the known one, where no time shows it."""
     if before is None:
         return sha == known.sha
     return known.open and (sha == known.sha or before == known.sha or sha not in known.earlier)
 
 
 def _with_head(known: Pull, sha: str, before: str | None) -> Pull:
-    """The pull request with this head. What was said and asked about another head does not count for it."""
+    """Return the pull request with this head. The state of another head does not count for it."""
     if known.sha == sha:
         return known
     heads = dict.fromkeys([*known.earlier, known.sha, *([] if before is None else [before])])
@@ -123,7 +126,7 @@ def _with_head(known: Pull, sha: str, before: str | None) -> Pull:
 
 
 def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None, gone: Message = CLOSED) -> None:
-    """Have verified what is to be verified of this pull request now, and nothing else."""
+    """Start, hold or end the verification of a pull request, as its present state requires."""
     verify = decision.board.pipeline.verify
     if verify is None:
         raise AssertionError("followed a pull request that nobody verifies")
@@ -157,7 +160,7 @@ def _why_not(pull: Pull, live: Verification, gone: Message) -> Message:
 
 
 def why_not_verify(board: Board, event: VerifyAsked) -> Refusal | None:
-    """Why a head is not verified though a person asks for it; None: it is."""
+    """Return why a head is not verified though a person asks for it; None: it is."""
     verify, known = board.pipeline.verify, board.pull(event.service, event.pull)
     if verify is None or not board.pipeline.verifies(event.service):
         return Refusal(No.NOT_VERIFIED, service=event.service)
@@ -170,7 +173,7 @@ def why_not_verify(board: Board, event: VerifyAsked) -> Refusal | None:
 
 
 def _no_more(board: Board, event: VerifyAsked, known: Pull) -> Refusal | None:
-    """Why a head of a known pull request is not verified: it is not its head any more, or is being verified."""
+    """Return why a head of a known pull request is not verified: it is outdated, or is being verified."""
     if not known.open:
         return Refusal(No.PULL_GONE, pull=known.number)
     if event.sha != known.sha and event.sha in known.earlier:
@@ -184,19 +187,22 @@ def _no_more(board: Board, event: VerifyAsked, known: Pull) -> Refusal | None:
 # -- one verification ------------------------------------------------------------------------------------------
 
 
-#: What a build says of the commit. Any other outcome says nothing of it: the status is then an error.
+#: The status of a commit by the outcome of its build. Other outcomes prove nothing about it: that is an error.
 _VERDICTS = {Outcome.SUCCESS: "success", Outcome.UNSTABLE: "failure", Outcome.FAILURE: "failure"}
 
 
 def current(board: Board, service: str, pull: int) -> Verification | None:
-    """The verification of a pull request that is not on its way out."""
+    """Return the verification of a pull request that is not ending; None: there is none."""
     return next((v for v in board.of_pull(service, pull) if v.status is not Status.ENDING), None)
 
 
 def start_verification(
     decision: Decision, verify: Verify, service: str, pull: Pull, *, queue_number: int | None, by: str | None
 ) -> None:
-    """Have the head of a pull request verified; what replaces one that waits takes over its `queue_number`."""
+    """Start the verification of a pull request's head.
+
+    `queue_number`: that of the waiting verification that it replaces; None: it gets a new one.
+    """
     board = decision.board
     state = board.pulls_of(service)
     number = state.number + 1
@@ -220,7 +226,7 @@ def start_verification(
 
 
 def admit_verifications(decision: Decision) -> None:
-    """Begin as many as there is room for, first come first served. Called once after every event."""
+    """Start as many as there is room for, first come first served. Called once after every event."""
     board = decision.board
     while (first := next(board.verifying(), None)) is not None:
         if start_build(decision, first, stage_blocked_by(board, first.step, decision.now)) is None:
@@ -228,7 +234,7 @@ def admit_verifications(decision: Decision) -> None:
 
 
 def leave_verification(decision: Decision, verification: Verification, why: Message) -> None:
-    """Take a verification back; its build keeps the slot until it has ended, and its result says nothing any more."""
+    """End a verification; its build keeps the slot until it has ended, and its result does not count."""
     told = VerificationLeft(verification.who, why, stopping=verification.holds_slot)
     decision.tell(FactKind.VERIFICATION_ENDED, told, verification)
     if not is_shared(decision.board, verification.service, verification.pull, verification.sha):
@@ -241,7 +247,7 @@ def leave_verification(decision: Decision, verification: Verification, why: Mess
 
 
 def hold_verification(decision: Decision, service: str, pull: Pull) -> None:
-    """Say that a head from a fork is built only after a person has asked for it: anybody may have written it."""
+    """Report that a head from a fork is held until a person asks for it: anybody may have written it."""
     told = VerificationHeld(pull.sha, Who(service, pull.sha, pull.number))
     decision.tell(FactKind.VERIFICATION_HELD, told, service=service, sha=pull.sha, step=VERIFY)
     configured = decision.board.pipeline.service(service)
@@ -251,18 +257,18 @@ def hold_verification(decision: Decision, service: str, pull: Pull) -> None:
 
 
 def is_shared(board: Board, service: str, pull: int, sha: str) -> bool:
-    """Whether another open pull request has the same head: a commit has one status, and that one's word counts.
+    """Return whether another open pull request has the same head: a commit has one status, and its result counts.
 
-    Otherwise anybody could undo what was said of a commit, by opening a pull request of it and closing it again.
+    Otherwise anybody could overwrite the status of a commit, by opening a pull request of it and closing it again.
     """
     return any(p.sha == sha and p.number != pull and p.open for p in board.pulls_of(service).seen)
 
 
-# -- what Jenkins says -----------------------------------------------------------------------------------------
+# -- reports of Jenkins ----------------------------------------------------------------------------------------
 
 
 def give_back_verification(decision: Decision, verification: Verification) -> None:
-    """It has no build: gone if it was on its way out, else in line again, where it stood."""
+    """Remove an ending verification that has no build; any other waits again at its place in the queue."""
     if verification.status is Status.ENDING:
         decision.board.drop(verification)
     else:
@@ -270,7 +276,7 @@ def give_back_verification(decision: Decision, verification: Verification) -> No
 
 
 def end_verification(decision: Decision, verification: Verification, outcome: Outcome) -> None:
-    """Its build has ended: its commit gets the status. One on its way out sets none."""
+    """Remove a verification whose build has ended, and set the status of its commit. An ending one sets none."""
     board = decision.board
     board.drop(verification)
     if verification.status is Status.ENDING:
@@ -289,14 +295,14 @@ def _verdict(verification: Verification, outcome: Outcome) -> VerificationEnded:
     return VerificationEnded(verification.attempt.build, outcome, *broken)
 
 
-# -- what is remembered ----------------------------------------------------------------------------------------
+# -- remembered pull requests ----------------------------------------------------------------------------------
 
-#: How many pull requests of one service are remembered. One that is forgotten is taken for new when it moves.
+#: How many pull requests of one service are remembered. A forgotten one counts as new when it moves.
 PULLS = 64
 
 
 def remember_pull(board: Board, service: str, pull: Pull) -> None:
-    """Keep what is known of a pull request now; of too many, a closed one is forgotten first, then the oldest."""
+    """Store the record of a pull request; beyond the limit a closed one is forgotten first, then the oldest."""
     state = board.pulls_of(service)
     if state.find(pull.number) == pull:
         return

@@ -123,7 +123,7 @@ class Header:
     configured_mode: Mode | None = None
     #: When the board was first configured, in seconds since the epoch: older builds belong to another board.
     born: float = 0.0
-    #: Whether state was lost is open: Jenkins has not answered yet whether it shows builds from before this board.
+    #: Jenkins has not answered yet whether it shows builds from before this board, and so whether state was lost.
     unproven: bool = False
     #: When state was found lost, in seconds since the epoch, and how.
     lost: float | None = None

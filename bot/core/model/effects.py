@@ -1,8 +1,8 @@
 """The actions that Interlock must take outside, as frozen values.
 
-`slot` is the name of an effect's subject. Of some effects, such as a status or a banner, a newer one replaces an older
-one in the same slot that was not performed yet. For all others the slot is unique, so one effect is never kept twice,
-and it does no harm to ask for it twice.
+Performing one twice is harmless, because each has an id. `slot` is the name of an effect's subject: a newer status or
+banner, for example, replaces an older one in the same slot that was not performed yet. All other effects have a unique
+slot, so the same effect is never kept twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Trigger:
     version: str
     #: The pull request to verify; None for a run.
     pull: int | None = None
-    #: Look for the build first: an earlier trigger of this attempt may have arrived. Set only by schema 2.
+    #: Look for the build first: an earlier trigger of this attempt may have arrived. Only effects of schema 2 set it.
     look_first: bool = False
     #: The build changes the environment, so a second build at the same time does harm.
     rolls_out: bool = False

@@ -73,7 +73,7 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class FreezesPlanned:
-    """The freezes of the configuration with their next windows: new, changed, or continued in time."""
+    """The freezes of the configuration with their next windows: new, changed, or planned further ahead."""
 
     freezes: tuple[Freeze, ...]
     revision: Revision = UNSTORED

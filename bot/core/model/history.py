@@ -1,9 +1,9 @@
-"""Which commit contains which: what the chain of pushes to a main branch proves, without asking anyone.
+"""Containment of commits, as the chain of pushes to a main branch proves it without a question to GitHub.
 
 A push that was not forced proves that `after` contains `before` (GitHub docs: webhook event `push`). So the commits
 of an unbroken chain of pushes get consecutive positions in one *segment*, and a later one contains every earlier one.
-Where the chain has a gap (a lost push, a force-push) a new segment begins; what lies between two segments is unknown
-until a link is proven by a later push or by one comparison asked of GitHub.
+Where the chain has a gap (a lost push, a force-push) a new segment begins; containment across the gap is unknown until
+a later push or one comparison by GitHub proves a link.
 
   segment 1    1.1 a <── 1.2 b <── 1.3 c                pushes that follow on each other
                                      ^
@@ -20,8 +20,8 @@ until a link is proven by a later push or by one comparison asked of GitHub.
   unknown ──> asked ────> yes, no       GitHub has compared the two: a link, or a denial
                 └───────> asked         no answer, or one that proves nothing: asked again
 
-*Yes* and *no* are final, and unknown is never taken for one of them. docs/history.md has the whole: what a force-push
-takes off main, the unconfirmed head, what each answer of GitHub proves, and why a map of parents would not do.
+*Yes* and *no* are final, and unknown never counts as one of them. docs/history.md explains the rest: force-pushes, the
+unconfirmed head, the proof in each answer of GitHub, and why a map of parents is not enough.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class CommitHistory:
         return next(later, position)
 
     def join(self, before: str, after: str) -> CommitHistory:
-        """The history with the proof of a push whose `after` was known already (its pull request came first)."""
+        """Return the history with the proof of a push to a known commit, whose pull request came before the push."""
         older, newer = self.find(before), self.find(after)
         if newer is None:
             return self

@@ -185,7 +185,7 @@ def _take_out(index: dict[Step, list[Entry]], step: Step, entry: Entry) -> None:
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:
-    """Remove a member; remove its key with the last member, because new keys never cease to come."""
+    """Remove a member; remove its key with the last member, because there are always new keys."""
     index[key].discard(member)
     if not index[key]:
         del index[key]

@@ -1,4 +1,4 @@
-"""Proofs of containment, by pushes and by one question each to GitHub; and merges without a webhook."""
+"""Proofs of containment, from pushes or from one question each to GitHub; and merges without a webhook."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _changed_banners(before: dict[Job, Banner], after: dict[Job, Banner]) -> Ite
 
 
 def put_back_banner(decision: Decision, event: BannerOverwritten) -> None:
-    """Write the banner of a job again that somebody has overwritten, or remove one that should not be there."""
+    """Restore the banner of a job after somebody has overwritten it, or remove one that should not be there."""
     job = Job(event.controller, event.job)
     stage = next((stage for stage in decision.board.pipeline.stages if stage.job == job), None)
     if stage is None:

@@ -203,8 +203,8 @@ def _admit(decision: Decision, look: _Look) -> None:
 def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | None) -> AnyBuildable | None:
     """Start a build of a run or a verification: a first one, a repeat, a retry, or after a recall.
 
-    There is no other way to start one. It takes its slot, and Jenkins is asked for its next attempt. `blocker`: the
-    result of `stage_blocked_by` and `run_blocked_by`, from just before. Returns None if something keeps it waiting.
+    No other function starts a build. It takes the slot and asks Jenkins for the next attempt. `blocker`: the result of
+    `stage_blocked_by` and `run_blocked_by`, from just before. Returns None if something keeps it waiting.
     """
     board = decision.board
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)

@@ -310,7 +310,7 @@ _WHY = {
 
 
 def apply_mode(decision: Decision, before: Mode) -> None:
-    """Apply a changed mode: call back builds that are not in Jenkins' queue, send withdrawals held back."""
+    """Apply a changed mode: call back builds not yet in Jenkins' queue, or send withdrawals that were held back."""
     board = decision.board
     mode = board.header.mode
     if mode is before:

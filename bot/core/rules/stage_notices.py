@@ -132,7 +132,7 @@ def _holders(decision: Decision, locks: Iterable[Lock]) -> list[Run]:
 
 
 def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run]) -> Iterator[Mention]:
-    """Yield one comment for each pull request of the runs, which names its authors as far as GitHub has told.
+    """Yield one comment for each pull request of the runs, which names its authors as far as they are known.
 
     The author of a commit without a pull request is named on the run's own. No person is named twice.
     """

@@ -1,7 +1,7 @@
 """The stage versions: the last commit of a service in each stage, its run and its time, and whether it is whole.
 
-Every rule that asks whether a commit is in a stage already, or past it, asks here. Only four things change the answer:
-a build that passes, a build that does not, a force-push (a commit dropped from main contains nothing any more), and the
+Every rule that depends on whether a commit is in a stage or past it uses this module. Four things change the answer: a
+build that passes, a build that does not, a force-push (a commit dropped from main contains nothing any more), and the
 start of another run's build there.
 
 A stage that rolls out has one run of a service at a time, and no older one after a newer one (F11). So its version is

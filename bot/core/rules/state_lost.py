@@ -1,7 +1,7 @@
-"""The recovery of a lost board: close every stage that locks, put back what is known, tell people the rest.
+"""The recovery of a lost board: close every stage that locks, put back what is known, and tell people.
 
 The known state comes from a worker that ran before the loss (`remembered`), or from traces in Jenkins
-(`bot.core.rules.traces`). Either may be wrong or outdated, so it closes stages and starts the head of main, and opens
+(`bot.core.rules.traces`). Either may be wrong or outdated, so it closes stages and starts the head of main, but opens
 nothing. No older commit gets on top of a newer one (F11), because the stage versions are put back too.
 """
 

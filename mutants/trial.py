@@ -139,6 +139,10 @@ class _Reach:
         found = [test for test, lines in self.lines.items() if line in lines.get(module, ())]
         return sorted(found, key=self.seconds.__getitem__)
 
+    def tests_with(self, module: str) -> list[str]:
+        """Return the tests that reach any line of a module, the quickest first."""
+        return sorted((test for test, lines in self.lines.items() if module in lines), key=self.seconds.__getitem__)
+
 
 class _Server:
     """A plugin of pytest: forks for each mutant after the collection; the answers go into a pipe, one per line."""
@@ -170,6 +174,7 @@ class _Server:
         for mutant in self._mutants:
             tests, code = reach.tests_of(mutant.module, mutant.line), code_of(mutant)
             if mutant.line in imported.get(mutant.module, ()):
+                tests = tests or reach.tests_with(mutant.module)  # a line that only runs at import
                 self._answer("noticed" if noticed(mutant.module, code, tests, search=self._search) else "survives")
                 continue
             if not (pid := _fork(seconds=SHORTEST + int(sum(map(reach.seconds.__getitem__, tests)) / 2))):

@@ -127,7 +127,7 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
         until("the banner", lambda: "interlock-lock" in cdp.description("shop/pre-production"))
         waits = before.push("S2", title="waits")
         until("it waits", lambda: (run := before.run_of(waits)) and run.step.stage == "pre-production")
-        cdp.rule("shop/acceptance", duration=8.0, count=1)
+        cdp.hold("shop/acceptance")
         runs = before.push("S3", title="is being built")
         until("its build runs", lambda: before.builds("acceptance", runs))
         before.redis.flushall()
@@ -147,6 +147,9 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
             done = after.typed("unlock", stage, "--lock", f"{stage}/lost", "--reason", "looked")
             assert "done" in done, done
         assert [lock.service for lock in after.board_now().locks.values()] == ["S1"]
+        until("the build that runs is known again", lambda: (run := after.run_of(runs)) and run.attempt.build)
+        cdp.unhold("shop/acceptance")
+        cdp.release("shop/acceptance", match={"INTERLOCK_SHA": runs})
         fix = after.push("S1", title="mends it")
         for sha in (fix, lost, runs):
             until(f"{sha[:7]} is delivered", lambda sha=sha: after.builds("production", sha), 90)

@@ -116,7 +116,7 @@ def test_a_name_that_fits_no_mutant_any_more_is_told_with_the_one_that_it_has_be
     assert "1 names in equivalent.txt fit no mutant any more" in done.output
 
 
-TRIAL = """
+TRIAL = r'''
 import ast
 from mutants import trial
 from mutants.operators import Mutant
@@ -127,15 +127,17 @@ def ranked(rank):
     return Mutant("model.run", "", line, lambda: ast.parse(text.replace("else 2", f"else {rank}", 1)))
 ranks = [ranked(3), ranked(0)]
 made = trial.path_of("model.replaced")
-at_import = made.read_text("utf-8").replace('become(self, "__class__", draft)', "pass", 1)
-where = 1 + at_import[: at_import.index("        pass")].count(chr(10))
+becomes = """"__become(self, '__class__', __draft)", """
+before = made.read_text("utf-8")
+where = 1 + before[: before.index(becomes)].count(chr(10))
+at_import = before.replace(becomes, "", 1)
 ranks.append(Mutant("model.replaced", "", where, lambda: ast.parse(at_import)))
 tests = "tests/scenarios/test_four_pictures.py"
 one = f"{tests}::test_picture_1_seven_runs_on_their_way"
 print(*trial.trials(ranks, search=False, tests=[tests]))
 print(*(trial.noticed("model.run", trial.code_of(rank), [one], search=False) for rank in ranks[:2]))
 print(trial.noticed("model.run", compile("import nowhere", str(file), "exec"), [one], search=False))
-"""
+'''
 
 
 @pytest.mark.slow

@@ -130,6 +130,7 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
         cdp.hold("shop/acceptance")
         runs = before.push("S3", title="is being built")
         until("its build runs", lambda: before.builds("acceptance", runs))
+        time.sleep(1.1)  # a board that begins in the second of a run's version takes its build for one of its own
         before.redis.flushall()
     empty(tmp_path)
     lost = str(github.merge(SERVICES["S2"], title="merged while nothing ran", author="dana"))
@@ -147,9 +148,10 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
             done = after.typed("unlock", stage, "--lock", f"{stage}/lost", "--reason", "looked")
             assert "done" in done, done
         assert [lock.service for lock in after.board_now().locks.values()] == ["S1"]
-        until("the build that runs is known again", lambda: (run := after.run_of(runs)) and run.attempt.build)
+        until("its run waits for that build", lambda: (run := after.run_of(runs)) and run.step.stage == "acceptance")
         cdp.unhold("shop/acceptance")
-        cdp.release("shop/acceptance", match={"INTERLOCK_SHA": runs})
+        for row in cdp.builds("shop/acceptance", running=True):
+            cdp.release("shop/acceptance", number=row["number"])
         fix = after.push("S1", title="mends it")
         for sha in (fix, lost, runs):
             until(f"{sha[:7]} is delivered", lambda sha=sha: after.builds("production", sha), 90)

@@ -88,8 +88,7 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
         timeline.join()
         quiet = time.monotonic()
         look = partial(collect, world, people, api, made.emptied, made.forgot)
-        calm = _until_over(look, people, api, folder / "left.txt")
-        records = look()
+        calm, records = _until_over(look, people, api, folder / "left.txt")
         records.save(folder / "records.json")
         api.close()
     played = Played(
@@ -193,14 +192,17 @@ class _Timeline:
             self._failed.append(error)
 
 
-def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path) -> float:
-    """Wait until nothing is left to do for a while, or a limit is reached; return the time of the end.
+def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path) -> tuple[float, Records]:
+    """Wait until nothing is left to do for a while, or a limit is reached; return the time of the end, and the last
+    records.
 
+    These are the ones in which nothing was left: a trigger that Jenkins took late may begin a build after that.
     `log`: the file for the list of open things over time. A change that was lost when the store was emptied comes with
     the next merge of its service (docs/runbook.md): the people make that merge.
     """
     began = calm = changed = time.monotonic()
     before: list[str] = []
+    records: Records | None = None
     with log.open("w", encoding="utf-8") as file:
         while time.monotonic() < min(began + PATIENCE, changed + STILL, calm + CALM):
             people.mend(api)
@@ -216,7 +218,7 @@ def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path
             if records and records.emptied and time.monotonic() - began > FORGOTTEN:
                 people.merge_forgotten(api, max(records.emptied), records.untold)
             time.sleep(LOOKS_AFTER)
-    return calm
+    return calm, records or look()
 
 
 def _left(look: Callable[[], Records]) -> tuple[Records | None, list[str]]:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,8 @@ class Replicated:
 
         def heal() -> None:
             for replica in replicas:
-                replica.config_set("masterauth", self.password)
+                with suppress(RedisError):  # it was killed meanwhile: it begins with the right password
+                    replica.config_set("masterauth", self.password)
                 replica.close()
 
         return heal

@@ -228,6 +228,19 @@ def test_of_an_excepted_service_only_what_waits_for_the_frozen_stage_enters_it()
     assert (town.status("S3b"), town.status("S3c")) == (Status.WAITING, Status.RUNNING)
 
 
+def test_while_one_run_of_an_excepted_service_waits_no_other_one_of_it_is_started() -> None:
+    town = Town(shop(production_locks=True, production=3))
+    town.send(FreezesPlanned((replace(WEEKEND, services=("S3",)),)))
+    town.merge_up_to("S3", "a", PRODUCTION)
+    town.merge_up_to("S3", "b", PRE)
+    town.merge_up_to("S3", "c", "build")
+    numbers = [town.run(sha).attempt.number for sha in ("S3a", "S3c")]
+    until(town, BEGINS)
+    town.pass_build("S3b")
+    assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION), town.runs_in("build")) == (["S3a"], ["S3b"], ["S3c"])
+    assert [town.run(sha).attempt.number for sha in ("S3a", "S3c")] == numbers
+
+
 def frozen_with_labels() -> Town:
     town = Town(shop(production_locks=True))
     town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))

@@ -134,6 +134,7 @@ def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
     ):
         assert part in body_of(notice)
     assert body_of(notice).count("pre-production: S1 S1a failed in pre-production") == 1, "it is locked again"
+    assert notice.about.locked == (), "what is locked again is not listed as lost"
     assert len([f for f in after.facts if f.kind is FactKind.STATE_LOST]) == 1
     assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
 

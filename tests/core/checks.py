@@ -178,8 +178,18 @@ def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: f
         for position, key in enumerate(plain):
             if admitted.get(key) == step and board.runs[key].lane is Lane.MAIN:
                 for passed in plain[:position]:
-                    if was.runs[passed].service != was.runs[key].service:  # its own newer commit contains it (F11)
+                    if was.runs[passed].service == was.runs[key].service:  # its own newer commit contains it (F11)
+                        continue
+                    if not _only_one_is_excepted(board, step, board.runs[key], board.runs.get(passed)):
                         _may_be_passed(board, passed, step, now)
+
+
+def _only_one_is_excepted(board: Board, step: Step, entered: Run, passed: Run | None) -> bool:
+    """Return whether a freeze of the step lets in the run that entered, and not the one that it passed (W2)."""
+    if passed is None or step.track is not Track.REAL:
+        return False
+    names = [lock.freeze for lock in board.locks.values() if lock.stage == step.stage and lock.freeze]
+    return any(_is_excepted(board, name, entered) and not _is_excepted(board, name, passed) for name in names)
 
 
 def _may_be_passed(board: Board, key: str, step: Step, now: float) -> None:

@@ -160,8 +160,7 @@ def _is_plain(run: Run | None) -> bool:
     return run is not None and run.lane is Lane.MAIN and not run.retrying and run.status is Status.WAITING
 
 
-def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: float) -> None:
-    """Invariant 3: a main lane stands in the order of arrival; nobody is passed, but for a proof or another run."""
+def _remember_arrivals(decision: Decision, memory: Memory) -> None:
     for fact in decision.facts:
         if fact.kind is FactKind.RUN_QUEUED and fact.run:
             memory.arrivals += 1
@@ -169,6 +168,11 @@ def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: f
         if fact.kind is FactKind.RUN_MOVED and fact.run:  # a person puts it before all who wait (L7)
             memory.arrivals += 1
             memory.arrived[fact.run] = -memory.arrivals
+
+
+def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: float) -> None:
+    """Invariant 3: a main lane stands in the order of arrival; nobody is passed, but for a proof or another run."""
+    _remember_arrivals(decision, memory)
     for step in board.steps():
         plain = [run.key for run in board.queue(step) if _is_plain(run)]
         assert plain == sorted(plain, key=memory.arrived.__getitem__), f"the order of {step} is lost"

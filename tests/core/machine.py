@@ -749,4 +749,7 @@ class AnyTown(RuleBasedStateMachine):
 
 
 def _fast_part_held(town: CheckedTown, service: str) -> bool:
-    return any(lock.service == service for lock in town.board.locks.values())
+    board = town.board
+    locked = {lock.stage for lock in board.locks.values()}
+    older = any(run.status is Status.WAITING and run.step.stage in locked for run in board.fast_runs(service))
+    return older or any(lock.service == service for lock in board.locks.values())

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from demo.processes import ProcessWorld
+
 Found = TypeVar("Found")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +22,7 @@ PATIENCE = 60.0
 
 
 def run(*words: str, check: bool = True, env: dict[str, str] | None = None) -> str:
+    """Run a command and return its output. Raises ClickException with all that it printed if it fails."""
     done = subprocess.run(words, capture_output=True, text=True, timeout=1_800, check=False, env=env)
     if check and done.returncode:
         raise click.ClickException(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
@@ -27,13 +30,13 @@ def run(*words: str, check: bool = True, env: dict[str, str] | None = None) -> s
 
 
 def inspect(container: str) -> dict[str, Any]:
-    """What Docker says of a container."""
+    """Return the description of a container (`docker inspect`)."""
     found: dict[str, Any] = json.loads(run("docker", "inspect", container))[0]
     return found
 
 
 def source_in(folder: Path) -> Path:
-    """A copy of what git has of this checkout, so that the two files of an administrator are not left in it."""
+    """Copy the tracked files of this checkout, because the trial writes an administrator's files into them."""
     source = folder / "source"
     for name in run("git", "-C", str(ROOT), "ls-files").splitlines():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,3 +52,8 @@ def ready(what: str, so: Callable[[], Found]) -> Found:
             raise click.ClickException(f"after {PATIENCE:.0f} s it is still not so that {what}")
         time.sleep(0.5)
     return found
+
+
+def wait_until_delivered(world: ProcessWorld, name: str) -> None:
+    """Wait until the run of a commit, such as S2x, is delivered."""
+    world.wait_until(f"{name} is delivered", lambda: (world.left(name) or ("",))[0] == "delivered")

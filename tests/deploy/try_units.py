@@ -28,7 +28,7 @@ from demo.processes import ProcessWorld
 from demo.story import Story
 from demo.town import Town
 from demo.verbs import Spoiled
-from tests.deploy.docker import PATIENCE, ROOT, ready, run, source_in
+from tests.deploy.docker import PATIENCE, ROOT, ready, run, source_in, wait_until_delivered
 
 CONTAINER = "interlock-units"
 UNITS = ("interlock-web", "interlock-worker@1", "interlock-worker@2", "interlock-beat")
@@ -43,17 +43,17 @@ class Machine:
         return run("docker", "exec", CONTAINER, *words, check=check)
 
     def shown(self, unit: str, name: str) -> str:
-        """A property of a unit, as `systemctl show` has it."""
+        """Return a property of a unit, as `systemctl show` prints it."""
         return self("systemctl", "show", "--value", f"--property={name}", unit)
 
     def install(self, commands: str) -> None:
-        """The commands of the documentation, in the source."""
+        """Run the commands of the documentation in the source."""
         self("bash", "-euc", f"cd {SHARED}/source\n{commands}")
 
 
 @contextmanager
 def booted(image: str, folder: Path) -> Iterator[Machine]:
-    """A container of the image, when its systemd has started everything."""
+    """Run a container of the image, and wait until its systemd has started everything."""
     words = ["--privileged", "--cgroupns=host", "--network", "host", "--env", "container=docker"]
     words += ["--tmpfs", "/run", "--tmpfs", "/tmp", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"]
     run("docker", "run", "--detach", "--name", CONTAINER, *words, "--volume", f"{folder}:{SHARED}", image)
@@ -66,7 +66,7 @@ def booted(image: str, folder: Path) -> Iterator[Machine]:
 
 
 def commands() -> tuple[str, str]:
-    """The commands of `docs/deploy.md`: those that install, and the last one, which starts."""
+    """Return the commands of `docs/deploy.md`: those that install, and the last one, which starts the units."""
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     found = re.search(r"^useradd --system.*?(?=^```)", text, re.DOTALL | re.MULTILINE)
     if found is None:
@@ -76,7 +76,7 @@ def commands() -> tuple[str, str]:
 
 
 def write_files(machine: Machine, town: Town, folder: Path) -> None:
-    """The two files of an administrator, in /etc/interlock."""
+    """Write the two files of an administrator to /etc/interlock."""
     named = {key: value for key, value in town.env.items() if key.startswith("INTERLOCK_")}
     for ours in ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR"):  # the units have their own
         named.pop(ours)
@@ -88,7 +88,7 @@ def write_files(machine: Machine, town: Town, folder: Path) -> None:
 
 
 def play(machine: Machine, town: Town) -> list[str]:
-    """The four pictures; then a worker is killed, and everything is stopped. What is not as it must be."""
+    """Play the four pictures, kill a worker, stop everything; return the faults found."""
     wrong: list[str] = []
     with closing(connect("redis://127.0.0.1:6379/0")) as redis:
         world = ProcessWorld(town, redis, patience=PATIENCE)
@@ -101,7 +101,7 @@ def play(machine: Machine, town: Town) -> list[str]:
         machine("systemctl", "kill", "--signal=SIGKILL", UNITS[1])
         began = time.monotonic()
         world.push("S2", "x")
-        world.wait_until("the next merge is delivered", lambda: (world.left("S2x") or ("",))[0] == "delivered")
+        wait_until_delivered(world, "S2x")
         click.echo(f"a worker was killed: the next merge was delivered {time.monotonic() - began:.1f} s later")
         ready("systemd has started it again", lambda: machine.shown(UNITS[1], "ActiveState") == "active")
         machine("systemctl", "reload", UNITS[0])
@@ -115,7 +115,7 @@ def play(machine: Machine, town: Town) -> list[str]:
 
 
 def stop(machine: Machine) -> list[str]:
-    """Stop each unit; what is not as it must be."""
+    """Stop each unit; return those that are slow to stop or end with an error."""
     wrong = []
     for unit in reversed(UNITS):
         began = time.monotonic()

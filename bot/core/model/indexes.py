@@ -204,7 +204,6 @@ class Layout:
     for the steps that have one.
     """
 
-    pipeline: Pipeline
     steps: tuple[Step, ...]
     places: dict[Step, int]
     jobs: dict[Job, Step]
@@ -223,7 +222,7 @@ def lay_out(pipeline: Pipeline) -> Layout:
     by_name = {(job.controller, job.name): step for job, step in jobs.items()}
     places = {step: place for place, step in enumerate(steps)}
     capacities = {step: pipeline.capacity(step.stage, step.track) for step in every}
-    return Layout(pipeline, steps, places, jobs, by_name, jobs_of, capacities, dict(_timeouts(pipeline)))
+    return Layout(steps, places, jobs, by_name, jobs_of, capacities, dict(_timeouts(pipeline)))
 
 
 def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:

@@ -193,9 +193,7 @@ def _admit(decision: Decision, look: _Look) -> None:
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     for other in waited_behind:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
-    if (
-        not board.backoffs or str(run.step) not in board.backoffs
-    ):  # else it is another try after a refusal: it is news once Jenkins has taken the build
+    if str(run.step) not in board.backoffs:  # after a backoff the news is that Jenkins has accepted the trigger
         decision.note(entered)
     decision.is_in(entered)
 

@@ -15,6 +15,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests.deploy.try_units import commands
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 UNITS = {
@@ -162,3 +164,9 @@ def test_systemd_finds_the_units_well_formed_and_hardened(name: str) -> None:
     )
     wrong = [line for line in checked.stderr.splitlines() if UNITS[name].partition("@")[0].partition(".")[0] in line]
     assert [line for line in wrong if "is not executable" not in line] == []
+
+
+def test_the_trial_of_the_units_finds_its_commands_in_the_documentation() -> None:
+    install, start = commands()
+    assert install.splitlines()[-1] == "cp deploy/systemd/* /etc/systemd/system/"
+    assert start == "systemctl daemon-reload && systemctl enable --now interlock.target"

@@ -66,13 +66,13 @@ def booted(image: str, folder: Path) -> Iterator[Machine]:
 
 
 def commands() -> tuple[str, str]:
-    """Return the commands of `docs/deploy.md`: those that install, and the last one, which starts the units."""
+    """Return the commands of `docs/deploy.md`: those that install the units, and the one that starts them."""
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    found = re.search(r"^useradd --system.*?(?=^```)", text, re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise click.ClickException("docs/deploy.md does not say any more how the units are installed")
-    *install, start = found[0].strip().splitlines()
-    return "\n".join(install), start
+    install = re.search(r"^useradd --system.*?(?=^```)", text, re.DOTALL | re.MULTILINE)
+    start = re.search(r"`(systemctl [^`]+ interlock\.target)`", text)
+    if install is None or start is None:
+        raise click.ClickException("docs/deploy.md no longer says how the units are installed and started")
+    return install[0], start[1]
 
 
 def write_files(machine: Machine, town: Town, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """The checks of every request before its view runs: whether the sender may read, and whether a form is one of ours.
 
-Open to everybody are the webhooks, which have secrets of their own, the addresses for machines (health, callbacks,
-attempts), the sign-in, the description of the API, and static files. With `web: read: signed-in` everything else is
-closed, including views that are added later.
+Webhooks do not come here: they have secrets of their own, and an application of their own (bot/web/app.py). Open to
+everybody are the addresses for machines (health, callbacks, attempts), the sign-in, the description of the API, and
+static files. With `web: read: signed-in` everything else is closed, including views that are added later.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bot.web.sessions import check_csrf, csrf_token
 from bot.web.shared import go_to, runtime
 
 #: The blueprints that need no sign-in.
-OPEN = frozenset({"webhooks", "machines", "signing", "documentation"})
+OPEN = frozenset({"machines", "signing", "documentation"})
 #: For how many seconds GitHub's answer is kept that a person may read a pipeline, or may not. A page makes many
 #: requests, and a permission may have to be looked up in every repository.
 READER, STRANGER = 900, 300
@@ -70,7 +70,7 @@ def bounded(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None
 
 def _guard() -> AnyResponse | None:
     blueprint = request.blueprint
-    if request.method not in _SAFE and blueprint not in ("webhooks", "machines"):
+    if request.method not in _SAFE and blueprint != "machines":
         _check_form(blueprint)
     web = runtime().configuration.web
     if request.endpoint in (None, "static") or blueprint in OPEN or not web.private:

@@ -1,5 +1,8 @@
 """The web application: assembles the webhook ingress, the API and the live page. gunicorn calls `serve`.
 
+Webhooks are answered by a small application of their own, so that a delivery runs through nothing that is for people:
+no session, no sign-in, no compression.
+
 An application has one configuration for all its life. When another one is put in force, the process makes another
 application; requests in progress finish in the one before.
 """
@@ -86,10 +89,9 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
     """
     settings, configuration = shared.settings, shared.configuration
     _migrate(shared)
-    app = Flask(__name__, static_folder="static", template_folder="templates")
-    app.wsgi_app = mounted(app.wsgi_app, configuration.web.root)  # type: ignore[assignment,method-assign]
-    app.url_map.merge_slashes = False  # addresses are used as they are, without redirects
     web = configuration.web
+    app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.url_map.merge_slashes = False  # addresses are used as they are, without redirects
     _need_to_sign_in(settings, configuration)
     sessions.install(app, settings, web)
     admission = Admission(settings, web.sign_in.proxy.header if web.sign_in.proxy is not None else "")
@@ -99,12 +101,10 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
     app.extensions["interlock-callbacks"] = api_machines.CallbackMemory()
     app.extensions["interlock-admission"] = admission
     app.extensions["interlock-body-limit"] = _body_limit(admission, web.root)  # for the worker that collects bodies
-    app.extensions["interlock-ingress"] = ingress.WebhookIngress(shared, admission, wake_up)
     problems.install(app)
-    for blueprint in (ingress.webhooks, reading, acting, api_acting.tokens, api_machines.machines):
+    for blueprint in (reading, acting, api_acting.tokens, api_machines.machines, badges, metrics.metrics):
         app.register_blueprint(blueprint)
-    app.register_blueprint(badges)
-    metrics.install(app)
+    metrics.measure(app)
     app.extensions["interlock-streams"] = Connections(fact_stream.MOST_STREAMS, fact_stream.MOST_FROM_ONE_ADDRESS)
     page.install(app)
     past_page.install(app)
@@ -112,6 +112,20 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
     access.install(app)
     api_document.install(app)
     compression.install(app)
+    webhooks = _webhook_app(ingress.WebhookIngress(shared, admission, wake_up))
+    in_front = ingress.in_front(webhooks, app.wsgi_app)
+    app.wsgi_app = mounted(in_front, web.root)  # type: ignore[assignment,method-assign]
+    return app
+
+
+def _webhook_app(deliveries: ingress.WebhookIngress) -> Flask:
+    """Return the application that answers the webhooks, with the same problems and the same metrics as the other."""
+    app = Flask(ingress.__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.extensions["interlock-ingress"] = deliveries
+    app.register_blueprint(ingress.webhooks)
+    problems.install(app)
+    metrics.measure(app)
     return app
 
 

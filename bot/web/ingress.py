@@ -15,8 +15,9 @@ import hashlib
 import hmac
 import json
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import structlog
@@ -37,8 +38,14 @@ from bot.web.problems import Problem, unknown
 from bot.web.shared import WakeUp
 from config.configuration import Configuration
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 log = structlog.get_logger()
-webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+
+#: The path below which every webhook is.
+BELOW = "/webhooks"
+webhooks = Blueprint("webhooks", __name__, url_prefix=BELOW)
 
 #: The longest event name or delivery id that is accepted.
 LONGEST_NAME = 200
@@ -65,6 +72,16 @@ class WebhookIngress:
     wake_up: WakeUp
     #: By the name of a configured repository, the id of another one that has this name now, if that was logged.
     taken: dict[str, int] = field(default_factory=dict)
+
+
+def in_front(webhooks: WSGIApplication, others: WSGIApplication) -> WSGIApplication:
+    """Return the WSGI application that passes webhooks to the first application, and every other request on."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_webhook = environ.get("PATH_INFO", "").startswith(f"{BELOW}/")
+        return (webhooks if is_webhook else others)(environ, start_response)
+
+    return answer
 
 
 @webhooks.post("/github")

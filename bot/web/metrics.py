@@ -35,9 +35,8 @@ def show_metrics() -> Response:
     return Response(generate_latest(stored) + measured, content_type=CONTENT_TYPE_LATEST)
 
 
-def install(app: Flask) -> None:
-    """Serve the metrics, and measure every request of `app`."""
-    app.register_blueprint(metrics)
+def measure(app: Flask) -> None:
+    """Measure every request of `app`."""
     app.before_request(_begin)
     app.after_request(_end)
 

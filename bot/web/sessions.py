@@ -42,7 +42,7 @@ class SignedSession(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of a request.
 
-        A request without a cookie, such as every webhook, needs no signer, which would take 60 µs.
+        A request without a cookie, such as most of programs, needs no signer, which would take 60 µs.
         """
         if app.secret_key and app.config["SESSION_COOKIE_NAME"] not in request.cookies:
             return self.session_class()

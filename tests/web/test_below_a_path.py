@@ -298,7 +298,9 @@ def test_without_a_root_nothing_stands_before_the_application(mount: Mount) -> N
 
 def test_a_path_of_the_configuration_cannot_be_taken_for_a_page(mount: Mount) -> None:
     app = mount.at("")
-    assert {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""} == OWN_PATHS
+    assert {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""} == OWN_PATHS - {"webhooks"}
+    answer = app.test_client().get("/webhooks/github")
+    assert answer.status_code == 405, "the webhooks are an application of their own, in front of this one"
 
 
 def test_the_description_of_the_api_names_the_path(mount: Mount, busy: Story) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +19,7 @@ from structlog.testing import capture_logs
 from bot.core.model.events import Merged, PullClosed, PullMoved
 from bot.core.model.pipeline import LockStatus
 from bot.store.github import Repositories
+from bot.web import ingress
 from bot.web.app import create_app
 from config.configuration import Configuration, GitHubLimits, GitHubSettings
 from config.errors import SettingsError
@@ -36,6 +39,19 @@ def test_a_signed_push_to_main_is_kept_as_it_came_and_a_worker_is_woken_up(
     (entry,) = story.store.begin("test")
     assert (entry.source, entry.name, entry.delivery, entry.body) == ("github", "push", "guid-1", body)
     assert wake_ups == [story.shape.name]
+
+
+def test_a_delivery_runs_through_nothing_that_is_for_people(send: Send, story: Story) -> None:
+    """No session, no sign-in, no compression, no description of the API."""
+    run: set[Path] = set()
+    sys.setprofile(lambda frame, *_: run.add(Path(frame.f_code.co_filename)))
+    try:
+        answer = send(push(story))
+    finally:
+        sys.setprofile(None)
+    assert answer.status_code == 202
+    ours = {path.name for path in run if path.parent == Path(ingress.__file__).parent}
+    assert ours == {"ingress.py", "bodies.py", "metrics.py"}
 
 
 def test_githubs_own_example_of_a_signature_is_right() -> None:

@@ -47,7 +47,7 @@ KEPT = _listed(
     """
     asked base before branch buttons commits conclusion digest earlier environment environments head last_stage
     merged newer now past push_id pushes rejoins role rule sha stage stages status time_zone topics
-    unconfirmed_head undecided_head verb verbs after epoch reported_week week
+    unconfirmed_head undecided_head interrupted_head verb verbs after epoch reported_week week
     """
 )
 #: The rules' own words that appear in place of a person or a text.

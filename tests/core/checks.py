@@ -388,7 +388,7 @@ def _endings(board: Board, decision: Decision, was: Before, memory: Memory, trut
         run, end = ended.run, ended.ending.end
         if end is End.DELIVERED:
             memory.delivered.setdefault(run.service, []).append(run.sha)
-        if end in (End.FAILED, End.CANCELLED):
+        if end in (End.FAILED, End.CANCELLED) or run.status is Status.FAILED:
             memory.given_up.add(run.sha)
     leaving = [run for run in board.runs.values() if run.ending is not None and run.ending.end is End.DROPPED]
     dropped = [ended.run for ended in decision.ended if ended.ending.end is End.DROPPED]

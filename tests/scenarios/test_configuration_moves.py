@@ -9,9 +9,10 @@ import pytest
 from bot.core.model.effects import Comment, Withdraw
 from bot.core.model.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
 from bot.core.model.facts import FactKind
+from bot.core.model.history import CommitHistory
 from bot.core.model.messages import Unconfigured
-from bot.core.model.pipeline import AbortLevel, Job, Mode, Pipeline
-from bot.core.model.run import Status
+from bot.core.model.pipeline import AbortLevel, Job, Mode, Outcome, Pipeline
+from bot.core.model.run import End, Ending, Status
 from bot.core.model.stage_messages import StageUnlocked
 from tests.core.town import Town
 from tests.core.world import shop
@@ -116,6 +117,73 @@ def test_the_head_of_a_service_that_returns_is_run_if_main_has_moved_meanwhile(m
     town.configure(shop())
     town.send(HeadSeen("S1", "S1a" if moved else "S1-", moves=1))
     assert town.live() == (["S1a"] if moved else [])
+
+
+def without_s1() -> Pipeline:
+    """The pipeline without S1."""
+    return shop(services=("S2", "S3"))
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_the_head_of_a_service_that_returns_starts_again_if_its_run_was_under_way(ends: str) -> None:
+    """Its aborted build ends before the service returns, or after."""
+    town = Town()
+    town.merge_up_to("S1", "a", ACC)
+    town.merge_up_to("S1", "b", ACC)
+    town.start_build("S1b")
+    first, asked = town.key("S1b"), town.attempt("S1b")
+    town.configure(without_s1())
+    town.confirm_withdrawal("S1a")
+    if ends == "before":
+        town.send(town.jenkins.end(asked, Outcome.ABORTED))
+    town.configure(shop())
+    if ends == "after":
+        town.send(town.jenkins.end(asked, Outcome.ABORTED))
+    assert town.ended[first] == ("S1b", Ending(End.DROPPED, Unconfigured("S1")))
+    assert town.live() == ["S1b"]
+    while town.live():
+        town.pass_build("S1b")
+    assert town.left("S1b") == ("delivered", None)
+
+
+def test_the_head_of_a_service_that_comes_and_goes_has_one_run() -> None:
+    town = Town()
+    town.merge_up_to("S1", "a", ACC)
+    for capacity in 2, 3, 2:
+        town.configure(without_s1())
+        town.configure(shop(acceptance=capacity))
+        town.configure(shop(acceptance=capacity + 2))
+    (run,) = [run for run in town.board.runs.values() if run.status is not Status.ENDING]
+    assert (run.key, run.sha) == ("S1.4", "S1a")
+
+
+def test_a_head_that_main_has_left_while_its_service_was_gone_does_not_start() -> None:
+    town = Town()
+    town.merge_up_to("S1", "a", ACC)
+    town.configure(without_s1())
+    town.confirm_withdrawal("S1a")
+    assert town.board.service("S1").interrupted_head == "S1a"
+    town.board.put(replace(town.board.service("S1"), history=CommitHistory().push(None, "S1b", forced=False)[0]))
+    town.configure(shop())
+    assert (town.live(), town.board.service("S1").interrupted_head) == ([], "")
+
+
+@pytest.mark.parametrize("ended", ["failed", "cancelled", "delivered"])
+def test_a_head_whose_run_had_ended_before_its_service_went_does_not_start_when_that_returns(ended: str) -> None:
+    town = Town()
+    if ended == "failed":
+        town.break_stage("S1", "a")
+    elif ended == "cancelled":
+        town.merge_up_to("S1", "a", ACC)
+        town.cancel("S1a")
+        town.confirm_withdrawal("S1a")
+    else:
+        town.merge("S1", "a")
+        while town.live():
+            town.pass_build("S1a")
+    town.configure(without_s1())
+    town.configure(shop())
+    assert town.live() == []
 
 
 def test_a_run_that_a_newer_one_replaces_while_all_find_their_place_is_not_placed_again() -> None:

@@ -62,6 +62,8 @@ class ServiceState:
     unconfirmed_head: str = ""
     #: The head that GitHub named after state was lost, where nothing shows whether it has to be delivered.
     undecided_head: str = ""
+    #: The head whose run ended because the configuration lost the service: it starts again when the service returns.
+    interrupted_head: str = ""
     #: Recent commands, and by pull request the time of the last answer to a person who may not write there.
     handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()

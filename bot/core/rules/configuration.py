@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bot.core.model.board import Board
-from bot.core.model.board_records import Header
+from bot.core.model.board_records import Header, ServiceState
 from bot.core.model.events import Configured
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Unconfigured
+from bot.core.model.pipeline import Lane
 from bot.core.model.replaced import replace
-from bot.core.model.run import End, Ending, Status
+from bot.core.model.run import End, Ending, Run, Status
 from bot.core.model.stage_messages import PipelineConfigured
 from bot.core.rules import fast_lane, verifications
 from bot.core.rules.cleanup import leave
 from bot.core.rules.decision import Decision
-from bot.core.rules.queue import find_place
+from bot.core.rules.queue import find_place, start_run
 from bot.core.rules.requests import apply_mode
 from bot.core.rules.stage_locks import open_lock
 
@@ -36,6 +37,9 @@ def configure(decision: Decision, event: Configured) -> None:
     steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: r.queue_number):
         _place(decision, run.key)
+    for state in [board.service(service.name) for service in board.pipeline.services]:
+        if state.interrupted_head:
+            _start_interrupted(decision, state)
     for lock in sorted(board.locks.values(), key=lambda k: (k.since, k.key)):
         gone = board.pipeline.stage(lock.stage) is None
         orphan = lock.service is not None and board.pipeline.service(lock.service) is None
@@ -77,7 +81,7 @@ def _place(decision: Decision, key: str) -> None:
     if run is None or run.status is Status.ENDING:
         return  # a newer run that found its place may have replaced it (F6)
     if board.pipeline.service(run.service) is None:
-        leave(decision, run, Ending(End.DROPPED, Unconfigured(run.service)))
+        _interrupt(decision, run)
         return
     if run.holds_slot or run.retrying:
         return  # a running build ends first; then the next step is decided
@@ -85,6 +89,28 @@ def _place(decision: Decision, key: str) -> None:
         find_place(decision, run)
     elif run.status is Status.FAILED and run.step not in board.steps():
         decision.end(run, Ending(End.FAILED, Unconfigured(str(run.step))))
+
+
+def _interrupt(decision: Decision, run: Run) -> None:
+    """End a run whose service is gone. Remember the head of main, unless it has failed: then only a fix goes on."""
+    board = decision.board
+    state = board.service(run.service)
+    head = state.history.head
+    if head is not None and head.sha == run.sha and run.status is not Status.FAILED:
+        board.put(replace(state, interrupted_head=run.sha))
+    leave(decision, run, Ending(End.DROPPED, Unconfigured(run.service)))
+
+
+def _start_interrupted(decision: Decision, state: ServiceState) -> None:
+    """Start the head again whose run ended when its service left the configuration, unless main has moved since.
+
+    Its former run may still wait for the end of its build. It carries the merges before it, as any head does.
+    """
+    head = state.history.head
+    decision.board.put(replace(state, interrupted_head=""))
+    if head is not None and head.sha == state.interrupted_head:
+        lane = Lane.FAST if fast_lane.merge_enters(decision.board, state.key) else Lane.MAIN
+        start_run(decision, state.key, head, lane)
 
 
 def _configured(board: Board, event: Configured) -> PipelineConfigured:

@@ -240,7 +240,7 @@ def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownH
         return before
     sha = answer.data["object"]["sha"] if isinstance(answer.data, dict) else ""
     if not is_sha(sha):
-        raise RetryLater(f"GitHub's answer names no head of {service.repository}")
+        raise RetryLater(f"GitHub's answer contains no head of main of {service.repository}")
     return replace(before, branch=service.branch, etag=answer.headers.get("etag", ""), sha=sha)
 
 

@@ -107,7 +107,7 @@ def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told
     wait = f"{run.step} {run.queued}"
     left = run.queued + after - time.time()
     if wait != told and left > 0:
-        raise Postponed("it has not waited for long", after=left)
+        raise Postponed("the run has not waited long enough for a comment", after=left)
     return wait if wait != told else ""
 
 

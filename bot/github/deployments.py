@@ -50,7 +50,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
     except GitHubNotFound as error:
         entry.forget()
-        raise RetryLater(f"deployment {number} is gone: it is made anew") from error
+        raise RetryLater(f"deployment {number} does not exist any more: Interlock creates it again") from error
     entry.settle(mark)
     return Done()
 

@@ -44,11 +44,11 @@ class NeededPermission:
 
 
 NEEDS = (
-    NeededPermission(("contents",), "read", "Interlock cannot ask where main stands and which commits contain which"),
-    NeededPermission(("statuses",), "write", "no commit status can be set"),
-    NeededPermission(("pull_requests", "issues"), "write", "no comment can be written on pull requests"),
-    NeededPermission(("checks",), "write", "no check runs can be written", optional=True, apps_only=True),
-    NeededPermission(("deployments",), "write", "no deployments can be written", optional=True),
+    NeededPermission(("contents",), "read", "Interlock cannot read the head of main and cannot compare commits"),
+    NeededPermission(("statuses",), "write", "Interlock cannot set commit statuses"),
+    NeededPermission(("pull_requests", "issues"), "write", "Interlock cannot comment on pull requests"),
+    NeededPermission(("checks",), "write", "Interlock cannot write check runs", optional=True, apps_only=True),
+    NeededPermission(("deployments",), "write", "Interlock cannot write deployments", optional=True),
     NeededPermission(
         ("merge_queues",), "read", "GitHub does not send the event merge_group", optional=True, apps_only=True
     ),
@@ -56,7 +56,7 @@ NEEDS = (
 
 
 #: Needed if a role names a team.
-MEMBERS = NeededPermission(("members",), "read", "the members of a team that has a role are refused")
+MEMBERS = NeededPermission(("members",), "read", "Interlock refuses the members of a team that has a role")
 
 
 def lacking_permissions(permissions: Mapping[str, str], *, teams: bool = False) -> Iterator[NeededPermission]:
@@ -80,15 +80,17 @@ SOON, LITTLE = 14, 0.2
 def examine_github(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
     """Check our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
     if not identity.is_known(settings):
-        mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
-        yield Subject.github().bad("there is neither an App nor a token", mend)
+        mend = (
+            "create a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
+        )
+        yield Subject.github().bad("neither a GitHub App nor a token is set", mend)
         return
     kind = _App if identity.is_app(settings) else _Person
     examination = kind(configuration, settings)
     try:
         yield from examination.findings()
     except (RetryLater, PermanentFailure) as error:
-        yield Subject.github().bad(f"GitHub stopped answering: {error}", "look again")
+        yield Subject.github().bad(f"GitHub stopped answering: {error}", "run the doctor again")
     finally:
         examination.close()
 
@@ -117,18 +119,22 @@ class _Examination:
         try:
             answer = transport.ask("GET", path)
         except (RetryLater, PermanentFailure) as error:
-            mend = f"is {self._where.api_url} its address (github: api_url), seen from here? Is it up?"
+            mend = (
+                f"check that {self._where.api_url} (github: api_url) is its address and can be "
+                "reached from this machine"
+            )
             return Subject.github().bad(str(error), mend)
         if answer.status == 401:
-            return Subject.github().bad(f"it does not know us (401: {answer.message})", self.renew)
+            return Subject.github().bad(f"GitHub refuses {self.proof} (401: {answer.message})", self.renew)
         if answer.status != 200 or not isinstance(answer.data, dict):
-            said = f"GET {path} is answered {answer.status}"
+            said = f"GitHub answers GET {path} with {answer.status}"
             return Subject.github().bad(
-                said, f"is {self._where.api_url} the API (github: api_url; GHES: https://HOST/api/v3)?"
+                said, f"check that {self._where.api_url} is its API (github: api_url; GHES: https://HOST/api/v3)"
             )
         return answer
 
-    renew = ""
+    #: The credential that GitHub may refuse, and what to do then.
+    proof, renew = "", ""
 
     def _repository(
         self, transport: GitHubTransport, service: Service
@@ -138,14 +144,14 @@ class _Examination:
         try:
             answer = transport.ask("GET", f"/repos/{service.repository}")
             if answer.status == 404:
-                mend = f"is the name right? Then let {self.who} see it"
-                return [about.bad("it is not there, or may not be seen (404)", mend)], None
+                mend = f"check its name; then give {self.who} access to it"
+                return [about.bad(f"it does not exist, or {self.who} may not read it (404)", mend)], None
             if answer.status >= 400:
                 raise refusal(answer, "reading it")
             found = list(self._state(transport, about, service, answer.data))
         except (RetryLater, PermanentFailure) as error:
             return [about.bad(str(error), f"give {self.who} Contents: read on it")], None
-        return found or [about.good(f"it can be read, and `{service.branch}` is there")], answer.data
+        return found or [about.good(f"Interlock can read it and its branch `{service.branch}`")], answer.data
 
     who = "the user"
 
@@ -153,33 +159,37 @@ class _Examination:
         self, transport: GitHubTransport, about: Subject, service: Service, data: dict[str, Any]
     ) -> Iterator[DoctorFinding]:
         if data["full_name"].casefold() != service.repository.casefold():
-            found = f"it is called {data['full_name']} now"
-            yield about.unsure(found, "rename it in the pipeline file; until then Interlock follows it by its id")
+            found = f"its name is now {data['full_name']}"
+            yield about.unsure(found, "correct its name in the pipeline file; until then Interlock finds it by its id")
         if data.get("archived"):
-            yield about.bad("it is archived, so no status can be set", "unarchive it, or take the service out")
+            yield about.bad(
+                "it is archived, so Interlock cannot set a status",
+                "unarchive it, or remove the service from the pipeline file",
+            )
         head = transport.ask("GET", f"/repos/{data['full_name']}/git/ref/heads/{quote(service.branch)}")
         if head.status == 404:
-            mend = f"is `{data['default_branch']}` meant (services: branch)?"
-            yield about.bad(f"it has no branch `{service.branch}`, or its contents may not be read", mend)
+            mend = f"correct `branch` of the service; the default branch is `{data['default_branch']}`"
+            yield about.bad(f"it has no branch `{service.branch}`, or {self.who} may not read its contents", mend)
         elif head.status >= 400:
             raise refusal(head, f"the head of {service.branch}")
         elif data["default_branch"] != service.branch:
-            found = f"its default branch is `{data['default_branch']}`, but `{service.branch}` is rolled out"
-            yield about.unsure(found, "if that is not meant, change `branch` of the service")
+            found = f"its default branch is `{data['default_branch']}`, but Interlock rolls out `{service.branch}`"
+            yield about.unsure(found, "change `branch` of the service, unless this is intended")
 
     def _limit(self, transport: GitHubTransport, about: Subject) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", "/rate_limit")
         core = answer.data["resources"]["core"] if answer.status == 200 else None
         if core is None:
             yield about.good(
-                f"GitHub names no hourly limit ({answer.status}), as on an Enterprise Server without limits"
+                f"GitHub reports no hourly limit ({answer.status}), as on an Enterprise Server without limits"
             )
             return
         left = f"{core['remaining']} of {core['limit']} requests are left"
         again = datetime.fromtimestamp(core["reset"], UTC).strftime("%H:%M UTC")
         if core["remaining"] < LITTLE * core["limit"]:
             mend = (
-                "who else uses this identity? Ask less often (polling: heads), or use a GitHub App, which may ask more"
+                "find out who else uses this identity; poll less often (polling: heads), or use a "
+                "GitHub App: its limit is higher"
             )
             yield about.unsure(f"{left} until {again}", mend)
         else:
@@ -189,7 +199,8 @@ class _Examination:
 class _Person(_Examination):
     """The checks for the token of a person or a machine user."""
 
-    renew = "make another token for that user and put it into INTERLOCK_GITHUB_TOKEN"
+    proof = "the token"
+    renew = "create a new token for that user and put it into INTERLOCK_GITHUB_TOKEN"
 
     def findings(self) -> Iterator[DoctorFinding]:
         auth = identity.token_auth(self._settings)
@@ -200,7 +211,7 @@ class _Person(_Examination):
             return
         login = str(user.data.get("login", ""))
         self.who = f"the user {login} (and the token)"
-        yield Subject.github().good(f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
+        yield Subject.github().good(f"{self._where.api_url} answers; signed in as {login}, with {_kind(auth.token)}")
         yield from _expiry(user)
         private, repositories = False, []
         for service in self._services:
@@ -210,9 +221,9 @@ class _Person(_Examination):
                 private |= bool(data.get("private"))
                 repositories.append(data["full_name"])
                 if not (data.get("permissions") or {}).get("push", True):
-                    mend = f"give {login} write access to it: setting statuses needs it"
+                    mend = f"give {login} write access to it: Interlock sets statuses there"
                     yield Subject.github(f"repository {service.repository}").bad(
-                        f"{login} may read it, but not write", mend
+                        f"{login} may read it, but not write to it", mend
                     )
         yield from _scopes(user, private=private)
         yield from doctor_webhooks.of_repositories(transport, repositories, self._hook_url)
@@ -233,14 +244,14 @@ def _expiry(user: GitHubResponse) -> Iterator[DoctorFinding]:
         return
     days = (ends - datetime.now(UTC)).days
     if days < SOON:
-        yield Subject.github("token").unsure(f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
+        yield Subject.github("token").unsure(f"it expires in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
 
 
 def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
     text = user.headers.get("x-oauth-scopes")
     if not text:
         needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
-        found = "its permissions cannot be read: GitHub does not tell those of fine-grained tokens"
+        found = "its permissions are not known: GitHub does not report those of a fine-grained token"
         yield Subject.github("token").unsure(found, f"check at GitHub that it has {needs} (the last one is optional)")
         return
     scopes = {scope.strip() for scope in text.split(",")}
@@ -256,7 +267,11 @@ def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
 class _App(_Examination):
     """The checks for a GitHub App."""
 
-    renew = "are INTERLOCK_GITHUB_APP_ID and the private key those of one App, and is this machine's clock right?"
+    proof = "the App's key"
+    renew = (
+        "check that INTERLOCK_GITHUB_APP_ID and the private key belong to one App, and that this "
+        "machine's clock is right"
+    )
     who = "the App"
 
     def __init__(self, configuration: Configuration, settings: Settings) -> None:
@@ -270,10 +285,10 @@ class _App(_Examination):
         if isinstance(app, DoctorFinding):
             yield app
             return
-        yield Subject.github().good(f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
+        yield Subject.github().good(f"{self._where.api_url} answers; signed in as the App {app.data.get('slug')}")
         if self._settings.github_token is not None:
-            mend = "take INTERLOCK_GITHUB_TOKEN out of the environment"
-            yield Subject.github().unsure("both an App and a token are set: the App is used", mend)
+            mend = "remove INTERLOCK_GITHUB_TOKEN from the environment"
+            yield Subject.github().unsure("both an App and a token are set: Interlock uses the App", mend)
         for service in self._services:
             yield from self._service(transport, service)
         for number in self._reached:
@@ -297,7 +312,9 @@ class _App(_Examination):
     def _installation(self, transport: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", f"/app/installations/{number}")
         if answer.status >= 400:
-            yield Subject.github(f"installation {number}").unsure(f"it cannot be read ({answer.status})")
+            yield Subject.github(f"installation {number}").unsure(
+                f"the doctor cannot read it: GitHub answers {answer.status}"
+            )
             return
         account = (answer.data.get("account") or {}).get("login", number)
         about = Subject.github(f"installation on {account}")
@@ -313,5 +330,5 @@ class _App(_Examination):
             say = about.unsure if need.optional else about.bad
             yield say(f"the permission {need} is missing: {need.without}", mend)
         if not missing:
-            yield about.good("it has every permission that is needed")
+            yield about.good("it has every permission that Interlock needs")
         yield from self._limit(self._of(number), Subject.github(f"limit of the {about.subject}"))

@@ -12,11 +12,11 @@ from bot.github.transport import GitHubTransport
 
 #: The events that a webhook must send, and the effect of each one missing.
 EVENTS = {
-    "push": "merges are found by polling only, minutes later",
-    "pull_request": "runs do not know their pull request, so nothing is written there",
-    "issue_comment": "commands in comments do nothing",
-    "repository": "a change of the default branch goes unnoticed",
-    "merge_group": "a merge queue that requires the status `verify` waits for it for ever",
+    "push": "Interlock finds merges only by polling, minutes later",
+    "pull_request": "Interlock finds the pull request of a merge only by asking, and sees no other pull request",
+    "issue_comment": "Interlock sees no commands in comments",
+    "repository": "Interlock does not notice that the default branch changed",
+    "merge_group": "a merge queue that requires the status `verify` never gets it",
 }
 
 #: The number of last deliveries that are checked.
@@ -31,7 +31,7 @@ def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterato
     answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
         yield about.unsure(
-            f"it cannot be read ({answer.status})", f"check in the App's settings that it is active, to {url}"
+            f"it cannot be read ({answer.status})", f"check in the App's settings that it is active and goes to {url}"
         )
         return
     hook = {"config": answer.data, "events": app.get("events") or [], "active": bool(answer.data.get("url"))}
@@ -42,7 +42,7 @@ def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterato
 def of_repositories(transport: GitHubTransport, repositories: list[str], url: str) -> Iterator[DoctorFinding]:
     """Check the webhooks of repositories, or of the organizations that own them."""
     unseen: list[str] = []
-    organisations: dict[str, dict[str, Any] | None] = {}
+    organizations: dict[str, dict[str, Any] | None] = {}
     for name in dict.fromkeys(repositories):
         found, may_see = _find(transport, f"/repos/{name}/hooks", url)
         if found is not None:
@@ -51,25 +51,27 @@ def of_repositories(transport: GitHubTransport, repositories: list[str], url: st
             yield from _deliveries(transport, about, f"/repos/{name}/hooks/{int(found['id'])}")
             continue
         owner = name.partition("/")[0]
-        if owner not in organisations:
-            organisations[owner], _ = _find(transport, f"/orgs/{owner}/hooks", url)
-            if (shared := organisations[owner]) is not None:
+        if owner not in organizations:
+            organizations[owner], _ = _find(transport, f"/orgs/{owner}/hooks", url)
+            if (shared := organizations[owner]) is not None:
                 yield from _hook(Subject.github(f"webhook of {owner}"), shared, url)
                 yield from _deliveries(
                     transport, Subject.github(f"webhook of {owner}"), f"/orgs/{owner}/hooks/{int(shared['id'])}"
                 )
-        if organisations[owner] is None:
+        if organizations[owner] is None:
             if may_see:
-                mend = f"add one to {url} in its settings, unless its organisation has one"
-                yield Subject.github(f"webhook of {name}").unsure("the repository has none to us", mend)
+                mend = f"add one to {url} in its settings, unless its organization has one"
+                yield Subject.github(f"webhook of {name}").unsure(
+                    "none of the repository's webhooks goes to Interlock", mend
+                )
             else:
                 unseen.append(name)
     if unseen:
         found_words = (
-            f"those of {', '.join(unseen)} cannot be read: that needs the permission Webhooks: read (repo hooks)"
+            f"the doctor cannot read those of {', '.join(unseen)} without the permission Webhooks: read (repo hooks)"
         )
         yield Subject.github("webhooks").unsure(
-            found_words, f"check at GitHub that there is one to {url}, and that its deliveries are green"
+            found_words, f"check at GitHub that one goes to {url}, and that its deliveries succeed"
         )
 
 
@@ -94,15 +96,19 @@ def _hook(about: Subject, hook: dict[str, Any], url: str) -> Iterator[DoctorFind
     address = str(config.get("url") or "")
     if not _same(address, url):
         there = f"it goes to {address}" if address else "it has no address"
-        problems.append(about.bad(f"{there}, not to {url}", "set its URL, or `web: public_url` if that is wrong"))
+        problems.append(
+            about.bad(f"{there}; expected {url}", "correct its URL, or `web: public_url` of the pipeline file")
+        )
     if not hook.get("active", True):
-        problems.append(about.bad("it is switched off", "tick Active"))
+        problems.append(about.bad("it is not active", "tick Active"))
     if not config.get("secret"):
-        problems.append(about.bad("it has no secret, so every delivery is answered 401", f"set it to {_SECRET}"))
+        problems.append(
+            about.bad("it has no secret, so Interlock refuses every delivery (401)", f"set it to {_SECRET}")
+        )
     if config.get("content_type") != "json":
         problems.append(about.unsure("its content type is not application/json", "choose application/json"))
     if str(config.get("insecure_ssl", "0")) == "1":
-        problems.append(about.unsure("it does not check our certificate", "enable SSL verification"))
+        problems.append(about.unsure("it does not check Interlock's certificate", "enable SSL verification"))
     events = set(hook.get("events") or ())
     for event, without in EVENTS.items():
         if not events & {event, "*"}:
@@ -116,10 +122,12 @@ def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterat
     try:
         answer = transport.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
     except RetryLater as error:
-        yield about.unsure(f"its deliveries could not be read: {error}")
+        yield about.unsure(f"the doctor could not read its deliveries: {error}")
         return
     if answer.status != 200 or not isinstance(answer.data, list):
-        yield about.unsure(f"its deliveries cannot be seen ({answer.status})", "look at them in its settings")
+        yield about.unsure(
+            f"the doctor cannot read its deliveries: GitHub answers {answer.status}", "look at them in its settings"
+        )
         return
     last: dict[str, dict[str, Any]] = {}
     for row in answer.data:  # newest first
@@ -134,7 +142,10 @@ def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterat
         reasons = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common(4))
         latest = failed[0].get("delivered_at")
         found = f"{len(failed)} of its last {len(last)} deliveries failed: {reasons}; the last {latest}"
-        mend = "401: the secrets differ. Others: is the address reachable from GitHub? Redeliver them in its settings"
+        mend = (
+            "after a 401 correct its secret; otherwise check that GitHub reaches the address; then "
+            "redeliver them in its settings"
+        )
         yield about.unsure(found, mend)
     else:
-        yield about.good(f"its last {len(last)} deliveries arrived")
+        yield about.good(f"its last {len(last)} deliveries arrived" if len(last) > 1 else "its last delivery arrived")

@@ -72,7 +72,7 @@ class InstallationAuth(Auth.Auth):
             ends = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
             return InstallationToken(str(answer.data["token"]), ends, time.time())
         except (TypeError, KeyError, ValueError):
-            raise RetryLater(f"{what}: GitHub's answer has none") from None
+            raise RetryLater(f"{what}: GitHub's answer contains no token") from None
 
 
 _installations: dict[tuple[str, str, int], InstallationAuth] = {}
@@ -97,7 +97,7 @@ def app_auth(settings: Settings) -> Auth.AppAuth:
     """
     key = settings.github_app_private_key
     if settings.github_app_id is None or key is None:
-        raise PermanentFailure("there is no GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
+        raise PermanentFailure("no GitHub App is set: INTERLOCK_GITHUB_APP_ID is missing")
     return Auth.AppAuth(settings.github_app_id, key.get_secret_value())
 
 

@@ -56,7 +56,7 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
         answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page={most}&page=1", Purpose.PROOF)
     except GitHubNotFound as error:
         if claim.tries < NOT_KNOWN_TRIES:
-            raise RetryLater(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+            raise RetryLater(f"GitHub does not find commit {effect.base[:7]} or {effect.head[:7]}") from error
         session.read(
             "", Purpose.PROOF
         )  # raises GitHubNotFound if we may not read the repository: then there is no answer
@@ -144,17 +144,23 @@ def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     said, waited = effect.said, time.time() - effect.since
     known = runtime.configuration.github.limits
     if waited > known.command_age:
-        return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
+        return Done(
+            CommandRefused(said, "Interlock did not handle it within an hour; write it again if you still want it")
+        )
     try:
         return _authorize(runtime, context, claim, effect)
     except RetryLater as error:
         if waited > known.command_patience:
             log.warning("command-refused", command=said.key, why=str(error))
-            return Done(CommandRefused(said, "GitHub could not be asked whether you may; say it again later"))
+            return Done(
+                CommandRefused(said, "Interlock could not ask GitHub whether you may do this; write it again later")
+            )
         raise
     except PermanentFailure as error:
         log.warning("command-refused", command=said.key, why=str(error))
-        return Done(CommandRefused(said, "GitHub does not say whether you may"))
+        return Done(
+            CommandRefused(said, "GitHub did not say whether you may do this, and Interlock does nothing without that")
+        )
 
 
 def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
@@ -182,11 +188,11 @@ def _gone_or_changed(session: Session, claim: Claim, said: CommandSaid, purpose:
         present = session.read(f"/issues/comments/{said.comment}", purpose).data
     except GitHubNotFound:
         if claim.tries < MISSING:
-            raise RetryLater("the comment is not there (yet)", after=1.0) from None
+            raise RetryLater("GitHub does not find the comment (yet)", after=1.0) from None
         log.info("command-deleted", command=said.key)
         return Done()
     if webhooks.parse(text(present, "body"))[: webhooks.MOST] != said.commands:
-        return Done(CommandRefused(said, "the comment was changed since; say it in a new one"))
+        return Done(CommandRefused(said, "somebody has edited the comment; write the command in a new one"))
     return None
 
 
@@ -207,7 +213,7 @@ def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, bas
     if [pipeline.name for pipeline in first] != [context.pipeline.name]:
         return Done()
     branch = base[:BRANCH].replace("`", "'")
-    return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
+    return Done(CommandRefused(said, f"#{said.pull} targets `{branch}`, which is not the main branch of any service"))
 
 
 def _why_turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -> str | None:
@@ -242,7 +248,7 @@ def _why_refused(runtime: Runtime, context: PipelineContext, allowed: CommandAll
 
 
 #: The commands that everybody may give, by whether reading requires a sign-in.
-_FREE = {False: "; `status`, `why` and `help` are for everybody", True: "; `help` is for everybody"}
+_FREE = {False: "; everybody may use `status`, `why` and `help`", True: "; everybody may use `help`"}
 #: The actions about the runs of one service; the others concern all services.
 _OF_ONE_SERVICE = (Action.RETRY, Action.CANCEL, Action.VERIFY, Action.FAST_LANE)
 
@@ -305,7 +311,7 @@ def survey(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Sur
     session = Session(runtime, effect.repository)
     sha = text(session.read(f"/git/ref/heads/{quote(effect.branch)}", Purpose.HEADS).data, "object", "sha")
     if not is_sha(sha):
-        raise RetryLater(f"GitHub's answer names no head of {effect.repository}")
+        raise RetryLater(f"GitHub's answer contains no head of main of {effect.repository}")
     name = f"{runtime.configuration.github.status_context_prefix}/{effect.last_stage}"
     checks = runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings)
     state = _check(session, sha, name) if checks else ""

@@ -96,10 +96,10 @@ def _pace(spacing: float, purpose: Purpose) -> Pace:
 
 #: The sentence for people why a request waits, by `Wait.why`.
 _REASONS = {
-    "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
-    "spacing": "GitHub wants writes one after the other",
-    "points": "GitHub's limit of points in a minute is used up",
-    "content": "GitHub's limit of things created in a minute or an hour is used up",
+    "reserve": "Interlock keeps the rest of GitHub's hourly limit for more important requests",
+    "spacing": "GitHub demands a pause between two writes",
+    "points": "Interlock has used up GitHub's limit of points per minute",
+    "content": "Interlock has used up GitHub's limit of new content per minute or hour",
 }
 
 
@@ -127,7 +127,7 @@ def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None
         log.warning("github-limit", why=str(error), seconds=error.after)
         allowance.pause(error.after, str(error))
     elif isinstance(error, GitHubUnauthorized):
-        log.error("github-does-not-know-us", why=str(error))
+        log.error("github-refuses-identity", why=str(error))
         error.after = known.unnamed_pause
         allowance.pause(error.after, str(error))
 
@@ -175,7 +175,7 @@ class Session:
         for page in range(1, PAGES + 1):
             rows = self.read(f"{path}{mark}per_page=100&page={page}", purpose).data
             if not isinstance(rows, list):
-                raise RetryLater(f"GET {path}: GitHub answers with something that is no list")
+                raise RetryLater(f"GET {path}: GitHub's answer is not a list")
             yield from rows
             if len(rows) < 100:
                 return
@@ -202,7 +202,7 @@ class Session:
             self.look_up()  # a redirected write did nothing: send it to the present name
             answer = self._send(verb, self._address(path), body)
         if _is_redirect(answer):
-            raise PermanentFailure(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
+            raise PermanentFailure(f"{verb} {path}: GitHub redirects from {self.repository} also under its new name")
         return self._checked(answer, f"{verb} {path}").data
 
     def own_login(self, purpose: Purpose) -> str:
@@ -229,7 +229,9 @@ class Session:
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
         present, number = str(data["full_name"]), int(data["id"])
         if not _NAME.match(present):
-            raise PermanentFailure(f"{self.repository} is now called {present!r}, which is no name of a repository")
+            raise PermanentFailure(
+                f"{self.repository} is now called {present!r}, which is not a valid name of a repository"
+            )
         before = self._names.present(self.repository)
         if self._names.learn(self.repository, present, number) and present.casefold() != self.repository.casefold():
             mend = "rename it in the pipeline file"
@@ -309,7 +311,7 @@ class Session:
 
     def _moved_error(self) -> RetryLater:
         log.warning("installation-changed", repository=self.repository)
-        return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
+        return RetryLater(f"{self.repository} belongs to another installation of the App now", certain=True)
 
 
 def _is_redirect(answer: GitHubResponse) -> bool:

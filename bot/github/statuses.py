@@ -69,7 +69,7 @@ def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose
     most = claim.limits.statuses_of_context
     if written.count >= most:
         raise PermanentFailure(
-            f"{name} was set {written.count} times on {effect.sha[:7]}, and GitHub takes no more than {most}"
+            f"{name} has been set {written.count} times on {effect.sha[:7]}, and GitHub allows no more than {most}"
         )
     entry.write(session, "POST", f"/statuses/{effect.sha}", body, purpose, mark)
     entry.settle(mark, counts=True)
@@ -203,7 +203,7 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
         heads = [head for head in heads if head != sha]
         _keep(context, claim, effect, heads)
     if heads:
-        raise RateLimited("others get their turn", after=0.0)
+        raise RateLimited("other writes go first", after=0.0)
     return Done()
 
 

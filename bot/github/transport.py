@@ -94,9 +94,9 @@ class GitHubTransport:
         except RequestException as error:
             raise GitHubUnreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
         except (GithubException, PyJWTError) as error:  # raised while signing in; any status is an answer
-            raise PermanentFailure(f"the request to GitHub could not be made: {type(error).__name__}") from error
+            raise PermanentFailure(f"Interlock could not sign in at GitHub: {type(error).__name__}") from error
         except RuntimeError as error:  # PyGithub raises it for a redirect to another host
-            raise PermanentFailure(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
+            raise PermanentFailure(f"GitHub redirects to another host: correct `github: api_url` ({error})") from error
         return GitHubResponse(status, {name.lower(): str(value) for name, value in found.items()}, _read(text))
 
     def close(self) -> None:
@@ -157,11 +157,11 @@ def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
     if status in (403, 429) and (limit := _limit(answer, said)) is not None:
         return limit
     if status == 401:
-        return GitHubUnauthorized(f"{words} (is the token, or the App's key, still good?)")
+        return GitHubUnauthorized(f"{words} (check the token, or the key of the App)")
     if status in (408, 425, 429) or status >= 500:
         return RetryLater(said)
     if status == 404:
-        return GitHubNotFound(f"{words} (not there, or not ours to see)")
+        return GitHubNotFound(f"{words} (it does not exist, or Interlock may not see it)")
     if status == 403:
         return GitHubForbidden(f"{words}{_missing(answer)}")
     return PermanentFailure(f"{words}{_errors(answer)}")
@@ -200,7 +200,7 @@ def _missing(answer: GitHubResponse) -> str:
     if wanted:
         return f" (the permission {wanted.replace('=', ': ')} is missing)"
     if "not accessible by" in answer.message:
-        return " (a permission is missing; `interlock doctor` names those that there are)"
+        return " (a permission is missing; `interlock doctor` lists what is missing)"
     return ""
 
 

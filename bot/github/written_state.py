@@ -81,7 +81,7 @@ class WrittenSlot:
         late = self._claim.limits.late_request
         left = found.sent + late - self._now() if found.unanswered else 0.0
         if left > 0:
-            raise RateLimited("the reply to the last request is missing: it may still arrive", after=min(left, late))
+            raise RateLimited("GitHub has not answered the last request, which may still arrive", after=min(left, late))
         self._unsure = bool(found.unanswered)
         return found
 

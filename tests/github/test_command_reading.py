@@ -167,7 +167,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "a bot": {"sender": {"login": "x[bot]", "type": "Bot"}},
     "a bot's comment that a person sends": {"comment": comment()["comment"] | {"user": {"login": "b", "type": "Bot"}}},
     "another's comment": {"sender": {"login": "eve", "type": "User"}},
-    "an organisation": {"sender": {"login": "dana", "type": "Organization"}},
+    "an organization": {"sender": {"login": "dana", "type": "Organization"}},
     "nobody": {"sender": None},
     "a login that is a path": {
         "sender": {"login": "../x", "type": "User"},

@@ -46,7 +46,7 @@ def test_a_team_that_we_may_not_ask_about_is_a_no(workshop: Open) -> None:
     shop.github.control.set_team(TEAM, {"dana": "active"})
     shop.github.control.set_tokens({"t": {"login": "interlock-bot", "permissions": {"pull_requests": "write"}}})
     _, words = told(shop, pull, "/interlock lock acceptance because")
-    assert "GitHub does not say whether you may" in words
+    assert "GitHub did not say whether you may do this, and Interlock does nothing without that" in words
     assert not locked(shop)
 
 
@@ -107,7 +107,7 @@ def test_where_reading_takes_a_sign_in_the_answers_are_for_readers(workshop: Ope
     reactions, words = told(shop, pull, f"/interlock {command}", "mallory")
     assert reactions == ["-1"]
     assert "mallory may not look at this pipeline" in words
-    assert "everybody with an API token; `help` is for everybody." in words
+    assert "everybody with an API token; everybody may use `help`." in words
     assert told(shop, pull, f"/interlock {command}", "dana")[0] == ["+1"]
     assert told(shop, pull, "/interlock help", "mallory")[0] == ["+1"]
 

@@ -166,7 +166,7 @@ def test_after_a_while_without_an_answer_it_is_refused(shop: Workshop, pull: int
     shop.github.control.fault("status", route=GET_PERMISSION, status=502)
     comment(shop, pull, "/interlock lock acceptance because")
     until(shop, lambda: answers(shop, pull))
-    assert "GitHub could not be asked whether you may" in answers(shop, pull)[0]
+    assert "Interlock could not ask GitHub whether you may do this" in answers(shop, pull)[0]
     assert not locked(shop)
     shop.github.control.clear_faults()
     shop.all_due("github")
@@ -179,7 +179,7 @@ def test_a_github_that_refuses_to_say_is_a_no(shop: Workshop, pull: int, status:
     shop.github.control.fault("status", route=GET_PERMISSION, count=1, status=status, body="{}")
     reactions, words = told(shop, pull, "/interlock lock acceptance because")
     assert reactions == ["-1"]
-    assert "may not lock a stage" in words or "does not say whether you may" in words
+    assert "may not lock a stage" in words or "did not say whether you may do this" in words
     assert not locked(shop)
 
 
@@ -196,7 +196,7 @@ def test_a_limit_is_waited_for_and_the_command_is_done_then(shop: Workshop, pull
 def test_what_nobody_was_there_to_hear_for_an_hour_is_refused(shop: Workshop, pull: int) -> None:
     shop.limit_github(command_age=-1.0)
     _, words = told(shop, pull, "/interlock lock acceptance because")
-    assert "it came too late" in words
+    assert "did not handle it within an hour" in words
     assert not locked(shop)
 
 
@@ -217,7 +217,7 @@ def test_a_comment_that_was_changed_since_is_not_obeyed(shop: Workshop, pull: in
     number = comment(shop, pull, "/interlock lock acceptance because")
     shop.github.control.edit_comment(REPO, number, "Never mind.")
     shop.work()
-    assert "the comment was changed since" in answers(shop, pull)[0]
+    assert "somebody has edited the comment" in answers(shop, pull)[0]
     assert not locked(shop)
 
 
@@ -248,7 +248,7 @@ def test_a_pull_request_into_another_branch_is_told_so(shop: Workshop) -> None:
     shop.github.world.repos[REPO].branches["develop"] = shop.github.control.head(REPO)
     shop.github.control.edit_pull(REPO, pull, base="develop")
     _, words = told(shop, pull, "/interlock lock acceptance because")
-    assert f"#{pull} goes into `develop`, which is no service's main" in words
+    assert f"#{pull} targets `develop`, which is not the main branch of any service" in words
     assert not locked(shop)
 
 

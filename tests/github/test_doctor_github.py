@@ -76,13 +76,13 @@ def answers(github: GitHubStandIn, route: str, body: Any, status: int = 200, **h
 
 
 def test_without_any_identity_there_is_one_thing_to_do(github: GitHubStandIn) -> None:
-    assert "docs/github.md" in one(examined(github, Settings()), "bad github", "neither an App nor a token")
+    assert "docs/github.md" in one(examined(github, Settings()), "bad github", "neither a GitHub App nor a token")
 
 
 def test_a_token_is_known_by_whose_it_is_and_what_it_may_do(github: GitHubStandIn) -> None:
     answers(github, "GET /user", {"login": "kim"}, X_OAuth_Scopes="repo, workflow")
     findings = examined(github)
-    one(findings, "good github", "we are kim")
+    one(findings, "good github", "signed in as kim")
     one(findings, "good token", "repo, workflow")
     one(findings, "good repository shop/s1")
     one(findings, "good limit", "requests are left")
@@ -94,7 +94,7 @@ def test_scopes_that_are_missing_are_named(github: GitHubStandIn) -> None:
 
 
 def test_what_a_fine_grained_token_may_do_cannot_be_seen_and_that_is_said(github: GitHubStandIn) -> None:
-    one(examined(github), "unsure token", "cannot be read", "statuses: write")
+    one(examined(github), "unsure token", "are not known", "statuses: write")
 
 
 def test_a_token_that_ends_soon_is_mentioned(github: GitHubStandIn) -> None:
@@ -129,7 +129,7 @@ def test_an_address_that_is_no_api_is_found(github: GitHubStandIn) -> None:
         (Service("S1", "shop/nowhere"), ("bad repository shop/nowhere", "404")),
         (Service("S1", REPO, "release"), ("bad repository shop/s1", "no branch `release`", "`main`")),
         (Service("S1", REPO, "stable"), ("unsure repository shop/s1", "default branch is `main`")),
-        (Service("S1", "shop/former"), ("unsure repository shop/former", "called shop/s1 now", "rename it")),
+        (Service("S1", "shop/former"), ("unsure repository shop/former", "name is now shop/s1", "correct its name")),
     ],
 )
 def test_a_repository_that_is_not_as_the_file_says_is_found(
@@ -164,7 +164,7 @@ def hook(**changes: Any) -> dict[str, Any]:
     [
         ({}, ("good webhook of shop/s1", "are set")),
         ({"url": "https://old.example.com/webhooks/github"}, ("bad webhook", "goes to https://old.example.com")),
-        ({"active": False}, ("bad webhook", "switched off")),
+        ({"active": False}, ("bad webhook", "it is not active")),
         ({"secret": None}, ("bad webhook", "no secret")),
         ({"content_type": "form"}, ("unsure webhook", "application/json")),
         ({"insecure_ssl": "1"}, ("unsure webhook", "certificate")),
@@ -180,21 +180,21 @@ def test_each_thing_that_may_be_wrong_with_a_webhook_is_found(
     answers(github, "GET /repos/.*/deliveries", [DELIVERY])
     findings = examined(github)
     one(findings, *found)
-    one(findings, "good webhook of shop/s1", "its last 1 deliveries arrived")
+    one(findings, "good webhook of shop/s1", "its last delivery arrived")
 
 
 def test_a_repository_without_a_webhook_is_mentioned(github: GitHubStandIn) -> None:
-    one(examined(github), "unsure webhook of shop/s1", "none to us", URL)
+    one(examined(github), "unsure webhook of shop/s1", "goes to Interlock", URL)
 
 
-def test_the_webhook_of_the_organisation_counts(github: GitHubStandIn) -> None:
+def test_the_webhook_of_the_organization_counts(github: GitHubStandIn) -> None:
     answers(github, "GET (unknown|/orgs/.*)", [hook()])
     one(examined(github), "good webhook of shop:", "are set")
 
 
 def test_webhooks_that_may_not_be_seen_are_no_fault(github: GitHubStandIn) -> None:
     answers(github, r"GET /repos/\*/\*/hooks$", {"message": "no"}, status=403)
-    one(examined(github), "unsure webhooks", "shop/s1 cannot be read", "Webhooks: read")
+    one(examined(github), "unsure webhooks", "cannot read those of shop/s1", "Webhooks: read")
 
 
 def test_deliveries_that_failed_are_counted_by_what_was_answered(github: GitHubStandIn) -> None:
@@ -231,7 +231,7 @@ def test_an_app_that_has_everything_is_good(github: GitHubStandIn) -> None:
     installed(github, PERMISSIONS)
     findings = examined(github, APP)
     assert [finding for finding in findings if not finding.startswith("good")] == []
-    one(findings, "we are the App interlock")
+    one(findings, "signed in as the App interlock")
     one(findings, "good installation on shop", "every permission")
     one(findings, "limit of the installation on shop")
 
@@ -261,7 +261,7 @@ def test_where_a_role_names_a_team_the_app_must_see_its_members(github: GitHubSt
     access = PipelineAccess(Roles(operator=(Member(MemberKind.TEAM, "shop/release"),)))
     file = replace(configuration(github), accesses={"p": access})
     findings = [f"{each.verdict} {each.found}" for each in examine_github(file, APP)]
-    one(findings, "bad the permission members: read is missing", "members of a team that has a role are refused")
+    one(findings, "bad the permission members: read is missing", "Interlock refuses the members of a team")
 
 
 def test_a_permission_that_nobody_has_accepted_yet_is_told_apart(github: GitHubStandIn) -> None:
@@ -284,9 +284,9 @@ def test_a_repository_without_the_app_is_found(github: GitHubStandIn) -> None:
 
 def test_a_token_beside_the_app_is_mentioned(github: GitHubStandIn) -> None:
     settings = APP.model_copy(update={"github_token": SecretStr("t")})
-    one(examined(github, settings), "unsure github", "the App is used")
+    one(examined(github, settings), "unsure github", "Interlock uses the App")
 
 
 def test_an_app_that_github_does_not_know_is_found(github: GitHubStandIn) -> None:
     answers(github, "GET /app$", {"message": "A JSON web token could not be decoded"}, status=401)
-    assert "private key" in one(examined(github, APP), "bad github", "does not know us")
+    assert "private key" in one(examined(github, APP), "bad github", "refuses the App's key")

@@ -124,7 +124,7 @@ def test_nothing_is_sent_beyond_what_github_takes_of_one_context(shop: Workshop)
         shop.do(status(shop, "pending", f"look {number}"))
     assert len(statuses(shop)) == 4
     assert len(shop.dead()) == 1
-    assert "GitHub takes no more than 4" in shop.dead()[0]
+    assert "GitHub allows no more than 4" in shop.dead()[0]
     assert shop.github.control.requests() == {"POST /repos/*/*/statuses/*": 4}
 
 
@@ -275,13 +275,13 @@ def test_a_write_that_is_sent_round_in_circles_is_told_to_people(shop: Workshop)
     headers = {"Location": f"{shop.github.url}/repositories/1/statuses/x"}
     shop.github.control.fault("status", route=POST_STATUS, status=307, headers=headers, body="{}")
     shop.do(status(shop))
-    assert "cannot be followed" in shop.dead()[0]
+    assert "also under its new name" in shop.dead()[0]
 
 
 @pytest.mark.parametrize(
     ("code", "headers", "body", "told"),
     [
-        (404, {}, '{"message": "Not Found"}', "not there, or not ours to see"),
+        (404, {}, '{"message": "Not Found"}', "does not exist, or Interlock may not see it"),
         (
             403,
             {"X-Accepted-GitHub-Permissions": "statuses=write"},

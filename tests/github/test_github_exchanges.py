@@ -150,10 +150,10 @@ def invalid(*errors: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "data", "kind", "words"),
     [
-        (401, {"message": "Bad credentials"}, GitHubUnauthorized, "Bad credentials (is the token"),
+        (401, {"message": "Bad credentials"}, GitHubUnauthorized, "Bad credentials (check the token"),
         (403, {"message": "Must have admin rights"}, GitHubForbidden, "Must have admin rights"),
         (403, {"message": "Resource not accessible by integration"}, GitHubForbidden, "a permission is missing"),
-        (404, {"message": "Not Found"}, GitHubNotFound, "not there, or not ours to see"),
+        (404, {"message": "Not Found"}, GitHubNotFound, "does not exist, or Interlock may not see it"),
         (408, None, RetryLater, "408"),
         (425, None, RetryLater, "425"),
         (500, None, RetryLater, "500"),
@@ -257,7 +257,7 @@ def test_what_is_left_of_the_hour_is_kept_for_what_matters_more(net: responses.R
     there.read("/git/ref/heads/main", Purpose.PROOF)
     there.read("/git/ref/heads/main", Purpose.HEADS)  # 4 % are left, 2 % of them are not for this
     for purpose in (Purpose.STATUS, Purpose.COMMENT):
-        with pytest.raises(RateLimited, match="kept for what matters more"):
+        with pytest.raises(RateLimited, match="for more important requests"):
             there.read("/git/ref/heads/main", purpose)
 
 
@@ -283,7 +283,7 @@ def test_a_list_is_read_page_after_page_and_ends_with_a_short_one(
 
 def test_a_list_that_is_none_is_asked_for_again_later(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("GET", f"{AT}/repos/{REPO}/pulls", json={"message": "odd"})
-    with pytest.raises(RetryLater, match="no list"):
+    with pytest.raises(RetryLater, match="is not a list"):
         list(Session(runtime, REPO).pages("/pulls", Purpose.LOCK))
 
 
@@ -301,7 +301,7 @@ def test_a_write_follows_a_repository_that_was_renamed_and_is_sent_there_once(
 def test_a_write_that_is_sent_round_in_circles_is_for_a_person(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=307, headers={"Location": f"{AT}/repositories/7/statuses/abc"})
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": REPO, "id": 7})
-    with pytest.raises(PermanentFailure, match="has moved, and cannot be followed"):
+    with pytest.raises(PermanentFailure, match="redirects from"):
         posted(Session(runtime, REPO))
 
 
@@ -310,5 +310,5 @@ def test_a_new_name_that_is_no_repositorys_is_not_followed(
     net: responses.RequestsMock, runtime: Runtime, name: str
 ) -> None:
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": name, "id": 7})
-    with pytest.raises(PermanentFailure, match="no name of a repository"):
+    with pytest.raises(PermanentFailure, match="not a valid name of a repository"):
         Session(runtime, REPO).look_up()

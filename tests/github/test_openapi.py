@@ -180,7 +180,7 @@ def examined(town: Town, settings: Settings, *repositories: str) -> set[str]:
 
 
 def test_what_the_doctor_asks_as_a_user_is_what_github_describes(town: Town) -> None:
-    town.control.create_repo("acme/bare")  # has no webhook, so it asks for its organisation's
+    town.control.create_repo("acme/bare")  # has no webhook, so it asks for its organization's
     asked = examined(town, Settings(github_token=SecretStr("t")), REPO, "acme/bare")
     assert asked >= {
         "GET /user", "GET /repos/*/*", "GET /repos/*/*/git/ref/*", "GET /repos/*/*/hooks",

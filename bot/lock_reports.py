@@ -65,11 +65,6 @@ def text(runtime: Runtime, context: PipelineContext, found: LockReport) -> str:
     return markdown(found, time.time(), f"{runtime.page_of(context.pipeline.name)}/runs/", log)
 
 
-def address(runtime: Runtime, context: PipelineContext, key: str) -> str:
-    """Return the address of the page of a report."""
-    return f"{runtime.page_of(context.pipeline.name)}/locks/{key}"
-
-
 def _account(context: PipelineContext, key: str) -> LockAccount | None:
     """Return the account of a lock: the final one, or the one so far if the lock still stands."""
     statistics, now = context.statistics.current(), time.time()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from time import perf_counter
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
@@ -45,16 +43,6 @@ REQUEST_SECONDS = Histogram(
 EFFECT_SECONDS = Histogram(
     "interlock_effect_seconds", "How long each try of an effect took", ["pipeline", "kind"], buckets=_SLOW
 )
-
-
-@contextmanager
-def timed_effect(pipeline: str, kind: str) -> Iterator[None]:
-    """Measure one try of an effect, however it ends."""
-    began = perf_counter()
-    try:
-        yield
-    finally:
-        EFFECT_SECONDS.labels(pipeline, kind).observe(perf_counter() - began)
 
 
 def process_registry() -> CollectorRegistry:

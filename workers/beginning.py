@@ -82,7 +82,7 @@ _said = Once()
 
 
 def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
-    """Return the events that must be decided before any other on the board of this replica; usually none."""
+    """Return the events that must be decided before any other on a replica that `must_begin`."""
     header = copy.board.header
     found: list[Event] = []
     if not header.born:

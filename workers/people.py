@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from bot import lock_reports
 from bot.core.model.board import Board
 from bot.core.model.effects import Mention, Notify
 from bot.core.model.messages import Message, WeekNotice
@@ -108,7 +107,7 @@ def details_of(runtime: Runtime, context: PipelineContext, about: Message) -> No
         facts = {lock.key: tuple(_facts(context, board, lock)) for lock in about.left if lock.key in board.locks}
     logs = {run: runtime.log_of(configured.job(step.stage, step.track), build) for run, step, build in failed}
     pages = {run: runtime.page_of(name, run) for run, _, _ in failed}
-    reports = {key: lock_reports.address(runtime, context, key) for key in about.closed}
+    reports = {key: f"{page}/locks/{key}" for key in about.closed}
     return NoticeDetails(page, flag, logs, pages, facts, reports)
 
 

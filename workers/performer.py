@@ -35,7 +35,7 @@ from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, Postponed, Re
 from bot.github import comments, deployments, questions, statuses
 from bot.jenkins import banners, builds, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
-from bot.metrics import timed_effect
+from bot.metrics import EFFECT_SECONDS
 from bot.reporting.notices import notice
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
@@ -157,7 +157,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     """Perform one effect and store the result; True if a turn must be taken for it."""
     effect = claim.effect
     try:
-        with timed_effect(context.pipeline.name, effect.kind):
+        with EFFECT_SECONDS.labels(context.pipeline.name, effect.kind).time():
             done = PERFORMERS[type(effect)](runtime, context, claim, effect)
     except Postponed as error:
         log.debug("effect-postponed", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))

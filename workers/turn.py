@@ -159,7 +159,8 @@ def _commit(
 def _begin_turn(context: PipelineContext, token: str) -> list[InboxEntry]:
     """Begin a turn and return its entries. If there are none but the board has not begun, add one for its beginning."""
     entries = context.store.begin(token)
-    if entries or not beginning.first_events(context, context.store.copy):
+    copy = context.store.copy
+    if entries or not (copy.must_begin and beginning.first_events(context, copy)):
         return entries
     context.inbox.add(TimePassed(), f"begin:{token}")
     return context.store.begin(token)
@@ -175,8 +176,10 @@ def _continue_clean_up(context: PipelineContext, token: str, entries: list[Inbox
 
 
 def _first_events(context: PipelineContext) -> list[Event]:
-    """Return the events that must be decided first; after a loss, also make writes count as unacknowledged, before any
-    trigger is sent."""
+    """Return the events that must be decided first; usually none. After a loss, also make writes count as
+    unacknowledged, before any trigger is sent."""
+    if not context.store.copy.must_begin:
+        return []
     begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
         context.store.note_unacknowledged_writes(LOOK_MS)

@@ -7,13 +7,10 @@ Sources: Jenkins' remote API (`Run`, `Queue.Item`), junit plugin (`TestResult`),
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-
-import requests
 
 from bot.core.model.effects import Look
 from bot.core.model.events import BuildSeen
@@ -36,8 +33,6 @@ ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
 
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
-_ITEM = re.compile(r"/(\d+)/?$")
-
 #: A build as Jenkins describes it.
 Build = dict[str, Any]
 
@@ -46,12 +41,6 @@ def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
     """Return the items in Jenkins' queue, of all jobs."""
     items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
     return items
-
-
-def item_of(response: requests.Response) -> int | None:
-    """Return the number of the queue item in the answer to a trigger (`Location: .../queue/item/12/`), or None."""
-    found = _ITEM.search(response.headers.get("Location", ""))
-    return None if found is None else int(found[1])
 
 
 def cancel_item(client: JenkinsClient, item: int) -> int:

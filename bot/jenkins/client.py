@@ -260,10 +260,16 @@ _local = threading.local()
 
 def client_of(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
     """Return this thread's client of a controller; it is made at the first use and kept."""
-    clients: dict[Controller, JenkinsClient] = _local.__dict__.setdefault("clients", {})
+    clients = _clients()
     if controller not in clients:
         clients[controller] = JenkinsClient(controller, token, contact)
     return clients[controller]
+
+
+def _clients() -> dict[Controller, JenkinsClient]:
+    """Return the clients of this thread."""
+    clients: dict[Controller, JenkinsClient] = _local.__dict__.setdefault("clients", {})
+    return clients
 
 
 _FORM = "application/x-www-form-urlencoded"
@@ -307,6 +313,9 @@ def client_for(runtime: Runtime, job: Job) -> JenkinsClient:
     controller = runtime.configuration.controllers.get(job.controller)
     if controller is None:
         raise PermanentFailure(f"controller {job.controller!r} is not configured")
+    known = _clients().get(controller)
+    if known is not None:
+        return known
     try:
         token = runtime.settings.jenkins_token(controller.name)
     except SettingsError as error:

@@ -18,10 +18,13 @@ Only the second is certain. So the printed jobs ask Interlock before they roll o
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
+
+import requests
 
 from bot.core.model.effects import Trigger
 from bot.core.model.events import TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
@@ -36,6 +39,7 @@ from config.configuration import job_path
 
 #: How long a post note is kept, in milliseconds: longer than workers are ever down, and longer than a build runs.
 NOTED_MS = 14 * 86_400_000
+_ITEM = re.compile(r"/(\d+)/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,10 +275,16 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
         if error.certain:
             return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
         raise RetryLater(str(error), after=1.0, over=error.over) from error
-    number = builds.item_of(response)
+    number = item_of(response)
     if number is None:
         raise RetryLater("Jenkins took the trigger but named no queue item", after=0.5, over=True)
     return Done(TriggerAccepted(effect.run, effect.attempt, number))
+
+
+def item_of(response: requests.Response) -> int | None:
+    """Return the number of the queue item in the answer to a trigger (`Location: .../queue/item/12/`), or None."""
+    found = _ITEM.search(response.headers.get("Location", ""))
+    return None if found is None else int(found[1])
 
 
 def _parameters(effect: Trigger) -> dict[str, str]:

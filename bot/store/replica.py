@@ -45,6 +45,11 @@ class BoardReplica:
         self.version, self.epoch = 0, "0"
         self.board = empty(self._keys.pipeline)
 
+    @property
+    def must_begin(self) -> bool:
+        """Return whether something comes before all events of the inbox: the board has not begun, or state was lost."""
+        return self._before is not None or not self.board.header.born
+
     def lost(self) -> Board | None:
         """Return the replica's board from before the store was emptied; None if the stored board has the same `born`.
 

@@ -111,7 +111,7 @@ def test_requests_are_counted_by_what_they_ask_for(client: FlaskClient, story: S
 
 def test_an_effect_is_measured_however_it_ends() -> None:
     try:
-        with metrics.timed_effect("of-this-test", "trigger"):
+        with metrics.EFFECT_SECONDS.labels("of-this-test", "trigger").time():
             raise ValueError
     except ValueError:
         pass

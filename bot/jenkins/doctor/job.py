@@ -24,11 +24,12 @@ from typing import Any
 
 from bot.doctor import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
-from bot.jenkins.builds import RUN, cancel_item, item_of
+from bot.jenkins.builds import RUN, cancel_item
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
 from bot.jenkins.doctor import job_settings
 from bot.jenkins.doctor.callbacks import KnownCallbacks, examine_job
 from bot.jenkins.job_plan import JobPlan
+from bot.jenkins.triggers import item_of
 from config.configuration import job_path
 
 _TREE = (

@@ -24,9 +24,12 @@ from config.settings import Settings
 from tests.redis_server import redis, redis_url
 from tests.web.asked import TOKEN, Api
 from tests.web.documented import DocumentedClient
+from tests.web.routes import remember_builders
 from tests.web.story import Story, pipeline, sha
 
 __all__ = ["redis", "redis_url"]
+
+remember_builders()
 
 SECRET = "a secret that GitHub knows"
 OLD_SECRET = "the secret before it"

@@ -153,7 +153,7 @@ def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Tri
         return _find_newer(jenkins, effect, wanted) if effect.rolls_out else None
     if found.build is None or found.build.get("building"):
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
-        raise RetryLater(f"{what} of the same commit was started, and the store has forgotten it", after=LOOK_AGAIN)
+        raise RetryLater(f"Jenkins has {what} of the same commit, which the store has forgotten", after=LOOK_AGAIN)
     seen = builds.build_seen(jenkins, effect.job, found.build)
     if seen.result is not Outcome.SUCCESS:
         return None
@@ -171,9 +171,9 @@ def _find_newer(jenkins: JenkinsClient, effect: Trigger, wanted: ForgottenBuild)
         return None
     if found.build is None or found.build.get("building"):
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
-        raise RetryLater(f"{what} of a newer commit was started, and the store has forgotten it", after=LOOK_AGAIN)
+        raise RetryLater(f"Jenkins has {what} of a newer commit, which the store has forgotten", after=LOOK_AGAIN)
     seen = builds.build_seen(jenkins, effect.job, found.build)
-    why = f"build #{seen.number} of a newer commit was rolled out there, and the store has forgotten it"
+    why = f"build #{seen.number} has rolled out a newer commit there, which the store has forgotten"
     return Done(TriggerRefused(effect.run, effect.attempt, why, newer=seen.sha))
 
 

@@ -85,7 +85,7 @@ def locks_in_banner(description: str) -> list[str]:
     text = found.group()
     plain = re.findall(r"^LOCKED: (.+)$", text, re.MULTILINE)
     html = [unescape(reason) for reason in re.findall(r"<li><b>(.*?)</b>", text)]
-    return plain or html or ["what its banner said can no longer be read"]
+    return plain or html or ["the reason in its banner is unreadable"]
 
 
 def with_banner(

@@ -140,8 +140,8 @@ def why_gone(jenkins: JenkinsClient, number: int, since: float) -> str:
     """
     restarted = last_restart(jenkins.url)
     if restarted is not None and restarted >= since:
-        return f"build #{number} is no longer there: Jenkins restarted at {moment(restarted)} and has no record of it"
-    return f"build #{number} is no longer there: somebody deleted it, or Jenkins lost its record when it was stopped"
+        return f"Jenkins restarted at {moment(restarted)} and has no record of build #{number}"
+    return f"somebody deleted build #{number}, or Jenkins lost its record when it stopped"
 
 
 # -- the causes of a failure -------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
         """
         response = self._transmit(req)
         if response.status_code == HTTPStatus.NOT_FOUND:
-            raise jenkins.NotFoundException(f"{req.url} is not there")
+            raise jenkins.NotFoundException(f"{req.url} does not exist")
         response.raise_for_status()
         return response
 
@@ -152,7 +152,7 @@ class JenkinsClient:
             return response.json()
         except ValueError as error:
             raise JenkinsForbidden(
-                response.status_code, "Jenkins answered a page instead of JSON: a sign-in?"
+                response.status_code, "Jenkins answered with a page instead of JSON, perhaps a sign-in page"
             ) from error
 
     @_noted
@@ -242,7 +242,7 @@ def _never_connected(error: RequestsConnectionError) -> bool:
 def _refusal(method: str, path: str, response: requests.Response) -> Exception:
     status = response.status_code
     if status == 404:
-        return JenkinsNotFound(f"{path} is not there (or may not be seen)")
+        return JenkinsNotFound(f"{path} does not exist, or Interlock may not see it")
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
         # 504: a proxy has given up, but Jenkins may still be processing the request.

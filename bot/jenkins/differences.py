@@ -130,10 +130,10 @@ def _of_unlisted(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     except JenkinsNotFound:
         item = None
     if item is None or _wanted(run).belongs_to_another(item):
-        why = f"queue item {run.attempt.queue_item} is gone and left no build"
+        why = f"Jenkins has neither queue item {run.attempt.queue_item} nor a build of it"
         return [BuildLost(run.key, run.attempt.number, why)] if poll.lost(run) else []
     if item.get("cancelled"):
-        return [Withdrawn(run.key, run.attempt.number, "it was cancelled in Jenkins' queue")]
+        return [Withdrawn(run.key, run.attempt.number, "somebody cancelled it in Jenkins' queue")]
     return []
 
 

@@ -14,7 +14,7 @@ from config.configuration import Configuration
 #: and the first two identify the attempt of a build (Jenkins: `ParameterizedJobMixIn`).
 PARAMETERS: tuple[tuple[str, str], ...] = (
     ("INTERLOCK_RUN", "Interlock's name for the run"),
-    ("INTERLOCK_ATTEMPT", "which attempt of the run this build is"),
+    ("INTERLOCK_ATTEMPT", "the number of the attempt of the run"),
     ("INTERLOCK_STAGE", "the stage that the run is in"),
     ("INTERLOCK_LANE", "main or fast"),
     ("INTERLOCK_SERVICE", "the service"),

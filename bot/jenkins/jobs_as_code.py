@@ -20,7 +20,7 @@ pipeline {{
 {environment}  stages {{
 {question}    stage('{stage}') {{
       steps {{
-        // Shows in Jenkins whose build it is; leave it out if you would rather see the number alone.
+        // Shows the run in Jenkins; leave it out to see the number alone.
         script {{ currentBuild.displayName = '#' + env.BUILD_NUMBER + ' ' + params.INTERLOCK_RUN }}
         // Single quotes: the shell reads the parameters from its environment, Groovy puts nothing into the command.
         sh 'echo "$INTERLOCK_SERVICE $INTERLOCK_VERSION ($INTERLOCK_SHA)"'
@@ -73,15 +73,15 @@ _QUESTION = """\
 """
 
 _WORK = """\
-        // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
+        // Put the work of the stage here, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
 """
 
 _EXAMPLES = {"build": "build-and-publish"}
 
 _VERIFY = """\
-        // Put here what has to hold before a merge. Build this very commit, not what the branch says by then:
+        // Put the checks of a pull request here. Build exactly this commit, not the later head of the branch:
         //   git fetch origin "$INTERLOCK_SHA" && git checkout --detach "$INTERLOCK_SHA"
-        // Whoever opened the pull request has written it: give this job no secrets, and an agent of its own.
+        // The author of the pull request controls this code: give this job no secrets, and an agent of its own.
 """
 
 _CURL = """\

@@ -49,9 +49,9 @@ class FoundTraces:
 
     def as_lost(self) -> StateLost:
         """Return the event that state was lost."""
-        first = self.signs[0] if self.signs else f"the banner over {self.locked[0][0]} says that it is locked"
+        first = self.signs[0] if self.signs else f"the banner of {self.locked[0][0]} shows a lock"
         return StateLost(
-            f"Jenkins shows what the store does not: {first}",
+            f"Jenkins shows a board that the store does not have: {first}",
             tuple(self.locked),
             locks=tuple(self.locks),
             builds=tuple(self.builds),

@@ -89,7 +89,7 @@ def confirm_note(context: PipelineContext, effect: Trigger) -> None:
     key = context.keys.posted(effect.run, effect.attempt)
     if not context.outbox.confirm(key, NOTED_MS):
         context.redis.delete(key)
-        raise RetryLater("no replica of the store confirms that the build is about to be started", certain=True)
+        raise RetryLater("no replica of the store confirms that Interlock is about to start the build", certain=True)
 
 
 def close_post(context: PipelineContext, run: str, attempt: int) -> None:
@@ -148,7 +148,7 @@ def await_arrival(
     """
     controller = runtime.configuration.controllers[effect.job.controller]
     if since < patience(runtime, effect):
-        raise RetryLater("looking for a build whose trigger got no answer", after=1.0)
+        raise RetryLater("Interlock is looking for the build of a trigger that got no answer", after=1.0)
     if not effect.rolls_out:
         return
     note = post_of(context, effect.run, effect.attempt)
@@ -157,7 +157,8 @@ def await_arrival(
     answering = _answering_for(context, effect)
     if answering < controller.late_triggers:
         why = (
-            f"its trigger got no answer and may still arrive: nothing else is rolled out until {effect.job.controller} "
+            "its trigger got no answer and may still arrive: Interlock rolls out nothing else "
+            f"until {effect.job.controller} "
             f"has answered for {controller.late_triggers:g} s"
         )
         raise RetryLater(why, after=1.0, event=TriggerUnanswered(effect.run, effect.attempt, controller.late_triggers))
@@ -229,10 +230,10 @@ def _store_note(
         if found is not None:
             return found
         if noted.seconds < patience(runtime, effect):
-            raise RetryLater("the store may have forgotten builds that were just started: looking for them", after=1.0)
+            raise RetryLater("the store may have forgotten new builds: Interlock is looking for them", after=1.0)
         noted = note_post(context, claim, effect, jenkins.session, looked=noted)
         if isinstance(noted, UnacknowledgedWrites):
-            raise RetryLater("the store has changed its history once more", after=0.0)
+            raise RetryLater("the store has lost writes once more", after=0.0)
     if noted.follows:
         confirm_note(context, effect)
     return None
@@ -277,7 +278,7 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
         raise RetryLater(str(error), after=1.0, over=error.over) from error
     number = item_of(response)
     if number is None:
-        raise RetryLater("Jenkins took the trigger but named no queue item", after=0.5, over=True)
+        raise RetryLater("Jenkins accepted the trigger and named no queue item", after=0.5, over=True)
     return Done(TriggerAccepted(effect.run, effect.attempt, number))
 
 
@@ -313,7 +314,9 @@ def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     except JenkinsNotFound as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
     except JenkinsForbidden as error:
-        raise RetryLater(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
+        raise RetryLater(
+            f"Jenkins does not let Interlock look for the build of a trigger that got no answer: {error}"
+        ) from error
     if found is None:
         return None
     if found.build is not None:
@@ -361,8 +364,8 @@ def known_good(url: str, jobs: Iterable[Job]) -> list[Job]:
 def refusal_of(job: Job, names: list[str]) -> str:
     """Return a sentence that says why no build is started in a job that lacks parameters, and what to do."""
     return (
-        f"{job.name} does not declare {' and '.join(names)}, so nobody could tell whose its builds are; declare what "
-        f"`interlock doctor` lists"
+        f"{job.name} does not declare {' and '.join(names)}, so Interlock could not recognize its builds; declare the "
+        "parameters that `interlock doctor` lists"
     )
 
 

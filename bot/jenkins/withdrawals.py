@@ -60,11 +60,11 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
         if not str(item.get("_class", "")).endswith("LeftItem"):
             if _cancelled(jenkins, number):
                 return Done(Withdrawn(effect.run, effect.attempt))
-            raise RetryLater("it left the queue this moment", after=0.3)
+            raise RetryLater("it has just left Jenkins' queue", after=0.3)
         if item.get("cancelled"):
             return Done(Withdrawn(effect.run, effect.attempt))
         if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
-            raise RetryLater("its build is between queue and executor", after=0.3)
+            raise RetryLater("its build has left Jenkins' queue and does not run yet", after=0.3)
         path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
         build = jenkins.get(path, builds.BUILD_TREE)
     except JenkinsNotFound:
@@ -104,12 +104,12 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
     if found is None:
         since = triggers.posted_since(context, effect.run, effect.attempt)
         if since is not None and since < jenkins.limits.late_request:
-            raise RetryLater("its build is between queue and executor", after=0.3)
+            raise RetryLater("its build has left Jenkins' queue and does not run yet", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
     if found.item is not None:
         if _cancelled(jenkins, found.item):
             return Done(Withdrawn(effect.run, effect.attempt))
-        raise RetryLater("it left the queue this moment", after=0.3)
+        raise RetryLater("it has just left Jenkins' queue", after=0.3)
     return _withdraw_build(jenkins, effect, found.build or {})
 
 
@@ -117,7 +117,7 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
     """Cancel a queue item; return whether Jenkins certainly did, otherwise it must be looked at again."""
     status = builds.cancel_item(jenkins, item)
     if status == 422:
-        raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
+        raise PermanentFailure(f"Jenkins does not let Interlock cancel queue item {item}: Item/Cancel is missing")
     return status == 204
 
 

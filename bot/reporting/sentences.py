@@ -19,7 +19,7 @@ TESTS_NAMED, LOCKS_NAMED = 3, 5
 REASON = 80
 
 #: The assumed reason why Jenkins did not take a build, if Jenkins gives none.
-CANCELLED_THERE = "it was cancelled in Jenkins' queue"
+CANCELLED_THERE = "somebody cancelled it in Jenkins' queue"
 #: The verb for each outcome that is not a success.
 OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",

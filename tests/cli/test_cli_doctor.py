@@ -58,14 +58,14 @@ def test_the_doctor_says_what_is_bad_before_what_is_good_and_how_to_mend_it(here
     lines = told.stdout.splitlines()
     assert lines[0] == f"controller cdp  {url}"
     assert lines[1] == "  BAD     job deploy (stage-deploy): it does not declare INTERLOCK_RUN"
-    assert lines[2].startswith("          → Jenkins drops undeclared parameters")
+    assert lines[2].startswith("          → declare them in the job as strings")
     assert lines[3].startswith("  unsure  callbacks: http://127.0.0.1:1 refuses the connection")
     assert lines[5:7] == [
         "  ok      Jenkins 2.555 answers interlock",
-        "  ok      job test (stage-test): Item/Cancel could not be tried",
+        "  ok      job test (stage-test): the doctor could not test Item/Cancel",
     ]
     assert lines[7].startswith("GitHub  http://127.0.0.1:")
-    assert "  ok      repository shop/s1: it can be read, and `main` is there" in lines
+    assert "  ok      repository shop/s1: Interlock can read it and its branch `main`" in lines
     assert lines[-1].startswith("1 to mend before runs get through. ")
     assert "s3cret" not in told.output
 
@@ -79,7 +79,7 @@ def test_a_hundred_jobs_stay_readable(here: Path) -> None:
         "  BAD     jobs j000 (stage-j000), j004 (stage-j004), j008 (stage-j008), j012 (stage-j012) and 21 more: "
         "it does not declare INTERLOCK_RUN"
     )
-    assert "  ok      75 jobs: Item/Cancel could not be tried" in lines
+    assert "  ok      75 jobs: the doctor could not test Item/Cancel" in lines
     assert len(lines) < 20
 
 
@@ -89,7 +89,7 @@ def test_programs_get_every_finding_and_the_same_exit_code(here: Path) -> None:
     rows = json.loads(told.stdout)
     assert told.exit_code == 1
     bad = [row for row in rows if row["verdict"] == "bad"]
-    assert bad[0]["mend"].startswith("Jenkins drops undeclared parameters")
+    assert bad[0]["mend"].startswith("declare them in the job as strings")
     assert bad == [
         {
             "verdict": "bad",

@@ -515,7 +515,7 @@ def test_a_build_that_is_given_back_is_asked_for_and_timed_as_if_it_were_the_fir
     town.moves(A)
     town.accept_trigger(A)
     assert town.verification(A).attempt.queue_item is not None
-    town.confirm_withdrawal(A, "it was cancelled in Jenkins' queue")
+    town.confirm_withdrawal(A, "somebody cancelled it in Jenkins' queue")
     assert (town.verification(A).attempt.queue_item, town.verification(A).status) == (None, Status.WAITING)
     town.tick(6)
     town.start_build(A)
@@ -537,7 +537,7 @@ def test_an_item_that_somebody_cancels_in_jenkins_is_asked_for_again() -> None:
     town = Pulls()
     town.moves(A)
     town.accept_trigger(A)
-    town.confirm_withdrawal(A, "it was cancelled in Jenkins' queue")
+    town.confirm_withdrawal(A, "somebody cancelled it in Jenkins' queue")
     town.tick(6)
     assert town.verification(A).attempt.number == 2
 

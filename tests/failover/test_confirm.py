@@ -51,7 +51,7 @@ def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, be
         assert bench.try_once(bench.trigger(run="S1.2")) == []
     assert bench.posts() == 1
     (delay,) = bench.context.delays.all()
-    assert delay.why == "no replica of the store confirms that the build is about to be started"
+    assert delay.why == "no replica of the store confirms that Interlock is about to start the build"
     assert triggers.posted_job(bench.context, "S1.2", 1) is None
     heal()
     (event,) = bench.see_through(bench.trigger(run="S1.2"))

@@ -67,7 +67,7 @@ def test_our_own_door_answers_and_keeps_nothing(tmp_path: Path, jenkins: Jenkins
     configuration = configured(tmp_path, jenkins.url)
     with serving(web(configuration, redis_url, SECRET)) as url, connect(redis_url) as redis:
         before = redis.xlen(Keys("p").inbox)
-        assert told_of_callbacks(tmp_path, jenkins, url) == [("good", f"callbacks to {url} are answered", "")]
+        assert told_of_callbacks(tmp_path, jenkins, url) == [("good", f"callbacks: {url} accepts them", "")]
         assert redis.xlen(Keys("p").inbox) == before
 
 
@@ -86,7 +86,7 @@ def test_a_door_that_does_not_know_the_controller_is_told(
     other = Configuration(other.pipelines, {"old": next(iter(other.controllers.values()))})
     with serving(web(other, redis_url, SECRET)) as url:
         [(_, found, _)] = told_of_callbacks(tmp_path, jenkins, url)
-    assert found == f"callbacks: nobody at {url} knows /webhooks/jenkins/cdp (404)"
+    assert found == f"callbacks: {url} has no address /webhooks/jenkins/cdp (404)"
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_a_door_that_does_not_know_the_controller_is_told(
             Reply(308, b"", [("Location", f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")]),
             "redirects them",
         ),
-        (Reply(200, b"<html>Sign in</html>"), "answers 200, not as Interlock does"),
-        (Reply(202, b"[]"), "answers 202, not as Interlock does"),
+        (Reply(200, b"<html>Sign in</html>"), "answers 200, which is not Interlock's answer"),
+        (Reply(202, b"[]"), "answers 202, which is not Interlock's answer"),
         (Reply(502), "answers 502"),
     ],
 )
@@ -114,7 +114,7 @@ def test_nobody_at_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> 
         port = server.port
     [(_, found, mend)] = told_of_callbacks(tmp_path, jenkins, f"http://127.0.0.1:{port}")
     assert found == f"callbacks: http://127.0.0.1:{port} refuses the connection: nothing listens there"
-    assert "is Interlock running?" in mend
+    assert "check that Interlock is running" in mend
 
 
 def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
@@ -137,7 +137,7 @@ def test_without_the_secret_it_is_said_that_callbacks_cannot_be_tried(tmp_path: 
 def test_a_public_url_that_only_this_machine_has_is_told(tmp_path: Path) -> None:
     configuration = configured(tmp_path, "http://jenkins.nowhere.test", public_url="http://localhost:1")
     found = [f.found for f in examined(configuration, jenkins_webhook_secret=(SecretStr(SECRET),))]
-    assert "callbacks: http://localhost:1 is this machine only here; for Jenkins it is its own" in found
+    assert "callbacks: http://localhost:1 leads Jenkins to its own machine, not to Interlock's" in found
 
 
 # -- asking before a roll-out ----------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_our_own_web_process_answers_what_a_roll_out_asks(
 def test_what_keeps_a_roll_out_from_its_answer_is_told(tmp_path: Path, jenkins: JenkinsStandIn, reply: Reply) -> None:
     with HttpServer(lambda _: reply) as server:
         [found] = asking(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
-    assert f"answers {reply.status}, not as Interlock does" in found
+    assert f"answers {reply.status}, which is not Interlock's answer" in found
 
 
 # -- heard -----------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 def last(folder: Path, jenkins: JenkinsStandIn, redis_url: str) -> list[tuple[str, str]]:
     found = examined(configured(folder, jenkins.url), redis_url=SecretStr(redis_url))
-    words = ("its last callback", "no callback has", "when it called last")
+    words = ("its last callback", "no callback has", "the time of its last callback")
     return [(str(f.verdict), f.found) for f in found if f.found.startswith(words)]
 
 
@@ -184,7 +184,7 @@ def test_it_is_said_that_no_callback_has_come_in(
 ) -> None:
     Inbox(redis, Keys("p")).accept("github", "push", "1", b"{}")
     Inbox(redis, Keys("p")).accept("jenkins", "build", "2", b"{}")  # that of another controller
-    assert last(tmp_path, jenkins, redis_url) == [("unsure", "no callback has come in from it yet, or none lately")]
+    assert last(tmp_path, jenkins, redis_url) == [("unsure", "no callback has arrived from it lately")]
 
 
 def test_it_is_said_when_the_last_callback_came_in(
@@ -196,7 +196,7 @@ def test_it_is_said_when_the_last_callback_came_in(
         inbox.accept("github", "push", str(number), b"{}")
     [(verdict, words)] = last(tmp_path, jenkins, redis_url)
     assert verdict == "good"
-    assert words.startswith("its last callback came in at 20")
+    assert words.startswith("its last callback arrived at 20")
 
 
 def test_a_job_that_called_lately_is_not_said_to_be_silent(
@@ -220,7 +220,7 @@ def test_only_so_many_deliveries_are_looked_at(redis: Redis, tmp_path: Path) -> 
 def test_a_redis_out_of_reach_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     [(verdict, words)] = last(tmp_path, jenkins, "redis://127.0.0.1:1/0")
     assert verdict == "unsure"
-    assert words.startswith("when it called last is not known")
+    assert words.startswith("the time of its last callback is not known")
 
 
 # -- a build that did not call -----------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def set_up(jenkins: JenkinsStandIn, url: str, **endpoint: Any) -> None:
 
 
 def silent(findings: list[Any]) -> list[Any]:
-    return [f for f in findings if f.found.startswith("no callback has come in of its build")]
+    return [f for f in findings if f.found.startswith("no callback has arrived from its build")]
 
 
 @pytest.mark.parametrize("known_by", ["redis", "web"])
@@ -281,7 +281,9 @@ def test_a_set_up_that_looks_right_and_is_silent_is_found_by_its_last_build(
 def test_without_redis_and_without_an_interlock_it_is_said_that_nothing_is_known(
     tmp_path: Path, jenkins: JenkinsStandIn
 ) -> None:
-    [finding] = [f for f in examined(configured(tmp_path, jenkins.url)) if f.found.startswith("when it called last")]
+    [finding] = [
+        f for f in examined(configured(tmp_path, jenkins.url)) if f.found.startswith("the time of its last callback")
+    ]
     assert "is not known: http://127.0.0.1:1 refuses the connection" in finding.found
     assert "INTERLOCK_REDIS_URL" in finding.mend
 
@@ -290,7 +292,7 @@ def test_an_older_interlock_that_does_not_know_the_question_is_told(tmp_path: Pa
     for reply in (Reply(404, b"{}"), Reply(200, b"[]"), Reply(200, b'{"since": "x", "callbacks": []}')):
         with HttpServer(lambda _, reply=reply: reply) as server:
             configuration = configured(tmp_path, jenkins.url, public_url=f"http://127.0.0.1:{server.port}")
-            assert [f.found for f in examined(configuration) if f.found.startswith("when it called last")]
+            assert [f.found for f in examined(configuration) if f.found.startswith("the time of its last callback")]
 
 
 def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged() -> None:
@@ -301,7 +303,7 @@ def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged(
         assert list(callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=since))) == []
     last = {"number": 7, "timestamp": (now - 601) * 1000, "duration": 1000}
     [told] = callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=now - 3600, jobs={job: now - 1800}))
-    assert "of its build #7" in told.found
+    assert "from its build #7" in told.found
     assert (
         list(callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=now - 3600, jobs={job: now - 600})))
         == []
@@ -373,7 +375,7 @@ def test_either_of_two_secrets_is_right_while_one_replaces_the_other() -> None:
     about = Subject("cdp", "deploy", "stage")
     for secrets in ((SECRET, "the new one, of 16"), ("the new one, of 16", SECRET)):
         found = job_settings.examine_callback(about, PLAN, root, secrets, called=False)
-        assert not any("is not ours" in finding.found for finding in found)
+        assert not any("is not Interlock's" in finding.found for finding in found)
 
 
 def test_the_printed_endpoint_is_good() -> None:
@@ -385,7 +387,7 @@ def test_the_printed_endpoint_is_good() -> None:
     [
         (
             {"urlOrId": "interlock-callback-build"},
-            "by the credential interlock-callback-build, which is that of another",
+            "by the credential interlock-callback-build, which belongs to another",
         ),
         ({"urlOrId": "team-chat"}, "the address in the credential team-chat"),
         ({"event": "failed"}, "for the event failed only"),
@@ -396,13 +398,13 @@ def test_the_printed_endpoint_is_good() -> None:
         ({"timeout": None}, "may delay the build by 30 s"),
         ({"retries": "2"}, "may delay the build by 15 s (3 times 5 s)"),
         ({"timeout": "2000", "retries": "9"}, "may delay the build by 20 s (10 times 2 s)"),
-        ({"event": "ALL"}, "for the event 'ALL', which the plugin does not know, so it sends nothing"),
-        ({"event": "Finalized"}, "for the event 'Finalized', which the plugin does not know"),
-        ({"event": ""}, "for the event '', which the plugin does not know"),
-        ({"loglines": "-1"}, "carries the whole log of the build"),
-        ({"loglines": "50"}, "carries 50 lines of the build's log"),
-        ({"branch": None}, "it has no branch filter at all"),
-        ({"branch": "main"}, "for branches like 'main' only"),
+        ({"event": "ALL"}, "for the event 'ALL', which the plugin does not have, so it sends nothing"),
+        ({"event": "Finalized"}, "for the event 'Finalized', which the plugin does not have"),
+        ({"event": ""}, "for the event '', which the plugin does not have"),
+        ({"loglines": "-1"}, "contains the whole log of the build"),
+        ({"loglines": "50"}, "contains 50 lines of the build's log"),
+        ({"branch": None}, "it has no branch filter"),
+        ({"branch": "main"}, "its branch filter is 'main'"),
     ],
 )
 def test_a_wrong_endpoint_is_told(changes: dict[str, str | None], words: str) -> None:
@@ -425,9 +427,9 @@ def public(address: str) -> list[str]:
 
 def test_a_public_address_is_warned_of_and_its_parts_are_checked() -> None:
     [printed] = public(f"/webhooks/jenkins/cdp/{SECRET}")
-    assert "Jenkins prints it, secret and all" in printed
+    assert "Jenkins prints it with its secret" in printed
     assert public(f"/webhooks/jenkins/build/{SECRET}") == [printed, "its callback names the controller build"]
-    assert public("/webhooks/jenkins/cdp/old") == [printed, "the secret in its callback's address is not ours"]
+    assert public("/webhooks/jenkins/cdp/old") == [printed, "the secret in its callback's address is not Interlock's"]
 
 
 def test_an_address_as_old_versions_keep_it_is_read() -> None:
@@ -450,13 +452,13 @@ def test_a_script_that_calls_back_itself_is_seen() -> None:
         (
             "<jenkins.model.BuildDiscarderProperty><strategy><numToKeep>3</numToKeep></strategy>"
             "</jenkins.model.BuildDiscarderProperty>",
-            "it keeps no more than 3 builds",
+            "it keeps 3 builds at most",
         ),
         (
             "<org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty><triggers>"
             "<hudson.triggers.TimerTrigger/></triggers>"
             "</org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty>",
-            "it also starts on its own (TimerTrigger)",
+            "it also starts builds by itself (TimerTrigger)",
         ),
         (
             "<hudson.plugins.throttleconcurrents.ThrottleJobProperty><maxConcurrentTotal>2</maxConcurrentTotal>"
@@ -468,7 +470,7 @@ def test_a_script_that_calls_back_itself_is_seen() -> None:
             "<hudson.plugins.throttleconcurrents.ThrottleJobProperty><maxConcurrentTotal>9</maxConcurrentTotal>"
             "<throttleEnabled>true</throttleEnabled><throttleOption>category</throttleOption>"
             "</hudson.plugins.throttleconcurrents.ThrottleJobProperty>",
-            "throttle-concurrents holds its builds back together with those of other jobs",
+            "throttle-concurrents limits its builds together with those of other jobs",
         ),
     ],
 )

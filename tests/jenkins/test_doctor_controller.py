@@ -68,13 +68,13 @@ def test_a_server_that_says_nothing_is_told_after_the_time_out(tmp_path: Path) -
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         found = bad(examined(configured(tmp_path, url, controller={"timeout": "1s"}))).found
-        assert found == f"{url} took the connection and gave no answer within 1 s"
+        assert found == f"{url} accepted the connection and did not answer within 1 s"
         assert time.monotonic() - began < 20, "a time-out of a second, and not the usual ones"
 
 
 def test_a_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
     found = bad(examined(configured(tmp_path, "http://jenkins.nowhere.test"))).found
-    assert found == "no machine is known by the name jenkins.nowhere.test"
+    assert found == "the host name jenkins.nowhere.test cannot be resolved"
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused_and_taken_with_ca_bundle(
@@ -83,7 +83,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused_and_taken_with_ca_bund
     with tls_before(_port(jenkins), tmp_path) as (port, certificate):
         url = f"https://127.0.0.1:{port}"
         finding = bad(examined(configured(tmp_path, url)))
-        assert finding.found == f"the certificate of {url} is not trusted: its authority is not known here"
+        assert finding.found == f"the certificate of {url} is not trusted: this machine does not have its authority"
         assert "ca_bundle" in finding.mend
         trusting = configured(tmp_path, url, controller={"ca_bundle": str(certificate)})
         assert of_controller(examined(trusting)) == [GOOD]
@@ -119,7 +119,7 @@ def test_a_ca_bundle_that_is_not_there_is_told(tmp_path: Path, jenkins: JenkinsS
 
 def test_a_wrong_token_is_found_and_not_repeated(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     finding = bad(examined(configured(tmp_path, jenkins.url), token="wr0ng-t0ken"))
-    assert finding.found == "it does not accept the user interlock with this token (401)"
+    assert finding.found == "it refuses the user interlock with this token (401)"
     assert "INTERLOCK_JENKINS_TOKEN_CDP" in finding.mend
     assert "wr0ng-t0ken" not in f"{finding}"
 
@@ -127,7 +127,7 @@ def test_a_wrong_token_is_found_and_not_repeated(tmp_path: Path, jenkins: Jenkin
 def test_a_user_without_overall_read_is_told(tmp_path: Path) -> None:
     with standin(without="Overall/Read") as jenkins:
         finding = bad(examined(configured(tmp_path, jenkins.url)))
-        assert finding.found == "the user interlock may not: it lacks Overall/Read (403)"
+        assert finding.found == "the user interlock lacks Overall/Read (403)"
 
 
 def test_a_missing_context_path_is_found_where_it_usually_is(tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_the_token_is_not_given_to_whoever_may_be_at_another_path(look: Look) ->
     [
         (
             "https://sso.shop.test/oauth2/authorize?state=1",
-            "it redirects to a sign-in at https://sso.shop.test/oauth2/authorize",
+            "it redirects to a sign-in page at https://sso.shop.test/oauth2/authorize",
         ),
-        ("/login?from=%2F", "it redirects to a sign-in at /login"),
+        ("/login?from=%2F", "it redirects to a sign-in page at /login"),
         ("https://ci.shop.test/jenkins/api/json", "it redirects to https://ci.shop.test/jenkins/api/json"),
     ],
 )
@@ -170,24 +170,24 @@ def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: s
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (Reply(200, b"<html>Sign in</html>"), "it answers a page where Jenkins' API should be"),
-        (Reply(200, b'{"mode": 1}'), "it answers a page where Jenkins' API should be"),
+        (Reply(200, b"<html>Sign in</html>"), "it answers with a page instead of Jenkins' API"),
+        (Reply(200, b'{"mode": 1}'), "it answers with a page instead of Jenkins' API"),
         (
             Reply(401, b"", [("WWW-Authenticate", 'Basic realm="Company"')]),
             'a proxy in front of Jenkins asks for a sign-in (401, Basic realm="Company")',
         ),
-        (Reply(403, b"no"), "a proxy in front of Jenkins refuses us (403)"),
+        (Reply(403, b"no"), "a proxy in front of Jenkins refuses Interlock's requests (403)"),
         (
             Reply(403, b"no", [("X-Jenkins", "2.579"), ("X-You-Are-Authenticated-As", "anonymous")]),
-            "our sign-in does not reach Jenkins, which treats us as anonymous",
+            "Interlock's sign-in does not reach Jenkins, which treats Interlock as anonymous",
         ),
         (
             Reply(403, b"no", [("X-Jenkins", "2.555")]),
-            "our sign-in does not reach Jenkins, which treats us as anonymous",
+            "Interlock's sign-in does not reach Jenkins, which treats Interlock as anonymous",
         ),
-        (Reply(429), "the proxy in front of Jenkins answers: too many requests (429)"),
+        (Reply(429), "the proxy in front of Jenkins limits Interlock's requests (429)"),
         (Reply(502), "the proxy in front of Jenkins answers, Jenkins does not (502)"),
-        (Reply(503), "Jenkins is starting, or is not there behind its proxy (503)"),
+        (Reply(503), "Jenkins is starting, or its proxy does not reach it (503)"),
     ],
 )
 def test_what_stands_before_jenkins_is_told_from_jenkins(look: Look, reply: Reply, words: str) -> None:
@@ -209,7 +209,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_readable_jenkins_is_found(tmp_path:
         front = jenkins._server._handler
         with HttpServer(forgetful) as proxy:
             finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
-        assert finding.found == "our sign-in does not reach Jenkins, which treats us as anonymous"
+        assert finding.found == "Interlock's sign-in does not reach Jenkins, which treats Interlock as anonymous"
 
 
 @pytest.mark.parametrize("version", ["2.426.3", "2.555", "2.579"])
@@ -226,7 +226,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_closed_jenkins_is_found_whatever_it
         front = jenkins._server._handler
         with HttpServer(forgetful) as proxy:
             finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
-        assert finding.found == "our sign-in does not reach Jenkins, which treats us as anonymous"
+        assert finding.found == "Interlock's sign-in does not reach Jenkins, which treats Interlock as anonymous"
 
 
 # -- how it is -------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_closed_jenkins_is_found_whatever_it
 
 def test_a_password_works_and_a_token_is_recommended(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     findings = examined(configured(tmp_path, jenkins.url), token="password")
-    assert of_controller(findings) == [GOOD, ("unsure", "we sign in with a password")]
+    assert of_controller(findings) == [GOOD, ("unsure", "Interlock signs in with a password")]
     assert [f.verdict for f in findings if f.subject] == ["good"]
 
 
@@ -242,7 +242,7 @@ def test_a_jenkins_without_security_is_mentioned(tmp_path: Path) -> None:
     with JenkinsStandIn() as jenkins:
         good_job(jenkins)
         findings = examined(configured(tmp_path, jenkins.url))
-        assert of_controller(findings) == [GOOD, ("unsure", "security is off: anybody may do anything there")]
+        assert of_controller(findings) == [GOOD, ("unsure", "its security is off: anybody may do anything there")]
 
 
 def test_an_old_version_is_told_with_what_is_different(tmp_path: Path) -> None:
@@ -269,9 +269,9 @@ NOON_WRITTEN = formatdate(NOON, usegmt=True)
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        (NOON + 61, NOON + 61, ["its clock is at least 60 s behind ours"]),
-        (NOON - 60, NOON - 60, ["its clock is at least 60 s ahead of ours"]),
-        (NOON - 60, NOON - 20, ["its clock is at least 20 s ahead of ours"]),  # it took 40 s to answer
+        (NOON + 61, NOON + 61, ["its clock is at least 60 s behind Interlock's"]),
+        (NOON - 60, NOON - 60, ["its clock is at least 60 s ahead of Interlock's"]),
+        (NOON - 60, NOON - 20, ["its clock is at least 20 s ahead of Interlock's"]),  # it took 40 s to answer
         (NOON + 2, NOON + 2, []),
         (NOON - 300, NOON + 300, []),  # whatever its clock says, it may have said it rightly
     ],
@@ -296,7 +296,7 @@ def test_clocks_far_apart_are_told(tmp_path: Path, jenkins: JenkinsStandIn, seco
     front = jenkins._server._handler
     with HttpServer(late) as server:
         told = [text for _, text in of_controller(examined(configured(tmp_path, f"http://127.0.0.1:{server.port}")))]
-    assert [f"s {words} ours" in text for text in told if "clock" in text] == ([True] if words else [])
+    assert [f"s {words} Interlock's" in text for text in told if "clock" in text] == ([True] if words else [])
 
 
 def test_a_jenkins_that_prepares_to_shut_down_is_mentioned(tmp_path: Path, jenkins: JenkinsStandIn) -> None:

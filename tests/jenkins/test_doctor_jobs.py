@@ -42,7 +42,7 @@ def test_a_job_without_a_build_is_good_and_it_is_said_what_could_not_be_tried(
     tmp_path: Path, jenkins: JenkinsStandIn
 ) -> None:
     good_job(jenkins)
-    assert found(tmp_path, jenkins) == [("good", "Item/Cancel could not be tried")]
+    assert found(tmp_path, jenkins) == [("good", "the doctor could not test Item/Cancel")]
 
 
 # -- nothing changes -------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_a_trigger_that_should_have_been_refused_is_taken_out_of_the_queue(
     monkeypatch.setattr(job, "_TWICE", once)
     [(verdict, text)] = found(tmp_path, jenkins)
     assert verdict == "unsure"
-    assert "taken out of its queue again" in text
+    assert "taken it out of Jenkins' queue again" in text
     assert jenkins.control.queue() == []
     assert len(jenkins.control.builds("deploy")) == 1
 
@@ -91,9 +91,13 @@ def test_a_trigger_that_should_have_been_refused_is_taken_out_of_the_queue(
 @pytest.mark.parametrize(
     ("permission", "verdict", "words"),
     [
-        ("Item/Build", "bad", "Item/Build is missing: no build can be started in it"),
-        ("Item/Cancel", "bad", "Item/Cancel is missing: none of its builds can be stopped"),
-        ("Item/Configure", "unsure", "Item/Configure is missing: when its stage locks, no banner can be put on it"),
+        ("Item/Build", "bad", "Item/Build is missing: Interlock cannot start a build"),
+        ("Item/Cancel", "bad", "Item/Cancel is missing: Interlock cannot stop its builds"),
+        (
+            "Item/Configure",
+            "unsure",
+            "Item/Configure is missing: Interlock cannot put a banner on it when its stage locks",
+        ),
     ],
 )
 def test_a_missing_permission_is_named_with_its_stage_and_what_fails_without_it(
@@ -115,13 +119,13 @@ def test_a_stage_that_never_locks_needs_no_configure(tmp_path: Path) -> None:
 
 def test_permissions_count_for_each_job_alone(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     built(jenkins, permissions={"interlock": ["Item/Read", "Item/Configure", "Item/Cancel"]})
-    assert [words for _, words in found(tmp_path, jenkins)] == ["Item/Build is missing: no build can be started in it"]
+    assert [words for _, words in found(tmp_path, jenkins)] == ["Item/Build is missing: Interlock cannot start a build"]
 
 
 def test_what_a_freestyle_job_does_not_ask_for_is_not_claimed(tmp_path: Path) -> None:
     with standin(without="Item/Cancel") as jenkins:
         built(jenkins, kind="freestyle")
-        assert found(tmp_path, jenkins) == [("good", "Item/Cancel could not be tried")]
+        assert found(tmp_path, jenkins) == [("good", "the doctor could not test Item/Cancel")]
 
 
 def test_a_configuration_that_may_not_be_read_is_no_fault(tmp_path: Path) -> None:
@@ -163,9 +167,11 @@ def test_a_missing_job_is_answered_with_what_is_like_it(tmp_path: Path, jenkins:
     good_job(jenkins, "shop/acceptance")
     good_job(jenkins, "shop/production")
     text = bad(examined(configured(tmp_path, jenkins.url, job="shop/acceptence"))).found
-    assert text == ("it does not exist, or may not be read: the folder shop has no acceptence; there is acceptance")
+    assert text == (
+        "it does not exist, or Interlock may not read it: the folder shop has no acceptence; there is acceptance"
+    )
     text = bad(examined(configured(tmp_path, jenkins.url, job="store/acceptance"))).found
-    assert text == "it does not exist, or may not be read: the top folder has no store; there is shop"
+    assert text == "it does not exist, or Interlock may not read it: the top folder has no store; there is shop"
 
 
 def test_a_folder_is_no_job(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
@@ -201,7 +207,7 @@ def test_a_job_whose_builds_end_each_other_is_found(tmp_path: Path, jenkins: Jen
 
 def test_a_job_that_does_not_call_back_works_but_is_mentioned(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     built(jenkins, callbacks=[])
-    words = "it does not call back when a build starts or ends, as far as can be seen from here"
+    words = "it does not call back when a build starts or ends, as far as the doctor can see"
     assert found(tmp_path, jenkins) == [("unsure", words)]
 
 
@@ -215,7 +221,7 @@ def test_a_controller_that_stops_answering_is_asked_no_more(tmp_path: Path, jenk
     jenkins.control.fault("drop_request", "GET job/api/json")
     told = of_jobs(examined(configuration))
     assert {verdict for verdict, _ in told} == {"bad"}
-    assert told[-1][1] == "not looked at: the controller has stopped answering"
+    assert told[-1][1] == "not checked: the controller has stopped answering"
     assert jenkins.control.requests()["GET job/api/json"] < 20
 
 

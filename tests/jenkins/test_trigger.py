@@ -49,7 +49,7 @@ def test_an_equal_item_in_the_queue_is_taken_for_ours(shop: Workshop) -> None:
 
 
 def test_a_job_that_is_not_there_is_a_refusal(shop: Workshop) -> None:
-    assert "is not there" in refusal(shop, stage="gone")
+    assert "does not exist" in refusal(shop, stage="gone")
 
 
 def test_a_disabled_job_is_a_refusal(shop: Workshop) -> None:

@@ -37,13 +37,13 @@ def examine_address(controller: Controller, public_url: str, secret: str) -> Ite
     """Send a callback that names no build, as Jenkins would, but from this machine, which may be another one."""
     about = Subject.controller(controller.name)
     if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
-        found = f"callbacks: {shown(public_url)} is this machine only here; for Jenkins it is its own"
-        yield about.unsure(found, "put the address under which Jenkins reaches Interlock into web.public_url")
+        found = f"callbacks: {shown(public_url)} leads Jenkins to its own machine, not to Interlock's"
+        yield about.unsure(found, "write the address at which Jenkins reaches Interlock into web.public_url")
     place = ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT)
     try:
         answer = probe(place, f"webhooks/jenkins/{controller.name}/{quote(secret)}", "POST", json=_NOTHING)
     except NoAnswer as error:
-        yield about.unsure(f"callbacks: {error}", f"is Interlock running? {error.mend}")
+        yield about.unsure(f"callbacks: {error}", f"check that Interlock is running; {error.mend}")
         return
     yield _judged(about, controller.name, public_url, answer)
 
@@ -59,31 +59,42 @@ def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
         return  # the check of the callbacks reports this already
     if isinstance(body, dict) and body.get("current") is False:
         return
-    found = f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, not as Interlock does"
-    mend = "let GET under /api/v1/pipelines/ reach Interlock without a sign-in: else printed jobs roll nothing out"
+    found = (
+        f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, which is not Interlock's answer"
+    )
+    mend = (
+        "let GET under /api/v1/pipelines/ reach Interlock without a sign-in: otherwise jobs that "
+        "`interlock jenkins-jobs` printed roll nothing out"
+    )
     yield about.unsure(found, mend)
 
 
 def _judged(about: Subject, controller: str, public_url: str, answer: requests.Response) -> DoctorFinding:
     where, status = shown(public_url), answer.status_code
     if status == HTTPStatus.ACCEPTED and _ignored(answer):
-        return about.good(f"callbacks to {where} are answered")
+        return about.good(f"callbacks: {where} accepts them")
     if status == HTTPStatus.UNAUTHORIZED:
         found = f"callbacks: {where} refuses the secret (401)"
-        return about.unsure(found, f"the web process has another {_VARIABLE}: give both the same, restart it")
+        return about.unsure(
+            found, f"the web process has another {_VARIABLE}: give both the same value and restart the web process"
+        )
     if 300 <= status < 400:
         to = urlsplit(answer.headers.get("Location", ""))  # its path may contain the secret
-        found = f"callbacks: {where} redirects them to {to.scheme}://{to.netloc}, where Jenkins does not follow"
-        return about.unsure(found, "put the final address into web.public_url, and into the credential")
+        found = f"callbacks: {where} redirects them to {to.scheme}://{to.netloc}, and Jenkins follows no redirect"
+        return about.unsure(found, "write the final address into web.public_url, and into the credential")
     if status == HTTPStatus.NOT_FOUND:
-        found = f"callbacks: nobody at {where} knows /webhooks/jenkins/{controller} (404)"
-        mend = "does the proxy pass /webhooks/ on? Was the web process started with this pipeline file?"
+        found = f"callbacks: {where} has no address /webhooks/jenkins/{controller} (404)"
+        mend = "let the proxy pass on /webhooks/, and put this pipeline file in force (`interlock reload`)"
         return about.unsure(found, mend)
     if status >= 500:
         found = f"callbacks: {where} answers {status}"
-        return about.unsure(found, "is Interlock behind that proxy running, and its Redis? See its log")
-    found = f"callbacks: {where} answers {status}, not as Interlock does"
-    return about.unsure(found, "is web.public_url Interlock's address, and does nothing before it ask for a sign-in?")
+        return about.unsure(
+            found, "check that Interlock and its Redis run behind that proxy; read the log of the web process"
+        )
+    found = f"callbacks: {where} answers {status}, which is not Interlock's answer"
+    return about.unsure(
+        found, "check that web.public_url is Interlock's address, and that no proxy asks for a sign-in there"
+    )
 
 
 def _ignored(answer: requests.Response) -> bool:
@@ -121,7 +132,7 @@ def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks
             found = DeliveryPacks(redis, Keys(pipeline.name)).newest(_LOOKED_AT)
             known.take((one.source, one.name, one.at, one.body) for one in found)
     except RedisError as error:
-        known.problem, known.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
+        known.problem, known.mend = str(error).partition("\n")[0], "check INTERLOCK_REDIS_URL"
     finally:
         redis.close()
     return known
@@ -129,18 +140,20 @@ def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks
 
 def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
     """Ask the running Interlock at `web.public_url`, because INTERLOCK_REDIS_URL is not set here."""
-    known = KnownCallbacks(mend="is it running there? Or call the doctor with its INTERLOCK_REDIS_URL")
+    known = KnownCallbacks(
+        mend="check that Interlock runs there, or call the doctor with the INTERLOCK_REDIS_URL of Interlock"
+    )
     public_url = configuration.web.public_url
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _ANSWER_TIMEOUT), "api/v1/callbacks")
         if answer.status_code != HTTPStatus.OK:
-            known.problem = f"{shown(public_url)} answers {answer.status_code} when it is asked"
+            known.problem = f"{shown(public_url)} answers {answer.status_code} to GET /api/v1/callbacks"
         else:
             _take(known, answer.json())
     except NoAnswer as error:
         known.problem = str(error)
     except (ValueError, KeyError, TypeError):
-        known.problem = f"{shown(public_url)} does not answer as Interlock does"
+        known.problem = f"{shown(public_url)} gives no answer of Interlock"
     return known
 
 
@@ -157,12 +170,15 @@ def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[Docto
     about = Subject.controller(controller)
     at = known.controllers.get(controller)
     if at is not None:
-        yield about.good(f"its last callback came in at {_moment(at)}")
+        yield about.good(f"its last callback arrived at {_moment(at)}")
     elif known.problem:
-        yield about.unsure(f"when it called last is not known: {known.problem}", known.mend)
+        yield about.unsure(f"the time of its last callback is not known: {known.problem}", known.mend)
     else:
-        mend = "start a build: if none comes, its log says why (docs/jenkins.md). Until then Interlock polls builds"
-        yield about.unsure("no callback has come in from it yet, or none lately", mend)
+        mend = (
+            "start a build; if no callback arrives, read the build's log (docs/jenkins.md). Until "
+            "then Interlock polls builds"
+        )
+        yield about.unsure("no callback has arrived from it lately", mend)
 
 
 def examine_job(
@@ -176,8 +192,12 @@ def examine_job(
     if ended <= known.since + _SLACK or time.time() <= ended + _SLACK:
         return  # the deliveries of that time are no longer kept, or a callback may be on its way
     if at is None or at < ended - _SLACK:
-        before = f"the last from this job came in at {_moment(at)}" if at is not None else "nor has one from this job"
-        found = f"no callback has come in of its build #{number}, which ended at {_moment(ended)}; {before}"
+        before = (
+            f"the last one from this job arrived at {_moment(at)}"
+            if at is not None
+            else "none from this job has arrived"
+        )
+        found = f"no callback has arrived from its build #{number}, which ended at {_moment(ended)}; {before}"
         yield about.unsure(found, f"read the log of build #{number}: {_CAUSES}")
 
 

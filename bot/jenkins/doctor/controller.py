@@ -94,21 +94,19 @@ def _not_jenkins(about: Subject, response: requests.Response) -> DoctorFinding |
         mode = None
     if isinstance(mode, str):
         return None
-    mend = (
-        "is there a sign-in page in front of Jenkins? Requests with an Authorization header must reach Jenkins itself"
-    )
-    return about.bad("it answers a page where Jenkins' API should be", mend)
+    mend = "let requests with an Authorization header pass the sign-in page or proxy in front of Jenkins"
+    return about.bad("it answers with a page instead of Jenkins' API", mend)
 
 
 def _redirected(about: Subject, controller: Controller, location: str) -> DoctorFinding:
     ours, theirs = urlsplit(controller.url), urlsplit(location)
     to = shown(location) if theirs.hostname else theirs.path
     if any(word in part.lower() for part in theirs.path.split("/") for word in _SIGN_IN):
-        mend = "let requests with an Authorization header reach Jenkins without the sign-in page"
-        return about.bad(f"it redirects to a sign-in at {to}", mend)
+        mend = "let requests with an Authorization header pass the sign-in page"
+        return about.bad(f"it redirects to a sign-in page at {to}", mend)
     if theirs.hostname in (None, ours.hostname) and theirs.scheme == "https" and ours.scheme == "http":
         return about.bad(f"it redirects to {to}", "write https:// in url")
-    return about.bad(f"it redirects to {to}", "put the address that it redirects to into url")
+    return about.bad(f"it redirects to {to}", "write that address into url")
 
 
 def _not_found(about: Subject, place: ProbedAddress) -> DoctorFinding:
@@ -119,8 +117,8 @@ def _not_found(about: Subject, place: ProbedAddress) -> DoctorFinding:
     for url in dict.fromkeys((origin, f"{origin}/{_USUAL_PATH}", f"{place.url}/{_USUAL_PATH}")):
         if url != place.url and _is_jenkins(ProbedAddress(url, place.setting, place.timeout, place.ca_bundle)):
             found = f"there is no Jenkins at {shown(place.url)}, but one at {shown(url)}"
-            return about.bad(found, f"put {shown(url)} into url")
-    mend = "is its context path missing? It is what stands before /job/ in the address of a job"
+            return about.bad(found, f"write {shown(url)} into url")
+    mend = "check the context path: the part before /job/ in the address of a job"
     return about.bad(f"there is no Jenkins at {shown(place.url)} (404)", mend)
 
 
@@ -135,9 +133,9 @@ def _is_jenkins(place: ProbedAddress) -> bool:
 def _unauthorised(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     realm = response.headers.get("WWW-Authenticate", "")
     if realm and "Jenkins" not in realm:
-        mend = "requests with Jenkins' own Authorization header must reach Jenkins"
+        mend = "let requests with an Authorization header pass the proxy"
         return about.bad(f"a proxy in front of Jenkins asks for a sign-in (401, {realm[:80]})", mend)
-    found = f"it does not accept the user {controller.user} with this token (401)"
+    found = f"it refuses the user {controller.user} with this token (401)"
     return about.bad(found, _new_token(controller))
 
 
@@ -154,14 +152,16 @@ def _forbidden(
     auth: tuple[str, str],
 ) -> DoctorFinding:
     if "X-Jenkins" not in response.headers:
-        mend = "is Interlock's machine on its list of allowed addresses?"
-        return about.bad("a proxy in front of Jenkins refuses us (403)", mend)
+        mend = "let the proxy accept requests from the address of Interlock's machine"
+        return about.bad("a proxy in front of Jenkins refuses Interlock's requests (403)", mend)
     if _is_anonymous(place, response, auth):
         return _anonymous(about)
     needed = response.headers.get("X-Required-Permission", "hudson.model.Hudson.Read")
     permission = needed.removeprefix("hudson.model.").replace("Hudson.", "Overall/").replace(".", "/")
-    found = f"the user {controller.user} may not: it lacks {permission} (403)"
-    return about.bad(found, f"give the user {controller.user} Overall/Read (docs/jenkins.md has all that it needs)")
+    found = f"the user {controller.user} lacks {permission} (403)"
+    return about.bad(
+        found, f"give the user {controller.user} Overall/Read (docs/jenkins.md lists all permissions that it needs)"
+    )
 
 
 def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[str, str]) -> bool:
@@ -179,21 +179,23 @@ def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[
 
 def _anonymous(about: Subject) -> DoctorFinding:
     mend = "let the proxy in front of Jenkins pass on the Authorization header"
-    return about.bad("our sign-in does not reach Jenkins, which treats us as anonymous", mend)
+    return about.bad("Interlock's sign-in does not reach Jenkins, which treats Interlock as anonymous", mend)
 
 
 def _starting(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
-    found = "Jenkins is starting, or is not there behind its proxy (503)"
-    return about.bad(found, "wait a moment and look again; Interlock waits as well")
+    found = "Jenkins is starting, or its proxy does not reach it (503)"
+    return about.bad(found, "wait a moment and run the doctor again; Interlock waits as well")
 
 
 def _proxy(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     found = f"the proxy in front of Jenkins answers, Jenkins does not ({response.status_code})"
-    return about.bad(found, "start Jenkins, or mend the address that the proxy has for it")
+    return about.bad(found, "start Jenkins, or correct its address in the proxy")
 
 
 def _too_many(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
-    return about.bad("the proxy in front of Jenkins answers: too many requests (429)", "raise its limit for Interlock")
+    return about.bad(
+        "the proxy in front of Jenkins limits Interlock's requests (429)", "raise the proxy's limit for Interlock"
+    )
 
 
 _STATUSES: dict[int, Callable[[Subject, Controller, requests.Response], DoctorFinding]] = {
@@ -215,7 +217,9 @@ def _not_signed_in(
         return None
     if me.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):  # Jenkins#getMe: an anonymous user has no page
         return _anonymous(about)
-    return about.bad(f"it does not say whom it treats {controller.user} as ({me.status_code})", _new_token(controller))
+    return about.bad(
+        f"it does not name the user that it signs {controller.user} in as ({me.status_code})", _new_token(controller)
+    )
 
 
 def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[DoctorFinding]:
@@ -231,8 +235,10 @@ def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[D
         return
     behind, ahead = before - (theirs + 1), theirs - after  # lower bounds; negative if there need be no difference
     if max(behind, ahead) > CLOCKS_APART:
-        found = f"its clock is at least {max(behind, ahead):.0f} s {'ahead of' if ahead > behind else 'behind'} ours"
-        mend = "set both by NTP: Interlock tells by its start whether a new build is its own"
+        found = (
+            f"its clock is at least {max(behind, ahead):.0f} s {'ahead of' if ahead > behind else 'behind'} Interlock's"
+        )
+        mend = "set both by NTP: Interlock compares the start of a build with its own clock to recognize its builds"
         yield about.unsure(found, mend)
 
 
@@ -241,24 +247,30 @@ def _signing_in(about: Subject, root: dict[str, Any], posted: requests.Response)
     `CrumbFilter`)."""
     if not root.get("useSecurity"):
         yield about.unsure(
-            "security is off: anybody may do anything there", "turn security on in Jenkins, with a user for Interlock"
+            "its security is off: anybody may do anything there",
+            "turn security on in Jenkins, with a user for Interlock",
         )
     elif posted.status_code == HTTPStatus.FORBIDDEN and "crumb" in posted.text.lower():
-        mend = "an API token needs no crumb, outlives a change of password, and can be revoked alone (docs/jenkins.md)"
-        yield about.unsure("we sign in with a password", mend)
+        mend = (
+            "use an API token: it needs no crumb, outlives a change of the password, and can be "
+            "revoked alone (docs/jenkins.md)"
+        )
+        yield about.unsure("Interlock signs in with a password", mend)
     elif posted.status_code != HTTPStatus.OK:
-        mend = "does a proxy in front of Jenkins let GET through only? Triggers are POST"
+        mend = "let the proxy in front of Jenkins pass POST as well as GET: triggers are POST"
         yield about.bad(f"it answers {posted.status_code} to a POST that changes nothing", mend)
     elif root.get("useCrumbs") is False:
         mend = "turn CSRF protection on in Jenkins (Security); with an API token Interlock needs no crumb"
-        yield about.unsure("it takes requests without crumbs from every signed-in browser", mend)
+        yield about.unsure("it accepts requests without crumbs from every signed-in browser", mend)
 
 
 def _state(about: Subject, root: dict[str, Any]) -> Iterator[DoctorFinding]:
     if root.get("quietingDown"):
         reason = str(root.get("quietDownReason") or "")
         found = "it is preparing to shut down" + (f": {reason[:200]}" if reason else "")
-        yield about.unsure(found, "it accepts triggers but starts nothing until the shutdown is cancelled or done")
+        yield about.unsure(
+            found, "it accepts triggers and starts nothing until somebody cancels the shutdown or it is done"
+        )
 
 
 # -- older versions ----------------------------------------------------------------------------------------------------
@@ -269,9 +281,12 @@ RECOMMENDED = (2, 479)
 #: The versions that changed a behaviour, and the behaviour before (Jenkins: `Queue#doCancelItem`,
 #: `ParametersDefinitionProperty#buildWithParameters`, `ParameterizedJobMixIn#doBuildWithParameters`).
 _BEFORE = (
-    ((2, 211), "it does not say whether a queue item was cancelled, so Interlock asks once more"),
-    ((2, 308), "it does not say that a trigger met an equal one in the queue"),
-    ((2, 524), "it answers 500 to a trigger of a job without parameters, so that the run waits and is tried for ever"),
+    ((2, 211), "it does not report whether it cancelled a queue item, so Interlock asks once more"),
+    ((2, 308), "it does not report that it merged a trigger with an equal one in the queue"),
+    (
+        (2, 524),
+        "it answers 500 to a trigger of a job without parameters, so the run waits, and Interlock retries without end",
+    ),
 )
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)")
@@ -288,9 +303,9 @@ def _old_version(about: Subject, text: str) -> Iterator[DoctorFinding]:
     version = version_number(text)
     if version is None:
         yield about.unsure(
-            f"its version, {text!r}, cannot be read", "does a proxy drop or change the header X-Jenkins?"
+            f"{text!r} is not a version of Jenkins", "let the proxy pass on the header X-Jenkins unchanged"
         )
     elif version < RECOMMENDED:
         peculiar = [f"before {since[0]}.{since[1]} {what}" for since, what in _BEFORE if version < since]
         found = f"Jenkins {text} is older than 2.479 ({'; '.join(peculiar)})"
-        yield about.unsure(found, "bring it up to date: a long-term version from 2.479.1 on")
+        yield about.unsure(found, "upgrade it to a long-term version from 2.479.1 on")

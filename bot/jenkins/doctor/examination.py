@@ -35,7 +35,7 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
         try:
             token = settings.jenkins_token(controller.name).get_secret_value()
         except SettingsError as error:
-            yield Subject.controller(controller.name).bad(str(error), "set the variable, then look again")
+            yield Subject.controller(controller.name).bad(str(error), "set the variable, then run the doctor again")
             continue
         answers = True
         for finding in controllers.examine(controller, token):
@@ -53,8 +53,8 @@ def _callbacks(
 ) -> Iterator[DoctorFinding]:
     findings: list[DoctorFinding] = []
     if not secrets:
-        found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
-        yield Subject.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
+        found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so the doctor cannot test them"
+        yield Subject.controller(controller.name).unsure(found, "run the doctor with the environment of the processes")
     else:
         for secret in secrets:
             findings += callbacks.examine_address(controller, configuration.web.public_url, secret)
@@ -81,10 +81,12 @@ class _JobExaminer:
         """Return the findings about one job."""
         about = Subject.job(plan.controller, plan.name, plan.step)
         if self.gone.is_set():
-            return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
+            return [
+                about.bad("not checked: the controller has stopped answering", "run the doctor again when it answers")
+            ]
         try:
             return job.examine(client_of(self.controller, self.token), plan, self.secrets, self.known, self.public_url)
         except RetryLater as error:
             if error.__cause__ is not None:  # there was no answer, rather than one that says to retry
                 self.gone.set()
-            return [about.bad(str(error), "look again when the controller answers; does its log say more?")]
+            return [about.bad(str(error), "run the doctor again when the controller answers; its log may say more")]

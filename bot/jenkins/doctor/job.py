@@ -47,7 +47,10 @@ _WRONG = {
     "RunParameterDefinition": "a run",
 }
 
-_DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apart: declare them in the job as strings"
+_DECLARE = (
+    "declare them in the job as strings: Jenkins drops other parameters, and Interlock needs them to "
+    "recognize its builds"
+)
 
 
 def examine(
@@ -82,7 +85,7 @@ def examine(
     findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, known)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
-    return [about.good(f"{', '.join(tried.untried)} could not be tried" if tried.untried else "")]
+    return [about.good(f"the doctor could not test {', '.join(tried.untried)}" if tried.untried else "")]
 
 
 def _settings(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element | DoctorFinding:
@@ -97,16 +100,16 @@ def _not_a_job(about: Subject, plan: JobPlan, job: dict[str, Any]) -> DoctorFind
     names = [f"{plan.name}/{child.get('name')}" for child in job.get("jobs") or []]
     inside = f", such as {', '.join(names[:3])}" if names else ""
     if kind == "WorkflowMultiBranchProject":
-        mend = f"name the job of one branch in the pipeline file{inside} (a / in the branch is %2F there)"
+        mend = f"write the job of one branch into the pipeline file{inside} (a / in the branch is %2F there)"
         return about.bad("it is a multibranch project, which has no builds itself", mend)
-    return about.bad(f"it is a folder, not a job ({kind})", f"name a job in it in the pipeline file{inside}")
+    return about.bad(f"it is a folder, not a job ({kind})", f"write a job in it into the pipeline file{inside}")
 
 
 def _name(about: Subject, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
     """Report a wrong case in the name: Jenkins finds a job whatever the case, but uses its own name in callbacks."""
     name = job.get("fullName")
     if isinstance(name, str) and name != plan.name:
-        mend = "write it so in the pipeline file: callbacks are known by the name that Jenkins uses"
+        mend = "write this name into the pipeline file: callbacks carry it"
         yield about.bad(f"its name in Jenkins is {name}", mend)
 
 
@@ -118,14 +121,14 @@ def _parameters(about: Subject, plan: JobPlan, job: dict[str, Any]) -> Iterator[
     }
     lacking = [name for name, _ in plan.parameters if name not in declared]
     if lacking:
-        mend = f"{_DECLARE} (`interlock jenkins-jobs` prints jobs that do)"
+        mend = f"{_DECLARE} (`interlock jenkins-jobs` prints such jobs)"
         yield about.bad(f"it does not declare {', '.join(lacking)}", mend)
     for name, _ in plan.parameters:
         kind = declared.get(name)
         if kind in _WRONG:
             yield about.bad(f"its parameter {name} is {_WRONG[kind]}", "make it a string parameter")
         elif kind is not None and kind not in TEXTS:
-            mend = "does it take any text, and show it in the build? A string parameter does"
+            mend = "make it a string parameter, unless it accepts any text and shows it in the build"
             yield about.unsure(f"its parameter {name} is a {kind}", mend)
 
 
@@ -134,7 +137,7 @@ def _readiness(about: Subject, job: dict[str, Any], plan: JobPlan) -> Iterator[D
         yield about.bad("it is disabled", "enable it in Jenkins")
     if plan.concurrent and job.get("concurrentBuild") is False:
         found = "it runs one build at a time, but its stage has room for several"
-        yield about.unsure(found, "take disableConcurrentBuilds out of it, or set the capacity to 1")
+        yield about.unsure(found, "remove disableConcurrentBuilds from it, or set the capacity to 1")
 
 
 # -- a job that does not exist -----------------------------------------------------------------------------------------
@@ -147,12 +150,15 @@ _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
 
 def missing(client: JenkinsClient, about: Subject, name: str) -> DoctorFinding:
     """Report which part of the path does not exist, or may not be read, which looks the same (`Jenkins#getItem`)."""
-    mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
+    mend = (
+        "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or correct "
+        "its name in the pipeline file"
+    )
     try:
         found = _missing_part(client, name)
     except (JenkinsNotFound, JenkinsForbidden, RetryLater):
         found = ""  # a folder cannot be read, so the part is not known
-    return about.bad(found or "it does not exist, or may not be read", mend)
+    return about.bad(found or "it does not exist, or Interlock may not read it", mend)
 
 
 def _missing_part(client: JenkinsClient, name: str) -> str:
@@ -171,8 +177,8 @@ def _missing_part(client: JenkinsClient, name: str) -> str:
 def _nearest(folder: str, part: str, names: list[str]) -> str:
     where = f"the folder {folder}" if folder else "the top folder"
     near = get_close_matches(part, names, n=_TOLD, cutoff=0.5) or sorted(names)[:_TOLD]
-    there = f"; there is {', '.join(near)}" if near else ", which looks empty to us"
-    return f"it does not exist, or may not be read: {where} has no {part}{there}"
+    there = f"; there is {', '.join(near)}" if near else ", where Interlock sees no job"
+    return f"it does not exist, or Interlock may not read it: {where} has no {part}{there}"
 
 
 # -- permissions -------------------------------------------------------------------------------------------------------
@@ -200,7 +206,9 @@ def try_permissions(client: JenkinsClient, about: Subject, plan: JobPlan, job: d
         try:
             probe(client, about, plan, job, tried)
         except (JenkinsForbidden, RetryLater, JenkinsNotFound) as error:
-            tried.findings.append(about.unsure(f"{_PERMISSION[probe]} could not be tried: {error}", "look again later"))
+            tried.findings.append(
+                about.unsure(f"the doctor could not test {_PERMISSION[probe]}: {error}", "run the doctor again later")
+            )
     return tried
 
 
@@ -213,7 +221,7 @@ def _build(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, 
     response = client.ask("POST", f"{job_path(plan.name)}/{_TWICE}", expect=(201, 303, 403, 409, 500))
     if response.status_code == 403:
         mend = "give the user Item/Build on it (docs/jenkins.md)"
-        tried.findings.append(about.bad("Item/Build is missing: no build can be started in it", mend))
+        tried.findings.append(about.bad("Item/Build is missing: Interlock cannot start a build", mend))
     elif response.status_code == 409:
         tried.untried.append("Item/Build")
     elif response.status_code in (201, 303):
@@ -221,11 +229,13 @@ def _build(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, 
 
 
 def _undo_trigger(client: JenkinsClient, about: Subject, item: int | None) -> DoctorFinding:
-    found = "Jenkins took a trigger of the doctor's that it should have refused, and"
+    found = "Jenkins accepted a trigger that the doctor sent to be refused;"
     if item is not None and cancel_item(client, item) in (204, 302):
-        mend = "does a proxy on the way to Jenkins change requests? It made one parameter out of two"
-        return about.unsure(f"{found} it was taken out of its queue again", mend)
-    return about.bad(f"{found} it is in its queue still (item {item or 'unknown'})", "cancel it in Jenkins by hand")
+        mend = "let no proxy on the way to Jenkins change requests: one made one parameter out of two"
+        return about.unsure(f"{found} the doctor has taken it out of Jenkins' queue again", mend)
+    return about.bad(
+        f"{found} it is still in Jenkins' queue (item {item or 'unknown'})", "cancel it in Jenkins by hand"
+    )
 
 
 def _cancel(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
@@ -235,7 +245,7 @@ def _cancel(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str,
         return
     path = f"{job_path(plan.name)}/{completed}/stop"
     if client.ask("POST", path, expect=(200, 302, 403, 404)).status_code == 403:
-        found = "Item/Cancel is missing: none of its builds can be stopped"
+        found = "Item/Cancel is missing: Interlock cannot stop its builds"
         tried.findings.append(about.bad(found, "give the user Item/Cancel on it (docs/jenkins.md)"))
 
 
@@ -245,10 +255,13 @@ def _configure(
     if not plan.locks:
         return
     if client.ask("POST", f"{job_path(plan.name)}/description", expect=(400, 403)).status_code == 403:
-        found = "Item/Configure is missing: when its stage locks, no banner can be put on it"
+        found = "Item/Configure is missing: Interlock cannot put a banner on it when its stage locks"
         mend = "give the user Item/Configure on it; everything else works without"
         if any(str(entry.get("_class", "")).endswith(".BranchJobProperty") for entry in job.get("property") or []):
-            mend = "nobody has it on a branch of a multibranch project: for the banner make the stage a job of its own"
+            mend = (
+                "Jenkins gives it to nobody on a branch of a multibranch project: for the banner use "
+                "a job that is not in one"
+            )
         tried.findings.append(about.unsure(found, mend))
 
 

@@ -35,11 +35,11 @@ def read(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element:
         body = client.ask("GET", f"{job_path(plan.name)}/config.xml").content
         return parsed(body)
     except (JenkinsForbidden, JenkinsNotFound) as error:
-        found = "whether it calls back, and what else it is set to, cannot be seen: Item/ExtendedRead is missing"
+        found = "Item/ExtendedRead is missing: the doctor cannot check its callback and its settings"
         mend = "give the user Item/ExtendedRead on it; only the doctor needs it"
         raise SettingsHidden(about.unsure(found, mend)) from error
     except (RetryLater, ET.ParseError) as error:
-        raise SettingsHidden(about.unsure(f"its configuration could not be read: {error}")) from error
+        raise SettingsHidden(about.unsure(f"the doctor could not read its configuration: {error}")) from error
 
 
 def parsed(body: bytes) -> ET.Element:
@@ -54,13 +54,16 @@ def examine_settings(about: Subject, plan: JobPlan, root: ET.Element) -> Iterato
     yield from _concurrency(about, plan, root)
     triggers = sorted({child.tag.rpartition(".")[2] for holder in root.iter("triggers") for child in holder})
     if triggers:
-        found = f"it also starts on its own ({', '.join(triggers)})"
-        mend = "take that out of it: a build that no run asked for takes a slot of the stage, and may break it"
+        found = f"it also starts builds by itself ({', '.join(triggers)})"
+        mend = "remove that: a build that no run asked for takes a slot of the stage, and may break it"
         yield about.unsure(found, mend)
     kept = _whole(next(root.iter("numToKeep"), None))
     if 0 < kept < KEPT:
-        found = f"it keeps no more than {kept} builds"
-        mend = f"keep {KEPT} or more: one that ended while Interlock was away may be gone before its result is read"
+        found = f"it keeps {kept} builds at most"
+        mend = (
+            f"keep {KEPT} or more: Jenkins may delete a build that ended while Interlock was down "
+            "before Interlock reads its result"
+        )
         yield about.unsure(found, mend)
 
 
@@ -79,8 +82,10 @@ def _concurrency(about: Subject, plan: JobPlan, root: ET.Element) -> Iterator[Do
         return
     most = _whole(throttle.find("maxConcurrentTotal"))
     if throttle.findtext("throttleOption") == "category":
-        found = "throttle-concurrents holds its builds back together with those of other jobs"
-        yield about.unsure(found, "a run then waits in Jenkins, with its slot taken: leave the waiting to Interlock")
+        found = "throttle-concurrents limits its builds together with those of other jobs"
+        yield about.unsure(
+            found, "remove it from the category: a run waits in Jenkins' queue there and keeps its slot meanwhile"
+        )
     elif 0 < most < (plan.capacity or most + 1):
         found = f"throttle-concurrents allows {most} builds at once, and the stage has room for more"
         yield about.unsure(found, "raise maxConcurrentTotal, or lower the stage's capacity")
@@ -146,9 +151,9 @@ def _none(about: Subject, plan: JobPlan, endpoints: list[ET.Element]) -> DoctorF
     )
     secrets = [_url(endpoint) for endpoint in endpoints if _kind(endpoint) == "SECRET"]
     if secrets:
-        found = f"it calls the address in the credential {secrets[0]}; whether that is Interlock cannot be seen"
-        return about.unsure(found, f"name it {credential(plan)} if it is")
-    return about.unsure("it does not call back when a build starts or ends, as far as can be seen from here", mend)
+        found = f"it calls the address in the credential {secrets[0]}; the doctor cannot see whether that is Interlock"
+        return about.unsure(found, f"if it is, rename the credential to {credential(plan)}")
+    return about.unsure("it does not call back when a build starts or ends, as far as the doctor can see", mend)
 
 
 def _kind(endpoint: ET.Element) -> str:
@@ -173,19 +178,21 @@ def _by_script(root: ET.Element) -> bool:
 def _address(about: Subject, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[DoctorFinding]:
     if _kind(endpoint) == "SECRET":
         if _url(endpoint) != credential(plan):
-            found = f"it calls back by the credential {_url(endpoint)}, which is that of another controller"
-            yield about.unsure(found, f"name {credential(plan)} in it: callbacks for another controller are ignored")
+            found = f"it calls back by the credential {_url(endpoint)}, which belongs to another controller"
+            yield about.unsure(found, f"use {credential(plan)}: Interlock ignores callbacks for another controller")
         return
-    found = "its callback is a PUBLIC address: Jenkins prints it, secret and all, in the log of every build"
-    mend = f"put the address into a secret text {credential(plan)}, name that in place of it, and change the secret"
+    found = "its callback is a PUBLIC address: Jenkins prints it with its secret in the log of every build"
+    mend = f"put the address into a secret text {credential(plan)}, use that credential, and change the secret"
     yield about.unsure(found, mend)
     controller, _, given = _after_webhook_path(_url(endpoint)).partition("/")
     if controller not in ("", plan.controller):
         found = f"its callback names the controller {controller}"
-        yield about.unsure(found, f"write /webhooks/jenkins/{plan.controller}/SECRET: others are ignored")
+        yield about.unsure(
+            found, f"write /webhooks/jenkins/{plan.controller}/SECRET: Interlock ignores other controllers"
+        )
     if given and secrets and given not in secrets:
-        mend = "put INTERLOCK_JENKINS_WEBHOOK_SECRET into it: callbacks with another are refused"
-        yield about.unsure("the secret in its callback's address is not ours", mend)
+        mend = "write the value of INTERLOCK_JENKINS_WEBHOOK_SECRET into it: Interlock refuses any other"
+        yield about.unsure("the secret in its callback's address is not Interlock's", mend)
 
 
 def _host(about: Subject, endpoint: ET.Element, public_url: str) -> Iterator[DoctorFinding]:
@@ -196,11 +203,13 @@ def _host(about: Subject, endpoint: ET.Element, public_url: str) -> Iterator[Doc
     if _host_and_port(theirs) != _host_and_port(ours):
         # Only host and port: the rest may contain the secret.
         found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
-        mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
+        mend = (
+            "write the address of web.public_url into it, or correct web.public_url: the other host learns the secret"
+        )
         yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
     elif (below := theirs.path.partition(_WEBHOOK_PATH)[0]) != ours.path:
         found = f"its callback goes to {theirs.hostname}{below}, but Interlock is at {ours.hostname}{ours.path}"
-        yield about.unsure(found, "write the address of web.public_url into it, or mend web.public_url")
+        yield about.unsure(found, "write the address of web.public_url into it, or correct web.public_url")
 
 
 def _host_and_port(parts: SplitResult) -> tuple[str | None, int | None]:
@@ -217,10 +226,10 @@ def _after_webhook_path(url: str) -> str:
 def _manner(about: Subject, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:
     event = endpoint.findtext("event")
     if event is not None and event not in _KNOWN:
-        found = f"it calls back for the event {event!r}, which the plugin does not know, so it sends nothing"
-        yield about.unsure(found, "set the event to all, written exactly so")
+        found = f"it calls back for the event {event!r}, which the plugin does not have, so it sends nothing"
+        yield about.unsure(found, "set the event to all, in lower case")
     elif event is not None and event not in _ENOUGH:
-        found = f"it calls back for the event {event} only, so the end of a build is found by polling"
+        found = f"it calls back for the event {event} only, so Interlock finds the end of a build by polling"
         yield about.unsure(found, "set the event to all")
     form = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
     if form != ("HTTP", "JSON"):
@@ -230,12 +239,12 @@ def _manner(about: Subject, endpoint: ET.Element, plugin: tuple[int, int]) -> It
         tries = f" ({retries + 1} times {timeout / 1000:g} s)" if retries else ""
         found = f"each of its callbacks may delay the build by {timeout * (retries + 1) / 1000:g} s{tries}"
         mend = f"set the retries to {CALLBACK_RETRIES} and the time-out to {CALLBACK_TIMEOUT_MS} (milliseconds)"
-        yield about.unsure(f"{found} if nobody answers", f"{mend}: polling finds what a lost callback would have said")
+        yield about.unsure(f"{found} if nobody answers", f"{mend}: polling finds the change of a lost callback")
     lines = _number(endpoint, "loglines", 0)
     if lines:
         what = "the whole log of the build" if lines < 0 else f"{lines} lines of the build's log"
-        mend = "set the log lines to 0: Interlock does not read them, and a log may be large or hold secrets"
-        yield about.unsure(f"each of its callbacks carries {what}", mend)
+        mend = "set the log lines to 0: Interlock does not read them, and a log may be large or contain secrets"
+        yield about.unsure(f"each of its callbacks contains {what}", mend)
     yield from _filter(about, endpoint.findtext("branch"), plugin)
 
 
@@ -251,10 +260,10 @@ def _filter(about: Subject, branch: str | None, plugin: tuple[int, int]) -> Iter
     if branch == ".*" or (branch is None and plugin < _FILTERED):
         return
     if branch is None:
-        found = "it has no branch filter at all, and then the plugin sends nothing outside multibranch jobs"
+        found = "it has no branch filter, so the plugin sends nothing outside multibranch jobs"
         yield about.unsure(
             found, "save the job's configuration once by hand, or add <branch>.*</branch> to the endpoint"
         )
     else:
-        found = f"it calls back for branches like {branch!r} only, and outside multibranch jobs for none"
+        found = f"its branch filter is {branch!r}, so the plugin sends nothing outside multibranch jobs"
         yield about.unsure(found, "set the branch filter to .*")

@@ -51,7 +51,7 @@ def probe(
     except RequestException as error:
         raise _no_answer(place, error) from error
     except OSError as error:  # raised by requests if the file with the certificates does not exist
-        raise NoAnswer(str(error), "put the path of a file with certificates (PEM) into ca_bundle") from error
+        raise NoAnswer(str(error), "write the path of a file with certificates (PEM) into ca_bundle") from error
 
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -64,36 +64,34 @@ def _no_answer(place: ProbedAddress, error: RequestException) -> NoAnswer:
     if isinstance(error, SSLError):
         return _untrusted(place, str(error))
     if isinstance(error, ProxyError):
-        mend = f"HTTPS_PROXY, HTTP_PROXY: is the proxy right, and must {urlsplit(place.url).hostname} go into NO_PROXY?"
-        return NoAnswer(f"the proxy on the way to {where} does not let us through", mend)
+        mend = f"check HTTPS_PROXY and HTTP_PROXY, or add {urlsplit(place.url).hostname} to NO_PROXY"
+        return NoAnswer(f"the proxy on the way to {where} refuses the connection", mend)
     if isinstance(error, ConnectTimeout):
         found = f"{where} does not answer: no connection within {place.timeout:g} s"
-        return NoAnswer(found, "a firewall that drops what it does not know? Ask whoever runs the network")
+        return NoAnswer(found, "ask your network team whether a firewall drops the connection")
     if isinstance(error, Timeout):
-        found = f"{where} took the connection and gave no answer within {place.timeout:g} s"
-        return NoAnswer(found, "is it overloaded, or is something else listening there?")
+        found = f"{where} accepted the connection and did not answer within {place.timeout:g} s"
+        return NoAnswer(found, "check whether it is overloaded, or whether another server listens there")
     if "NameResolutionError" in str(error):
-        return NoAnswer(f"no machine is known by the name {urlsplit(place.url).hostname}", f"mend {place.setting}")
+        return NoAnswer(f"the host name {urlsplit(place.url).hostname} cannot be resolved", f"correct {place.setting}")
     if "Connection refused" in str(error):
         found = f"{where} refuses the connection: nothing listens there"
-        return NoAnswer(found, f"is it up? Is {place.setting} its address, seen from here?")
+        return NoAnswer(found, f"start it, or correct {place.setting}: this machine must reach it there")
     found = f"{where} cannot be reached ({type(error).__name__})"
-    return NoAnswer(found, f"is {place.setting} its address, seen from here?")
+    return NoAnswer(found, f"correct {place.setting}: this machine must reach it there")
 
 
 def _untrusted(place: ProbedAddress, text: str) -> NoAnswer:
     where = shown(place.url)
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
-        return NoAnswer(
-            f"{where} does not speak TLS at that port", f"write http:// in {place.setting}, or another port"
-        )
+        return NoAnswer(f"{where} does not speak TLS at that port", f"write http:// or another port in {place.setting}")
     if "certificate has expired" in text:
         return NoAnswer(f"the certificate of {where} has expired", "renew it on the server")
     if "ostname mismatch" in text or "doesn't match" in text or "IP address mismatch" in text:
         return NoAnswer(f"the certificate of {where} is for another name", f"write its name in {place.setting}")
-    found = f"the certificate of {where} is not trusted: its authority is not known here"
-    mend = "put the authority's certificate (PEM) into a file, and its path into ca_bundle"
-    return NoAnswer(found, mend if place.setting == "url" else "have its authority trusted where this runs")
+    found = f"the certificate of {where} is not trusted: this machine does not have its authority"
+    mend = "save the authority's certificate (PEM) in a file, and write its path into ca_bundle"
+    return NoAnswer(found, mend if place.setting == "url" else "add its authority to the trusted ones of this machine")
 
 
 def shown(url: str) -> str:

@@ -3,9 +3,9 @@
 It handles processes only and imports nothing from the bot, the workers or their configuration.
 """
 
-from launch.embedded import Embedded, EmbeddedServer, running_url
-from launch.errors import FolderInUseError, LaunchError, NoServerError, StartError
-from launch.process import Process, answers, free_port, says
+from launch.data_folder import FolderInUseError
+from launch.embedded import Embedded, EmbeddedServer, NoServerError, running_url
+from launch.process import LaunchError, Process, StartError, answers, free_port, says
 from launch.stack import Stack, expand, read_procfile
 from launch.supervisor import BackOff, Supervisor
 

@@ -6,9 +6,13 @@ import time
 from pathlib import Path
 from typing import Self
 
-from launch.errors import FolderInUseError, LaunchError
+from launch.process import LaunchError
 
 _PATIENCE = 0.5  # seconds: a server may just be ending, or another process may be checking (`is_held`)
+
+
+class FolderInUseError(LaunchError):
+    """Raised when another process holds the data folder, so its append-only file must not be opened again."""
 
 
 class DataFolder:

@@ -14,9 +14,8 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 from launch.data_folder import DataFolder
-from launch.errors import LaunchError, NoServerError, StartError
 from launch.guard import Guard
-from launch.process import Child, LineLog, Process, await_ready, bindable, pings, private_port
+from launch.process import Child, LaunchError, LineLog, Process, StartError, await_ready, bindable, pings, private_port
 
 DEFAULT_FOLDER = "./.interlock"
 FSYNC_VARIABLE = "INTERLOCK_REDIS_FSYNC"
@@ -30,6 +29,10 @@ _NOTHING = (
     f"or put valkey-server or redis-server {OLDEST[0]}.{OLDEST[1]} or newer on PATH, "
     f"or name one in {BINARY_VARIABLE}, or give the address of a running server in INTERLOCK_REDIS_URL."
 )
+
+
+class NoServerError(LaunchError):
+    """Raised when this machine has no usable Redis-compatible server."""
 
 
 @dataclass(frozen=True)

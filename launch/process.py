@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, TextIO, TypeAlias
 from urllib.parse import urlsplit
 
-from launch.errors import StartError
 from launch.guard import Guard
 
 Ready: TypeAlias = Callable[["Child"], bool]
@@ -36,6 +35,17 @@ _SHOWN = 15  # lines of a failed process that the error quotes
 # Below the range from which Linux (32768 up) and macOS (49152 up) take outgoing ports: while the server is down, a
 # client that keeps dialling a port in that range may get the same port as its own and connect to itself.
 _PRIVATE_PORTS = range(20_000, 32_000)
+
+
+class LaunchError(RuntimeError):
+    """Raised when a part could not be started; the message is a sentence for the person at the terminal.
+
+    It says what, where and what would help.
+    """
+
+
+class StartError(LaunchError):
+    """Raised when a process ended, or stayed silent for too long, before it was ready."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import Self, TextIO
 
 from launch.data_folder import DataFolder
 from launch.embedded import DEFAULT_FOLDER, Embedded
-from launch.errors import LaunchError
-from launch.process import Process, answers, says
+from launch.process import LaunchError, Process, answers, says
 from launch.supervisor import BackOff, Supervisor
 
 REDIS_URL = "INTERLOCK_REDIS_URL"

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TextIO
 
-from launch.errors import LaunchError
 from launch.guard import Guard
-from launch.process import Child, LineLog, Process, await_ready, ending
+from launch.process import Child, LaunchError, LineLog, Process, await_ready, ending
 
 _TICK = 0.05
 

@@ -1,4 +1,7 @@
-"""Estimates as plain values with words, for page, API and command line. Times are in seconds since the epoch."""
+"""Estimates as plain values with words, for page, API and command line. Times are in seconds since the epoch.
+
+`add_estimates` and `add_to_tiles` put them into what `bot.reporting.view` makes of a board.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from bot.core.model.board import Board
 from bot.core.model.run import Run
 from bot.core.model.stage_state import Lock
-from bot.forecast.forecast import LockForecast, RunForecast, Unforeseen
+from bot.forecast.forecast import Forecast, LockForecast, RunForecast, Unforeseen
 from bot.forecast.spread import Estimate
 from bot.reporting.sentences import short
 from bot.statistics.parts import FailingTest
@@ -27,6 +30,44 @@ _UNFORESEEN = {
     Unforeseen.NO_BUILDS: "not known yet: no build has passed here",
     Unforeseen.LEAVING: "",
 }
+
+
+def add_estimates(view: Shape, board: Board, statistics: Statistics, now: float) -> Shape:
+    """Return the view of a board with `eta` in each tile, and `eta`, `cost` and `flaky` in each lock.
+
+    Only what is shown gets them. The view is that of `bot.reporting.view`; it is changed in place.
+    """
+    forecast = Forecast(board, statistics, now)
+    for stage in view["stages"]:
+        for step in filter(None, (stage, stage["fast"])):
+            shown = [*step["queue"]["runs"], *step["queue"]["tail"], *step["inside"]["runs"], *step["failed"]]
+            _add_to_tiles(shown, board, forecast, statistics, now)
+        for lock in stage["locks"]:
+            lock.update(_about_lock(board.locks[lock["key"]], board, statistics, forecast, now))
+    return view
+
+
+def add_to_tiles(tiles: list[Shape], board: Board, statistics: Statistics, now: float) -> list[Shape]:
+    """Return tiles of live runs with their `eta`."""
+    _add_to_tiles(tiles, board, Forecast(board, statistics, now), statistics, now)
+    return tiles
+
+
+def _add_to_tiles(tiles: list[Shape], board: Board, forecast: Forecast, statistics: Statistics, now: float) -> None:
+    for tile in tiles:
+        run = board.runs[tile["run"]]
+        tile["eta"] = run_estimate(forecast.of(run))
+        tile["flaky"] = list(flaky_tests(run, statistics, now))
+
+
+def _about_lock(lock: Lock, board: Board, statistics: Statistics, forecast: Forecast, now: float) -> Shape:
+    """Return the estimated opening of a standing lock, its cost so far, and the flaky tests behind it."""
+    seconds, holder = cost_of(lock, statistics, now), board.runs.get(lock.run or "")
+    return {
+        "eta": lock_estimate(forecast.of_lock(lock)),
+        "cost": {"run_seconds": seconds, "words": cost_sentence(seconds)},
+        "flaky": [] if holder is None else list(flaky_tests(holder, statistics, now)),
+    }
 
 
 def run_estimate(forecast: RunForecast) -> Shape:

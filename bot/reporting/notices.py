@@ -17,7 +17,7 @@ from bot.core.model.stage_state import Lock
 from bot.reporting.markdown import plain
 from bot.reporting.sentences import moment, named, words
 from bot.reporting.sentences import name_of as name
-from bot.reporting.week_report import week_report, weekly_moment
+from bot.reporting.statistics import week_report, weekly_moment
 
 
 @dataclass(frozen=True, slots=True)

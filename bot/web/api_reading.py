@@ -9,6 +9,7 @@ from dataclasses import asdict
 from flask import Blueprint, Response, request
 
 from bot.health import judgement
+from bot.reporting.estimates import add_estimates, add_to_tiles
 from bot.reporting.freezes import freezes
 from bot.reporting.view import tile, view
 from bot.store.inbox import parked
@@ -18,7 +19,6 @@ from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
 from bot.web.api_operation import LONGEST, NumberParameter, Parameter, filter_parameters, operation
 from bot.web.board_shapes import BoardShape
-from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, ended_verifications, position_of, verification_shape
 from bot.web.fact_list import FactFilter
 from bot.web.list_shapes import (

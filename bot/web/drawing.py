@@ -6,10 +6,10 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.reporting import versions
+from bot.reporting.estimates import add_estimates
 from bot.reporting.freezes import closed, stages_locked
 from bot.reporting.view import Shown, tile, view
 from bot.statistics.statistics import Statistics
-from bot.web.estimating import add_estimates
 from bot.web.shapes import Shape
 from config.configuration import Configuration
 

@@ -15,6 +15,7 @@ from bot.core.model.run import End, Run, Status, Verification, verified_pull
 from bot.core.rules.decision import Ended
 from bot.reporting import rules
 from bot.reporting.attempts import PastAttempt, attempts, numbered
+from bot.reporting.estimates import add_to_tiles
 from bot.reporting.explain import why_of_verification
 from bot.reporting.sentences import short
 from bot.reporting.view import tile
@@ -25,7 +26,6 @@ from bot.store.codec import RecordedFact
 from bot.store.records import EndedRow
 from bot.web import finding, shapes
 from bot.web.drawing import Links
-from bot.web.estimating import add_to_tiles
 from bot.web.shapes import Shape
 
 #: The most merges carried by a run that are named, and the most runs superseded by it.

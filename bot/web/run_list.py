@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status, Verification
+from bot.reporting.estimates import add_to_tiles
 from bot.reporting.versions import SHORT
 from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.records import EndedRow
 from bot.web import shapes
 from bot.web.api_operation import LONGEST, ListFilter, one_of, text
-from bot.web.estimating import add_to_tiles
 from bot.web.evidence import ended_verifications
 from bot.web.finding import carriers
 from bot.web.problems import Problem, unknown_value

@@ -98,7 +98,7 @@ def _came_back(state: ServiceState, forced_head: Position, position: Position) -
     since = forced_head.segment
     pushed = {root.segment for root in history.roots if root.segment > since}
     tips = {each.segment: each for each in history.positions if each.segment in pushed}
-    # The force-push began segment `since`: a commit that was on main by that segment, and is in no earlier one, followed.
+    # The force-push began segment `since`: a commit that was on main by it, and is in no earlier segment, followed.
     later = [tip for tip in tips.values() if history.on_main_by(tip) >= since]
     later += [forced for forced in state.forced_heads if forced.segment > since]
     return any(history.contains(tip, position) for tip in later)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 from redis import Redis
 
 from bot.store.keys import Keys
-from bot.store.migrations import to_3, to_4, to_5, to_6
+from bot.store.migrations import to_3, to_4, to_5
 from bot.store.migrations.to_3 import Raw
 from bot.store.replica import BARRIER
 from bot.store.scripts import FIRST, SCHEMA, OlderSchema, Scripts, refusal, stored_schema
@@ -38,9 +38,12 @@ class _Step(Protocol):
     def migrate_effect(self, raw: Raw, /) -> Raw: ...
 
 
-#: The steps, each with the schema to which it leads. Schema 2 only added families of records to schema 1, so the step
-#: to 3 handles both.
-_STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5), (6, to_6))
+#: The steps that change stored values, each with the schema to which it leads. Schema 2 only added families of records
+#: to schema 1, so the step to 3 handles both. Schema 6 changes no value: each new field has a default that means
+#: *unknown* or *none*. Its number only keeps former versions from reading what they do not understand: the records of
+#: follow-ups, freezes in the header, the effect `mention`, and the events and facts of freezes, of watchers, of
+#: deliveries and dead letters that people take out, and of runs that people move.
+_STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5))
 
 
 def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:

@@ -1,6 +1,6 @@
 """`python -m demo.screenshots`: plays the demo and takes screenshots for README and documentation, in docs/pictures.
 
-Three widths, light and dark, as WebP. They show the pages of the real processes, without retouching.
+Each is taken light and dark, as WebP. They show the pages of the real processes, without retouching.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import shutil
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "docs" / "pictures"
 #: Widths in pixels, each with the greatest height of a picture; a higher page is cut off there.
-SIZES = {1440: 1160, 800: 1050, 390: 1100}
+WIDE, NARROW = 1440, 800
+HEIGHTS = {WIDE: 1160, NARROW: 1050}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: 0 to 100. Text stays sharp, and a picture takes a third of what PNG does.
 QUALITY = 50
 #: The most bytes of all pictures together. Each version of them stays in the history of the repository.
-BUDGET = 3 << 20
+BUDGET = 1 << 20
 #: The longest that a page may take until it is live, in seconds.
 PATIENCE = 30.0
 #: The other pipelines of the overview.
@@ -43,7 +45,7 @@ OTHERS = ("payments", "search")
 
 
 class Camera:
-    """A camera that takes a page in all sizes and colours. `taken`: the files."""
+    """A camera that takes a page light and dark. `taken`: the files."""
 
     def __init__(self, browser: Browser, url: str, folder: Path) -> None:
         self._browser, self._url, self._folder = browser, url, folder
@@ -60,8 +62,8 @@ class Camera:
         self._cookies = [dict(cookie) for cookie in page.context.cookies()]
         page.close()
 
-    def take(self, name: str, path: str) -> None:
-        """Take one page, as `NAME-WIDTH-SCHEME.webp`."""
+    def take(self, name: str, path: str, width: int = WIDE) -> None:
+        """Take one page, as `NAME-WIDTH-SCHEME.webp`; `width`: one of HEIGHTS."""
         for scheme in SCHEMES:
             context = self._browser.new_context(
                 color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
@@ -72,13 +74,12 @@ class Camera:
             if page.locator("#live").count():
                 page.wait_for_selector("#live[data-kind=live]", timeout=PATIENCE * 1000)
             page.evaluate("document.fonts.ready")
-            for width, most in SIZES.items():
-                self._shoot(page, width, most, self._folder / f"{name}-{width}-{scheme}.webp")
+            self._shoot(page, width, self._folder / f"{name}-{width}-{scheme}.webp")
             context.close()
 
-    def _shoot(self, page: Page, width: int, most: int, file: Path) -> None:
+    def _shoot(self, page: Page, width: int, file: Path) -> None:
         page.set_viewport_size({"width": width, "height": 600})
-        height = min(most, int(page.evaluate("document.documentElement.scrollHeight")))
+        height = min(HEIGHTS[width], int(page.evaluate("document.documentElement.scrollHeight")))
         page.set_viewport_size({"width": width, "height": height})
         session = page.context.new_cdp_session(page)
         answer = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
@@ -90,37 +91,27 @@ def _play(console: Console, folder: Path, browser: Browser) -> list[Path]:
     with Town(folder, others=OTHERS) as town, Stack(ROOT, data_dir=folder, env=town.env) as stack:
         camera = Camera(browser, stack.web_url, FOLDER)
         base = f"/p/{PIPELINE}"
+        overtaking = datetime.now(UTC)
 
         def picture(number: int) -> None:
+            nonlocal overtaking
             console.print(f"picture {number}")
-            camera.take(f"board-{number}", base)
             if number == 3:
-                _while_locked(camera, base, town.token)
+                overtaking = datetime.now(UTC)
+                camera.take("board-3", base)
+                camera.take("overview", "/")
+                camera.take("where", f"{base}/where")
+                camera.sign_in(town.token)
+                camera.take("board-operator", base, NARROW)
 
         world = ProcessWorld(town, connect(stack.url), pace=0.2)
         Story(world, Console(file=io.StringIO()), shown=picture).play()
-        camera.take("run", f"{base}/runs/S1.5")
-        camera.take("locks", f"{base}/locks")
-        camera.take("lock-report", f"{base}/locks/pre-production/S1.1")
+        camera.take("run", f"{base}/runs/S1.5", NARROW)
         world.let_go()
         world.wait_until("all runs have ended", lambda: not world.live())
         camera.take("statistics", f"{base}/statistics")
+        camera.take("past", f"{base}/past?at={overtaking:%Y-%m-%dT%H:%M:%SZ}")
         return camera.taken
-
-
-def _while_locked(camera: Camera, base: str, token: str) -> None:
-    """Take the other pages while pre-production is locked: first as a guest, then signed in."""
-    for name, path in (
-        ("overview", "/"),
-        ("where", f"{base}/where"),
-        ("runs", f"{base}/runs"),
-        ("log", f"{base}/log"),
-        ("sign-in", "/sign-in"),
-    ):
-        camera.take(name, path)
-    camera.sign_in(token)
-    camera.take("board-operator", base)
-    camera.take("form", f"{base}/act/unlock?stage=pre-production")
 
 
 @click.command()

@@ -143,6 +143,21 @@ def test_what_is_not_configured_has_no_slots(board: Board) -> None:
     assert board.capacity(Step("build")) is None
 
 
+def test_a_stage_without_a_fast_job_has_no_slots_on_the_fast_lane() -> None:
+    assert shop(fast=False).capacity("acceptance", Track.FAST) == 0
+
+
+def test_the_runs_of_every_service_are_read_oldest_first() -> None:
+    """The index of a service is a set, so one service alone could be in order by chance."""
+    services = tuple(f"S{number}" for number in range(12))
+    town = Town(shop(services=services))
+    for letter in "ab":
+        for service in services:
+            town.merge(service, letter)
+    for service in services:
+        assert [run.sha for run in town.board.of_service(service)] == [f"{service}a", f"{service}b"]
+
+
 def test_a_verification_holds_a_slot_and_is_no_run_inside() -> None:
     town = Town(replace(shop(), verify=Verify(Job("build", "verify"))))
     town.send(PullMoved("S1", 12, "a" * 40, at=1.0))

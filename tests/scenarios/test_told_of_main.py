@@ -14,6 +14,7 @@ from bot.core.model.messages import DroppedFromMain
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import End, Ending, Status
 from tests.core.town import Town
+from tests.core.world import shop
 
 PRE, ACC = "pre-production", "acceptance"
 
@@ -714,6 +715,32 @@ def test_of_a_head_that_was_told_before_ours_the_lost_merges_in_between_are_look
     town.answer_questions()
     assert head(town) == "S1c"
     assert searched(town) == [("S1l", "S1c")]
+
+
+def test_a_merge_that_was_told_before_the_answer_is_not_looked_up_though_its_run_has_ended() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "bl":
+        town.github.commit("S1", f"S1{letter}")
+    town.look_at_main("S1", "c")
+    town.send(Merged("S1", "S1b", pull=7))
+    town.cancel("S1b")
+    town.confirm_withdrawal("S1b")
+    assert town.left("S1b") == ("cancelled", None)
+    town.quiet()
+    town.answer_questions()
+    assert searched(town) == [("S1l", "S1c")]
+
+
+def test_nothing_is_looked_up_for_a_service_that_has_left_the_configuration_meanwhile() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    town.github.commit("S1", "S1a")
+    town.look_at_main("S1", "b")
+    town.configure(shop(services=("S2", "S3")))
+    town.quiet()
+    town.answer_questions()
+    assert searched(town) == []
 
 
 def test_a_webhook_that_comes_after_all_starts_no_run_of_what_the_found_head_carries() -> None:

@@ -187,7 +187,7 @@ def verified(story: Story, result: Outcome | None) -> None:
 def test_the_documentation_shows_its_pictures_light_and_dark(client: FlaskClient) -> None:
     shown = client.get("/docs/page").text
     pictures = set(re.findall(r'"(pictures/[\w-]+\.webp)"', shown))
-    assert len(pictures) == 8
+    assert len(pictures) == 10
     assert 'alt="All pipelines, the locked one first"' in shown
     for name in pictures:
         answer = client.get(f"/docs/{name}")

@@ -104,13 +104,13 @@ def _interrupt(decision: Decision, run: Run) -> None:
 def _start_interrupted(decision: Decision, state: ServiceState) -> None:
     """Start the head again whose run ended when its service left the configuration, unless main has moved since.
 
-    Its former run may still wait for the end of its build. It carries the merges before it, as any head does.
+    Its former run may still wait for the end of its build. The new one carries the merges before it, as any head does,
+    on the main lane: the locks of the service opened when it left.
     """
     head = state.history.head
     decision.board.put(replace(state, interrupted_head=""))
     if head is not None and head.sha == state.interrupted_head:
-        lane = Lane.FAST if fast_lane.merge_enters(decision.board, state.key) else Lane.MAIN
-        start_run(decision, state.key, head, lane)
+        start_run(decision, state.key, head, Lane.MAIN)
 
 
 def _configured(board: Board, event: Configured) -> PipelineConfigured:

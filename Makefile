@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording simulation mutants lock clean bootstrap chromium proxies engines image compose units
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording simulation mutants lock clean bootstrap headless-shell chromium proxies engines image compose units
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,7 +28,7 @@ demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub
 up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 	@$(BIN)/interlock up $(ARGS)
 
-test: $(STAMP) chromium proxies faketime engines ## Run every test, those of the import contracts as well (ARGS="-k lock" to choose)
+test: $(STAMP) headless-shell chromium proxies faketime engines ## Run every test, those of the import contracts as well (ARGS="-k lock" to choose)
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Whole folders of real processes, real browsers and stand-ins: not even collected, which saves seconds.
@@ -156,6 +156,10 @@ endef
 all_of = (PATH="$$PATH:/usr/sbin"; for each in $(1); do command -v $$each >/dev/null || exit 1; done)
 # Whether it finds one of them.
 one_of = (for each in $(1); do command -v $$each >/dev/null && exit 0; done; exit 1)
+
+# Chromium without windows: the browser tests take a third of the time. Where no package has it, any Chromium does.
+headless-shell:
+	$(call installed,$(call one_of,chromium-headless-shell),chromium-headless-shell,Chromium's shell for the browser tests,No chromium-headless-shell here: the browser tests take Chromium$(,) and longer.)
 
 chromium:
 	$(call installed,$(call one_of,chromium chromium-browser google-chrome),chromium,Chromium for the browser tests,No Chromium here: the browser tests skip$(,) and fail where CI is set.)

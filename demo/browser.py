@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: The names of Chromium's program; the first one found is used.
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: Chromium without the windows around its pages: each page takes a sixth of the processor's time (0.13 s, not 0.7).
+SHELL = "chromium-headless-shell"
 #: No requests except to the given pages; works as root in a container.
 FLAGS = (
     "--headless",
@@ -25,9 +27,9 @@ FLAGS = (
 )
 
 
-def find() -> str | None:
-    """Return the path of the browser; None if it is not installed."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
+def find(names: Sequence[str] = NAMES) -> str | None:
+    """Return the path of the first of these programs that is installed; None if none is."""
+    return next((path for path in map(shutil.which, names) if path), None)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -124,18 +125,23 @@ def cron(time: tuple[int, int, frozenset[int]]) -> str:
     return f"{minute} {hour} * * {'*' if len(days) == 7 else ','.join(map(str, sorted(days)))}"
 
 
-def comes(time: tuple[int, int, frozenset[int]], zone: ZoneInfo, minute: datetime) -> bool:
-    """Whether a time comes in one minute of UTC, as people read clocks: also if the clocks have just left it out, and
-    not if they show it for the second time."""
-    local, before = minute.astimezone(zone), (minute - timedelta(minutes=1)).astimezone(zone)
-    shown = [local.replace(tzinfo=None)]
+@cache
+def clocks(zone: str, minute: int) -> tuple[tuple[int, int, int], ...]:
+    """What clocks show in one minute since 1970: minute, hour and weekday. Also what they have just left out; nothing
+    if they show it for the second time."""
+    now = datetime.fromtimestamp(minute * 60, ZoneInfo(zone))
+    before = datetime.fromtimestamp((minute - 1) * 60, ZoneInfo(zone))
+    shown = [now.replace(tzinfo=None)]
     left_out = before.replace(tzinfo=None) + timedelta(minutes=1)
     while left_out < shown[0]:
         shown.append(left_out)
         left_out += timedelta(minutes=1)
-    return not local.fold and any(
-        (each.minute, each.hour) == time[:2] and each.isoweekday() % 7 in time[2] for each in shown
-    )
+    return () if now.fold else tuple((each.minute, each.hour, each.isoweekday() % 7) for each in shown)
+
+
+def comes(time: tuple[int, int, frozenset[int]], zone: str, minute: int) -> bool:
+    """Whether a time comes in one minute, as people read clocks."""
+    return any(shown[:2] == time[:2] and shown[2] in time[2] for shown in clocks(zone, minute))
 
 
 @given(st.sampled_from(PERIODS), fields(), fields() | st.integers(1, 60), st.integers(0, 1440))
@@ -144,23 +150,21 @@ def test_windows_agree_with_a_look_at_every_minute(
     period: tuple[str, str], begins: tuple[int, int, frozenset[int]], ends: object, offset: int
 ) -> None:
     name, first = period
-    zone = ZoneInfo(name)
     lasts = ends * 1800.0 if isinstance(ends, int) else None
     times = FreezeTimes(cron(begins), cron(ends) if isinstance(ends, tuple) else None, lasts, name)
-    start = datetime.fromisoformat(first).replace(tzinfo=UTC) + timedelta(minutes=offset)
-    until, in_force = None, False
-    found = list(islice(windows(times, start.timestamp()), 50))
-    at = start - timedelta(days=9)  # each time comes once a week, so by then it is known whether a window is in force
-    while at < start + timedelta(days=DAYS):
+    start = int(datetime.fromisoformat(first).replace(tzinfo=UTC).timestamp()) // 60 + offset
+    until, in_force = 0.0, False
+    found = list(islice(windows(times, start * 60.0), 50))
+    # Each time comes once a week, so after nine days it is known whether a window is in force.
+    for minute in range(start - 9 * 1440, start + DAYS * 1440):
         if isinstance(ends, tuple):
-            in_force = in_force and not comes(ends, zone, at)
-        elif until is not None and at >= until:
+            in_force = in_force and not comes(ends, name, minute)
+        elif minute * 60 >= until:
             in_force = False
-        if comes(begins, zone, at):
-            in_force, until = True, at + timedelta(seconds=lasts or 0)
-        if at >= start:
-            assert any(window.covers(at.timestamp()) for window in found) is in_force, at
-        at += timedelta(minutes=1)
+        if comes(begins, name, minute):
+            in_force, until = True, minute * 60 + (lasts or 0)
+        if minute >= start:
+            assert any(window.covers(minute * 60.0) for window in found) is in_force, minute
 
 
 @given(st.sampled_from(PERIODS), fields(), fields(), st.integers(0, 14 * 1440))

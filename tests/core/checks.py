@@ -58,7 +58,7 @@ class Memory:
 
 def before(board: Board) -> Before:
     """Keep the parts of a board that the checks need, before it decides."""
-    steps = [step for step in board._indexes.queues if step != VERIFY]
+    steps = [step for step, at in board._indexes.steps.items() if at.queue and step != VERIFY]
     queues = {step: [run.key for run in board.queue(step)] for step in steps}
     return Before(dict(board.runs), dict(board.verifications), queues, board.header.mode)
 

@@ -194,13 +194,14 @@ def indexes_of(board: Board) -> dict[str, object]:
     return {
         "queues": {
             str(step): [run.key for run in board.queue(step)]
-            for step, queue in indexes.queues.items()
-            if queue and step != VERIFY
+            for step, at in indexes.steps.items()
+            if at.queue and step != VERIFY
         },
         "verifying": [verification.key for verification in board.verifying()],
-        "special": {str(step): sorted(keys) for step, keys in indexes.special.items() if keys},
-        "in_line": {str(step): dict(line) for step, line in indexes.in_line.items() if line},
-        "slots": {str(step): sorted(keys) for step, keys in indexes.slots.items() if keys},
+        "special": {str(step): sorted(at.special) for step, at in indexes.steps.items() if at.special},
+        "in_line": {str(step): dict(at.in_line) for step, at in indexes.steps.items() if at.in_line},
+        "slots": {str(step): sorted(at.slots) for step, at in indexes.steps.items() if at.slots},
+        "unmanaged": {str(step): at.unmanaged for step, at in indexes.steps.items() if at.unmanaged},
         "of_service": {name: sorted(keys) for name, keys in indexes.of_service.items() if keys},
         "fast": {name: sorted(keys) for name, keys in indexes.fast.items() if keys},
         "of_commit": {commit: sorted(keys) for commit, keys in indexes.of_commit.items() if keys},

@@ -26,7 +26,7 @@ from bot.core.model.board_records import (
     Record,
     ServiceState,
 )
-from bot.core.model.indexes import Indexes, Layout, lay_out, queue_key, ticks
+from bot.core.model.indexes import NOBODY, Indexes, Layout, lay_out, queue_key, ticks
 from bot.core.model.pipeline import VERIFY, Job, Mode, Pipeline, Step
 from bot.core.model.run import Abort, Buildable, Run, Verification
 from bot.core.model.stage_state import (
@@ -61,7 +61,8 @@ class Board:
     verifications: dict[str, Verification] = field(default_factory=dict)
     #: By service: the pull requests that an event was about.
     pulls: dict[str, Pulls] = field(default_factory=dict)
-    journal: dict[tuple[str, str], Change] = field(default_factory=dict)
+    #: Each record that was changed, by kind and key, as it was before; None: it did not exist.
+    journal: dict[tuple[type, str], Record | None] = field(default_factory=dict)
     #: The configuration in force (the header has it), and the layout that follows from it.
     pipeline: Pipeline = field(init=False)
     layout: Layout = field(init=False)
@@ -78,6 +79,7 @@ class Board:
     def _follow_header(self) -> None:
         self.pipeline = self.header.pipeline
         self.layout = lay_out(self.pipeline)
+        self._indexes.follow(self.layout)
 
     def copy(self) -> Board:
         """Return an independent copy of the board with an empty journal: changes to it leave this board as it is.
@@ -98,47 +100,47 @@ class Board:
 
     def queue(self, step: Step, first: int = 0) -> Iterator[Run]:
         """Yield the runs that wait to enter `step`, in the order of the queue, from the index `first` on."""
-        return (self.runs[entry.run] for entry in islice(self._indexes.queues.get(step, ()), first, None))
+        return (self.runs[entry.run] for entry in islice(self._indexes.steps.get(step, NOBODY).queue, first, None))
 
     def queue_length(self, step: Step) -> int:
         """Return how many runs wait to enter `step`."""
-        return len(self._indexes.queues.get(step, ()))
+        return len(self._indexes.steps.get(step, NOBODY).queue)
 
     def steps_waited_for(self) -> list[Step]:
         """Return the configured steps that runs wait to enter, in the order of the stages."""
-        if not self._indexes.queues:
-            return []
-        places = self.layout.places
-        waited_for = [step for step in self._indexes.queues if step in places]
-        return sorted(waited_for, key=places.__getitem__) if len(waited_for) > 1 else waited_for
+        return [at.step for at in self._indexes.in_order if at.queue]
+
+    def steps_with_room(self) -> list[Step]:
+        """Return the steps that runs wait to enter and that have a free slot, in the order of the stages."""
+        return [at.step for at in self._indexes.in_order if at.queue and not at.is_full]
 
     def services_waiting(self, step: Step) -> Set[str]:
         """Return the services that have runs waiting to enter `step`."""
-        return self._indexes.in_line.get(step, {}).keys()
+        return self._indexes.steps.get(step, NOBODY).in_line.keys()
 
     def may_be_excepted(self, step: Step) -> Set[str]:
         """Return the keys of the runs in the queue of `step` that a freeze may except (W2).
 
         These have labels, or a person let them through.
         """
-        return self._indexes.special.get(step, set())
+        return self._indexes.steps.get(step, NOBODY).special
 
     def waiting_by_service(self, step: Step) -> Mapping[str, int]:
         """Return how many runs of each service wait to enter `step`."""
-        return self._indexes.in_line.get(step, {})
+        return self._indexes.steps.get(step, NOBODY).in_line
 
     def ahead_of(self, run: Run) -> int:
         """Return how many runs stand before `run` in its queue."""
-        return bisect_left(self._indexes.queues.get(run.step, []), queue_key(run))
+        return bisect_left(self._indexes.steps.get(run.step, NOBODY).queue, queue_key(run))
 
     def inside(self, step: Step) -> list[Run]:
         """Return the runs that hold a slot of `step`, ordered by queue number."""
-        found = [self.runs[key] for key in self._indexes.slots.get(step, ()) if key in self.runs]
+        found = [self.runs[key] for key in self._indexes.steps.get(step, NOBODY).slots if key in self.runs]
         return sorted(found, key=lambda run: (run.queue_number, run.key)) if len(found) > 1 else found
 
     def holding(self, step: Step) -> list[Buildable]:
         """Return the runs and verifications that hold a slot of `step`, ordered by queue number."""
-        found = (self._at(key) for key in self._indexes.slots.get(step, ()))
+        found = (self._at(key) for key in self._indexes.steps.get(step, NOBODY).slots)
         return sorted(found, key=lambda built: (built.queue_number, built.key))
 
     def built(self, key: str) -> Buildable | None:
@@ -150,7 +152,7 @@ class Board:
 
     def verifying(self) -> Iterator[Verification]:
         """Yield the verifications that wait for a slot, first come first served."""
-        return (self.verifications[entry.run] for entry in self._indexes.queues.get(VERIFY, ()))
+        return (self.verifications[entry.run] for entry in self._indexes.steps.get(VERIFY, NOBODY).queue)
 
     def of_pull(self, service: str, number: int) -> list[Verification]:
         """Return the live verifications of one pull request, oldest first; all but the last are ending."""
@@ -171,7 +173,11 @@ class Board:
 
     def occupied(self, step: Step) -> int:
         """Return how many slots of `step` are taken."""
-        return len(self._indexes.slots.get(step, ())) + (len(self.unmanaged_builds(step)) if self.unmanaged else 0)
+        return self._indexes.steps.get(step, NOBODY).occupied
+
+    def is_full(self, step: Step) -> bool:
+        """Return whether no slot of `step` is free."""
+        return self._indexes.steps.get(step, NOBODY).is_full
 
     def of_service(self, service: str) -> list[Run]:
         """Return the live runs of `service`, oldest first."""
@@ -225,7 +231,7 @@ class Board:
     def removed_steps(self) -> list[Step]:
         """Return the steps no longer configured in which builds have not ended yet, in a fixed order."""
         configured = {*self.steps(), VERIFY}
-        left = (step for step, keys in self._indexes.slots.items() if keys and step not in configured)
+        left = (step for step, at in self._indexes.steps.items() if at.slots and step not in configured)
         return sorted(left, key=str)
 
     def jobs(self) -> dict[Job, Step]:
@@ -242,7 +248,7 @@ class Board:
 
     def capacity(self, step: Step) -> int | None:
         """Return how many runs `step` takes at once; None: no limit; 0: it is no longer configured."""
-        return self.layout.capacities.get(step, 0)
+        return self._indexes.steps.get(step, NOBODY).capacity
 
     def records(self) -> Iterator[Record]:
         """Yield every record of the board."""
@@ -308,38 +314,35 @@ class Board:
     def _timed(self) -> Iterator[tuple[Buildable, float]]:
         """Yield for each step with a time limit its longest-running run or verification, and the limit in seconds."""
         timeouts = self.layout.timeouts
-        for step, running in self._indexes.started.items():
-            timeout = timeouts.get(step)
+        for step, at in self._indexes.steps.items():
+            timeout = timeouts.get(step) if at.started else None
             if timeout is not None:
-                yield self._at(running[0][1]), timeout
+                yield self._at(at.started[0][1]), timeout
 
     # -- changing --------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> None:
         """Store `record` under its key; it replaces an earlier record with that key."""
-        self._change(record, record)
+        self._change(type(record), record.key, record)
 
     def drop(self, record: Record) -> None:
         """Remove the record that is stored under this record's key."""
-        self._change(record, None)
+        self._change(type(record), record.key, None)
 
-    def _change(self, record: Record, after: Record | None) -> None:
-        kind, key = type(record), record.key
-        table = self._tables.get(kind)
-        before = table.get(key) if table is not None else getattr(self, key)  # the header, the counters
-        where = (FAMILIES[kind], key)
-        known = self.journal.get(where)
-        if known is not None:
-            known.after = after
-        else:
-            self.journal[where] = Change(before, after)
+    def _change(self, kind: type, key: str, after: Record | None) -> None:
+        before = self._find(kind, key)
+        self.journal.setdefault((kind, key), before)
         self._set(kind, key, before, after)
+
+    def _find(self, kind: type, key: str) -> Any:
+        table = self._tables.get(kind)
+        return table.get(key) if table is not None else getattr(self, key)  # the header, the counters
 
     def take_changes(self) -> list[Change]:
         """Return the changes since the last call, one for each record, and clear the journal."""
-        changes = [c for c in self.journal.values() if c.before != c.after]
+        changes = [Change(before, self._find(*where)) for where, before in self.journal.items()]
         self.journal.clear()
-        return changes
+        return [change for change in changes if change.before != change.after]
 
     def forget_changes(self) -> None:
         """Clear the journal and keep the changes."""
@@ -348,10 +351,8 @@ class Board:
     def undo(self) -> None:
         """Undo all changes since the last `take_changes`."""
         journal, self.journal = self.journal, {}
-        for change in journal.values():
-            record = change.after or change.before
-            if record is not None:
-                self._set(type(record), record.key, change.after, change.before)
+        for (kind, key), before in journal.items():
+            self._set(kind, key, self._find(kind, key), before)
 
     def queue_number(self) -> int:
         """Hand out the next queue number."""
@@ -380,6 +381,8 @@ class Board:
             self._indexes.change(before, after)
         elif kind is StageVersion:
             self._find_by_step(before, after)
+        elif kind is UnmanagedBuild:
+            self._indexes.change_unmanaged(before, after)
 
     def _find_by_step(self, before: StageVersion | None, after: StageVersion | None) -> None:
         if after is not None:

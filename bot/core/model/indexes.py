@@ -1,19 +1,20 @@
 """The lookup tables of a board, which keep an event's cost flat.
 
-`Indexes` finds runs and verifications: by queue, by slot, by service or commit, and by running time. `queue_key` is the
-order of a queue: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
+`Indexes` finds runs and verifications: those at a step (`AtStep`), and those of a service or a commit. `queue_key` is
+the order of a queue: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from bot.core.model.pipeline import VERIFY, Job, Lane, Pipeline, Step, Track
 from bot.core.model.run import HOLDS_SLOT, Buildable, Status
+from bot.core.model.stage_state import UnmanagedBuild
 
 
 class QueueKey(NamedTuple):
@@ -38,16 +39,92 @@ Entry = TypeVar("Entry", QueueKey, tuple[float, str])
 
 
 @dataclass(slots=True)
+class AtStep:
+    """The runs and verifications at one step, by key: who waits for it, and who holds a slot of it."""
+
+    step: Step
+    #: How many the configuration in force admits at once (None: no limit; 0: it has no such step).
+    capacity: int | None = 0
+    queue: list[QueueKey] = field(default_factory=list)
+    #: How many runs of each service wait in the queue.
+    in_line: dict[str, int] = field(default_factory=dict)
+    #: The runs in the queue that a freeze may except (W2): they have labels, or a person let them through.
+    special: set[str] = field(default_factory=set)
+    slots: set[str] = field(default_factory=set)
+    #: How many unmanaged builds take a slot.
+    unmanaged: int = 0
+    #: The running builds that were not timed out, longest running first.
+    started: list[tuple[float, str]] = field(default_factory=list)
+
+    def copy(self) -> AtStep:
+        """Return an independent copy."""
+        return AtStep(
+            self.step,
+            self.capacity,
+            list(self.queue),
+            dict(self.in_line),
+            set(self.special),
+            set(self.slots),
+            self.unmanaged,
+            list(self.started),
+        )
+
+    @property
+    def occupied(self) -> int:
+        """How many slots are taken."""
+        return len(self.slots) + self.unmanaged
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no slot is free."""
+        return self.capacity is not None and len(self.slots) + self.unmanaged >= self.capacity
+
+    def take_in(self, built: Buildable) -> None:
+        """Add a run or a verification to the queue or to the slots, as its status says."""
+        status, key = built.status, built.key
+        if status is Status.WAITING:
+            insort(self.queue, queue_key(built))
+            self.in_line[built.service] = self.in_line.get(built.service, 0) + 1
+            if _is_special(built):
+                self.special.add(key)
+        elif status in HOLDS_SLOT:
+            self.slots.add(key)
+            if ticks(built):
+                insort(self.started, (built.since, key))
+
+    def let_go(self, built: Buildable) -> None:
+        """Remove a run or a verification, which was added with these values."""
+        status, key = built.status, built.key
+        if status is Status.WAITING:
+            _take_out(self.queue, queue_key(built))
+            self._leave_line(built.service)
+            if self.special:
+                self.special.discard(key)
+        elif status in HOLDS_SLOT:
+            self.slots.discard(key)
+            if ticks(built):
+                _take_out(self.started, (built.since, key))
+
+    def _leave_line(self, service: str) -> None:
+        left = self.in_line[service] - 1
+        if left:
+            self.in_line[service] = left
+        else:
+            del self.in_line[service]
+
+
+#: A step where nobody is, and where nobody can be.
+NOBODY = AtStep(Step(""))
+
+
+@dataclass(slots=True)
 class Indexes:
     """Keys of runs and verifications by each property that the board looks them up by. `change` updates them."""
 
-    #: By step; only steps with a queue that is not empty.
-    queues: dict[Step, list[QueueKey]] = field(default_factory=lambda: defaultdict(list))
-    #: How many runs of each service wait in a queue.
-    in_line: dict[Step, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    #: The runs in a queue that a freeze may except (W2): they have labels, or a person let them through.
-    special: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
-    slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: Every configured step, and every other one that somebody was at.
+    steps: dict[Step, AtStep] = field(default_factory=dict)
+    #: The configured steps of runs, in the order of the stages.
+    in_order: list[AtStep] = field(default_factory=list)
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -55,23 +132,34 @@ class Indexes:
     of_pull: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     #: Runs and verifications whose build was asked to end and has not ended: few.
     aborting: set[str] = field(default_factory=set)
-    #: By step, only steps with entries: the running builds that were not timed out, longest running first.
-    started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def copy(self) -> Indexes:
         """Return an independent copy."""
+        steps = {step: at.copy() for step, at in self.steps.items()}
         return Indexes(
-            queues=defaultdict(list, {step: list(queue) for step, queue in self.queues.items()}),
-            in_line=defaultdict(Counter, {step: Counter(line) for step, line in self.in_line.items()}),
-            special=_copied(self.special),
-            slots=_copied(self.slots),
+            steps=steps,
+            in_order=[steps[at.step] for at in self.in_order],
             of_service=_copied(self.of_service),
             fast=_copied(self.fast),
             of_commit=_copied(self.of_commit),
             of_pull=_copied(self.of_pull),
             aborting=set(self.aborting),
-            started=defaultdict(list, {step: list(started) for step, started in self.started.items()}),
         )
+
+    def follow(self, layout: Layout) -> None:
+        """Take the steps and capacities of the configuration in force."""
+        for at in self.steps.values():
+            at.capacity = 0
+        for step, capacity in layout.capacities.items():
+            self.at(step).capacity = capacity
+        self.in_order = [self.at(step) for step in layout.steps]
+
+    def at(self, step: Step) -> AtStep:
+        """Return the record of a step, which is added if nobody was there before."""
+        found = self.steps.get(step)
+        if found is None:
+            found = self.steps[step] = AtStep(step)
+        return found
 
     def change(self, before: Buildable | None, after: Buildable | None) -> None:
         """Update the indexes for a change of a run or a verification. Most changes do not affect its place."""
@@ -85,6 +173,13 @@ class Indexes:
         elif before is not None:
             self._leave_place(before)
             self._forget_origin(before)
+
+    def change_unmanaged(self, before: UnmanagedBuild | None, after: UnmanagedBuild | None) -> None:
+        """Count an unmanaged build at its step."""
+        if before is not None:
+            self.at(before.step).unmanaged -= 1
+        if after is not None:
+            self.at(after.step).unmanaged += 1
 
     def _find_by_origin(self, built: Buildable) -> None:
         """Index it by its service and commit, or by its pull request. These never change."""
@@ -102,42 +197,18 @@ class Indexes:
             _discard(self.of_pull, (built.service, built.verifies), built.key)
 
     def _take_place(self, built: Buildable) -> None:
-        status, step, key = built.status, built.step, built.key
+        self.at(built.step).take_in(built)
         if built.lane is Lane.FAST:
-            self.fast[built.service].add(key)
-        if status is Status.WAITING:
-            insort(self.queues[step], queue_key(built))
-            self.in_line[step][built.service] += 1
-            if _is_special(built):
-                self.special[step].add(key)
-        elif status in HOLDS_SLOT:
-            self.slots[step].add(key)
+            self.fast[built.service].add(built.key)
         if built.attempt.abort is not None:
-            self.aborting.add(key)
-        if ticks(built):
-            insort(self.started[step], (built.since, key))
+            self.aborting.add(built.key)
 
     def _leave_place(self, built: Buildable) -> None:
-        status, step, key = built.status, built.step, built.key
+        self.steps[built.step].let_go(built)
         if built.lane is Lane.FAST:
-            self.fast[built.service].discard(key)
-        if status is Status.WAITING:
-            _take_out(self.queues, step, queue_key(built))
-            self._leave_line(built)
-            if _is_special(built):
-                _discard(self.special, step, key)
-        elif status in HOLDS_SLOT:
-            self.slots[step].discard(key)
+            self.fast[built.service].discard(built.key)
         if built.attempt.abort is not None:
-            self.aborting.discard(key)
-        if ticks(built):
-            _take_out(self.started, step, (built.since, key))
-
-    def _leave_line(self, built: Buildable) -> None:
-        line, service = self.in_line[built.step], built.service
-        line[service] -= 1
-        if not line[service]:
-            del line[service]
+            self.aborting.discard(built.key)
 
 
 def _stands_alike(before: Buildable, after: Buildable) -> bool:
@@ -176,12 +247,9 @@ def _is_special(built: Buildable) -> bool:
     return built.verifies is None and (bool(built.merge.labels) or built.let_through is not None)
 
 
-def _take_out(index: dict[Step, list[Entry]], step: Step, entry: Entry) -> None:
-    """Remove an entry from the sorted list of a step, which must contain it; remove an empty list."""
-    ordered = index[step]
+def _take_out(ordered: list[Entry], entry: Entry) -> None:
+    """Remove an entry from a sorted list, which must contain it."""
     del ordered[bisect_left(ordered, entry)]
-    if not ordered:
-        del index[step]
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

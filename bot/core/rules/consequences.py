@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bot.core.model.board import Board
-from bot.core.model.board_records import FAMILIES
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import FactKind
@@ -24,8 +23,8 @@ from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 
 #: How many decisions may follow that of the request: a clean-up under way continues in the next ones.
 FOLLOWING = 20
-#: The families of runs and verifications.
-_BUILDABLE = (FAMILIES[Run], FAMILIES[Verification])
+#: The kinds of records that have a build.
+_BUILDABLE = (Run, Verification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +148,14 @@ def _locks_gone(board: Board, tried: Board) -> tuple[Lock, ...]:
 
 def _new(board: Board, tried: Board) -> list[Buildable]:
     """Return the runs and verifications that are new on `tried`."""
-    found = (tried.built(key) for family, key in tried.journal if family in _BUILDABLE and board.built(key) is None)
+    found = (tried.built(key) for kind, key in tried.journal if kind in _BUILDABLE and board.built(key) is None)
     return [built for built in found if built is not None]
 
 
 def _changed(board: Board, tried: Board) -> Iterator[tuple[Buildable, Buildable]]:
     """Yield the runs and verifications that are on both boards and differ, in the order of the changes."""
-    for family, key in tried.journal:
-        if family in _BUILDABLE:
+    for kind, key in tried.journal:
+        if kind in _BUILDABLE:
             was, is_now = board.built(key), tried.built(key)
             if was is not None and is_now is not None and was != is_now:
                 yield was, is_now

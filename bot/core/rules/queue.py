@@ -54,17 +54,17 @@ class Blocker(NamedTuple):
     stops_queue: bool = True
 
 
+PAUSED, BACKOFF, FULL = Blocker(Why.PAUSED), Blocker(Why.BACKOFF), Blocker(Why.FULL)
+
+
 def stage_blocked_by(board: Board, step: Step, now: float) -> Blocker | None:
     """Return what keeps every run out of a step: the mode, a backoff, no free slot; None: nothing does."""
     if board.header.mode is not Mode.RUN:
-        return Blocker(Why.PAUSED)
+        return PAUSED
     backoff = board.backoffs.get(str(step)) if board.backoffs else None
     if backoff is not None and now < backoff.retry_at:
-        return Blocker(Why.BACKOFF)
-    capacity = board.capacity(step)
-    if capacity is not None and board.occupied(step) >= capacity:
-        return Blocker(Why.FULL)
-    return None
+        return BACKOFF
+    return FULL if board.is_full(step) else None
 
 
 def run_blocked_by(board: Board, run: Run) -> Blocker | None:
@@ -115,7 +115,7 @@ def admit_waiting(decision: Decision) -> None:
     # fact.
     while told != len(decision.facts):
         told = len(decision.facts)
-        for step in decision.board.steps_waited_for():
+        for step in decision.board.steps_with_room():
             if stage_blocked_by(decision.board, step, decision.now) is None:
                 _fill(decision, step)
 

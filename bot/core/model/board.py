@@ -69,11 +69,12 @@ class Board:
     _indexes: Indexes = field(default_factory=Indexes)
     #: The versions of each service, by step.
     _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
-    #: The table of each kind of record.
+    #: The table of each kind of record; header and counters have tables of one record.
     _tables: dict[type, dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._tables = {kind: getattr(self, name) for kind, name in TABLES.items()}
+        self._tables |= {type(record): {record.key: record} for record in (self.header, self.counters)}
         self._follow_header()
 
     def _follow_header(self) -> None:
@@ -330,17 +331,13 @@ class Board:
         self._change(type(record), record.key, None)
 
     def _change(self, kind: type, key: str, after: Record | None) -> None:
-        before = self._find(kind, key)
+        before = self._tables[kind].get(key)
         self.journal.setdefault((kind, key), before)
         self._set(kind, key, before, after)
 
-    def _find(self, kind: type, key: str) -> Any:
-        table = self._tables.get(kind)
-        return table.get(key) if table is not None else getattr(self, key)  # the header, the counters
-
     def take_changes(self) -> list[Change]:
         """Return the changes since the last call, one for each record, and clear the journal."""
-        changes = [Change(before, self._find(*where)) for where, before in self.journal.items()]
+        changes = [Change(before, self._tables[kind].get(key)) for (kind, key), before in self.journal.items()]
         self.journal.clear()
         return [change for change in changes if change.before != change.after]
 
@@ -352,7 +349,7 @@ class Board:
         """Undo all changes since the last `take_changes`."""
         journal, self.journal = self.journal, {}
         for (kind, key), before in journal.items():
-            self._set(kind, key, self._find(kind, key), before)
+            self._set(kind, key, self._tables[kind].get(key), before)
 
     def queue_number(self) -> int:
         """Hand out the next queue number."""
@@ -368,19 +365,19 @@ class Board:
 
     def _set(self, kind: type, key: str, before: Any, after: Any) -> None:
         """Replace `before` by `after`, and update the indexes."""
-        if kind is Counters:
-            self.counters = after
-        elif kind is Header:
-            self.header = after
-            self._follow_header()
-        elif after is None:
+        if after is None:
             self._tables[kind].pop(key, None)
         else:
             self._tables[kind][key] = after
         if kind is Run or kind is Verification:
             self._indexes.change(before, after)
+        elif kind is Counters:
+            self.counters = after
         elif kind is StageVersion:
             self._find_by_step(before, after)
+        elif kind is Header:
+            self.header = after
+            self._follow_header()
         elif kind is UnmanagedBuild:
             self._indexes.change_unmanaged(before, after)
 

@@ -165,19 +165,29 @@ class CommitHistory:
         """
         if newer.segment == older.segment and newer.seq >= older.seq:
             return True
-        if not any(_leads_to(link, older) for link in self.links):
+        if not self._is_linked(older):
             return False
         reached = {newer.segment: newer.seq}
         grew = True
         while grew:
             grew = False
             for link in self.links:
-                on_the_way = _is_within(link.newer, reached) or link.newer.sha == newer.sha
-                if on_the_way and not _is_within(link.older, reached):
-                    reached[link.older.segment] = link.older.seq
+                start, end = link.newer, link.older
+                on_the_way = start.seq <= reached.get(start.segment, 0) or start.sha == newer.sha
+                if on_the_way and end.seq > reached.get(end.segment, 0):
+                    reached[end.segment] = end.seq
                     grew = True
         namesakes = (link.older for link in self.links if link.older.sha == older.sha)
         return any(_is_within(position, reached) for position in (older, *namesakes))
+
+    def _is_linked(self, position: Position) -> bool:
+        """Return whether a link leads to the commit, or to a later position of its segment: a way back ends there."""
+        segment, seq, sha = position.segment, position.seq, position.sha
+        for link in self.links:
+            end = link.older
+            if (end.segment == segment and end.seq >= seq) or end.sha == sha:
+                return True
+        return False
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[CommitHistory, Position]:
         """Return the history with `after` added, and its position. `before`: the previous head; None: not known.
@@ -301,12 +311,6 @@ class CommitHistory:
         grown = replace(self, positions=positions, count=self.count + 1, links=proven, head=position)
         older = keep_head and self.head is not None and grown.contains(self.head, position)
         return replace(grown, head=self.head) if older else grown
-
-
-def _leads_to(link: Link, position: Position) -> bool:
-    """Return whether the link may end a way back to the commit: it leads to it, or to a later position there."""
-    end = link.older
-    return (end.segment == position.segment and end.seq >= position.seq) or end.sha == position.sha
 
 
 def _is_within(position: Position, reached: dict[int, int]) -> bool:

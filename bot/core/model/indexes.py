@@ -1,6 +1,6 @@
 """The lookup tables of a board, which keep an event's cost flat.
 
-`Indexes` finds runs and verifications: those at a step (`AtStep`), and those of a service or a commit. `queue_key` is
+`Indexes` finds runs and verifications: those at a step (`StepIndex`), and those of a service or a commit. `queue_key` is
 the order of a queue: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
 """
 
@@ -39,7 +39,7 @@ Entry = TypeVar("Entry", QueueKey, tuple[float, str])
 
 
 @dataclass(slots=True)
-class AtStep:
+class StepIndex:
     """The runs and verifications at one step, by key: who waits for it, and who holds a slot of it."""
 
     step: Step
@@ -56,9 +56,9 @@ class AtStep:
     #: The running builds that were not timed out, longest running first.
     started: list[tuple[float, str]] = field(default_factory=list)
 
-    def copy(self) -> AtStep:
+    def copy(self) -> StepIndex:
         """Return an independent copy."""
-        return AtStep(
+        return StepIndex(
             self.step,
             self.capacity,
             list(self.queue),
@@ -114,7 +114,7 @@ class AtStep:
 
 
 #: A step where nobody is, and where nobody can be.
-NOBODY = AtStep(Step(""))
+NOBODY = StepIndex(Step(""))
 
 
 @dataclass(slots=True)
@@ -122,9 +122,9 @@ class Indexes:
     """Keys of runs and verifications by each property that the board looks them up by. `change` updates them."""
 
     #: Every configured step, and every other one that somebody was at.
-    steps: dict[Step, AtStep] = field(default_factory=dict)
+    steps: dict[Step, StepIndex] = field(default_factory=dict)
     #: The configured steps of runs, in the order of the stages.
-    in_order: list[AtStep] = field(default_factory=list)
+    in_order: list[StepIndex] = field(default_factory=list)
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -154,11 +154,11 @@ class Indexes:
             self.at(step).capacity = capacity
         self.in_order = [self.at(step) for step in layout.steps]
 
-    def at(self, step: Step) -> AtStep:
+    def at(self, step: Step) -> StepIndex:
         """Return the record of a step, which is added if nobody was there before."""
         found = self.steps.get(step)
         if found is None:
-            found = self.steps[step] = AtStep(step)
+            found = self.steps[step] = StepIndex(step)
         return found
 
     def change(self, before: Buildable | None, after: Buildable | None) -> None:

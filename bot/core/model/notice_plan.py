@@ -69,6 +69,11 @@ class NoticePlan:
     people: tuple[tuple[str, str], ...] = ()
     weekly: WeeklyPlan | None = None
 
+    @property
+    def has_times(self) -> bool:
+        """Whether notices about a locked stage become due as time passes."""
+        return bool(self.escalation) or self.reminder is not None
+
     def recipients(self, topics: Iterable[str], stage: str, services: Iterable[str]) -> tuple[str, ...]:
         """Return the recipients of a notice with these topics, each once, in the order of the routes."""
         found, about = tuple(topics), tuple(services)

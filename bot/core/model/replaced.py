@@ -47,8 +47,8 @@ def quick_to_make(kind: type[Record]) -> type[Record]:
     parameters = (each.name + (f"=_{each.name}" if f"_{each.name}" in defaults else "") for each in fields)
     fills = [f"self.{each.name} = {each.name}" for each in fields]
     head, last = f"__init__(self, {', '.join(parameters)}):", "self.__class__ = __kind"
-    lines = [head, "__become(self, '__class__', __draft)", *fills, last]
-    known = {"__become": object.__setattr__, "__draft": _draft(kind), "__kind": kind}
+    lines = [head, "__become(self, __draft)", *fills, last]
+    known = {"__become": object.__dict__["__class__"].__set__, "__draft": _draft(kind), "__kind": kind}
     made: Any = kind
     made.__init__ = _written(lines, known | defaults)
     return kind

@@ -201,7 +201,8 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
         decision.is_in(run)
     else:
         decision.status(run, run.step, "pending", messages.BuildRuns(number, run.step))
-    _deployed(decision, run, "in_progress", messages.BuildRuns(number))
+    if _deploys(decision, run):
+        _deployed(decision, run, "in_progress", messages.BuildRuns(number))
 
 
 def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None = None) -> None:
@@ -241,7 +242,8 @@ def _passed(decision: Decision, run: Run) -> None:
     passed = messages.StepPassed(run.step)
     decision.status(run, run.step, "success", passed)
     decision.note(run)
-    _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
+    if _deploys(decision, run):
+        _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
     # The run gives up its slot first, because this decision also admits the next run.
     _goes_on(decision, run, decision.story(run, passed))
     passed_stage(decision, run)
@@ -318,14 +320,17 @@ _DeploymentState = Literal["in_progress", "success", "failure", "error", "inacti
 _CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
 
 
+def _deploys(decision: Decision, run: Buildable) -> bool:
+    """Return whether its stage has an environment; the fast lane's own jobs roll out nothing."""
+    stage = decision.board.pipeline.stage(run.step.stage)
+    return stage is not None and stage.environment != "" and run.step.track is not Track.FAST
+
+
 def _deployed(decision: Decision, run: Buildable, state: _DeploymentState, text: messages.Message) -> None:
-    """Write a deployment if the stage has an environment; the fast lane's own jobs roll out nothing."""
+    """Write a deployment if the stage has an environment."""
     pipeline = decision.board.pipeline
-    stage = pipeline.stage(run.step.stage)
-    if stage is None or not stage.environment or run.step.track is Track.FAST:
-        return
-    service = pipeline.service(run.service)
-    if service is None:
+    stage, service = pipeline.stage(run.step.stage), pipeline.service(run.service)
+    if stage is None or service is None or not _deploys(decision, run):
         return
     where = (service.repository, run.sha, stage.name, stage.environment, stage.production)
     decision.do(Deploy(*where, state, text, run.key, stage.job, run.attempt.build))

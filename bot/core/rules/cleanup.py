@@ -206,4 +206,4 @@ def _tell_stuck(
 ) -> None:
     told = BuildStuck(build, who, repeats, step, rolls_out(decision.board.pipeline, step))
     decision.tell(FactKind.BUILD_STUCK, told, run, step=step, build=build)
-    decision.do(Notify("stuck", step.stage, told, f"{step}/{build}/stuck/{decision.now:.3f}"))
+    decision.notify([Notify("stuck", step.stage, told, f"{step}/{build}/stuck/{decision.now:.3f}")])

@@ -58,13 +58,14 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
         verifications.admit_verifications(decision)
     if decision.news:
         notices.tell_pull_requests(decision)
-    if board.locks or board.follow_ups or decision.has_stage_news():
+    if decision.has_stage_news() or board.follow_ups or (board.locks and board.pipeline.notices.has_times):
         stage_notices.tell_people(decision)
     if board.locks or standing is not None:
         notices.tell_what_stands(decision, event, standing or notices.Standing(board.pipeline))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
-    stage_notices.number_notices(decision)
+    if decision.notifies:
+        stage_notices.number_notices(decision)
     return decision
 
 

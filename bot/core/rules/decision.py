@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -118,6 +119,8 @@ class Decision:
     unlocked: list[tuple[Lock, Message]] = field(default_factory=list, init=False)
     failed_fixes: list[tuple[Run, Message]] = field(default_factory=list, init=False)
     failed_runs: list[tuple[Run, Message]] = field(default_factory=list, init=False)
+    #: Whether `effects` has notices to people, which get their numbers at the end.
+    notifies: bool = field(default=False, init=False)
 
     def tell(
         self,
@@ -149,6 +152,11 @@ class Decision:
     def do(self, effect: Effect) -> None:
         """Add an effect."""
         self.effects.append(effect)
+
+    def notify(self, notices: Iterable[Effect]) -> None:
+        """Add notices to people, and comments that name people."""
+        self.effects += notices
+        self.notifies = True
 
     def has_stage_news(self) -> bool:
         """Return whether this decision has news about a stage for people."""
@@ -233,14 +241,15 @@ class Decision:
         service = pipeline.service(run.service)
         if service is None:
             return
-        where = (service.repository, run.sha, step.stage, state, text)
+        where, stage = service.repository, step.stage
         if run.verifies is not None:
-            self.effects.append(SetStatus(*where, None, run.job, run.attempt.build))
-        elif pipeline.stage(step.stage) is not None:
+            self.do(SetStatus(where, run.sha, stage, state, text, None, run.job, run.attempt.build))
+        elif pipeline.stage(stage) is not None:
             if debounce is None:
                 debounce = self.limits.status_debounce if state == "pending" else 0.0
             job, build = (self.board.job(step), run.attempt.build) if state == "failure" else (None, None)
-            self.effects.append(SetStatus(*where, run.key, job, build, conclusion, "", (), debounce, corrects))
+            sha, key = run.position.sha, run.key
+            self.do(SetStatus(where, sha, stage, state, text, key, job, build, conclusion, "", (), debounce, corrects))
 
     def waits(self, run: Run, step: Step, *, queue_number: int | None = None, **changes: Any) -> Run:
         """Put a run into the queue of `step` and set its status. Without `queue_number` it joins at the tail.

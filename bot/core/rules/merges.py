@@ -361,7 +361,7 @@ def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None
     told = DefaultBranchMoved(service.name, service.repository, service.branch, event.now)
     decision.tell(FactKind.DEFAULT_BRANCH_CHANGED, told, service=event.service)
     key = f"{service.name}/default-branch/{decision.now:.3f}"
-    decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, told, key))
+    decision.notify([Notify("stuck", decision.board.pipeline.stages[0].name, told, key)])
 
 
 def learn_containment(decision: Decision, event: ContainmentKnown) -> None:

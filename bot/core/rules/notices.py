@@ -70,7 +70,7 @@ def report_week(decision: Decision, event: WeekEnded) -> None:
         return
     decision.board.put(replace(header, reported_week=event.week))
     about = WeekNotice(header.pipeline.name, event.week)
-    decision.do(Notify("week", "", about, f"week/{event.week}", to=plan.to))
+    decision.notify([Notify("week", "", about, f"week/{event.week}", to=plan.to)])
 
 
 # -- the pull requests of a run --------------------------------------------------------------------------------

@@ -25,16 +25,22 @@ from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, Recor
 @quick_to_make
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One entry as it was decided then, and as it is decided now; `error`: the exception of the rules now."""
+    """One entry as it was decided then, with the facts and effects of now; `error`: the exception of the rules now."""
 
     then: DecidedEntry
-    now: DecidedEntry
+    facts: tuple[Fact, ...]
+    effects: tuple[Effect, ...]
     error: str = ""
+
+    @property
+    def now(self) -> DecidedEntry:
+        """The entry as it is decided now."""
+        return DecidedEntry(self.then.entry, self.then.at, self.then.events, self.facts, self.effects)
 
     @property
     def differs(self) -> bool:
         """Whether its facts or effects differ now, or the rules failed."""
-        return bool(self.error) or (self.then.facts, self.then.effects) != (self.now.facts, self.now.effects)
+        return bool(self.error) or (self.then.facts, self.then.effects) != (self.facts, self.effects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +118,9 @@ class Player:
                 effects += decision.effects
         except Exception as error:  # a replay has to find rules that fail on events that they once decided
             board.undo()
-            return Replayed(then, then, f"{type(error).__name__}: {error}")
+            return Replayed(then, then.facts, then.effects, f"{type(error).__name__}: {error}")
         board.forget_changes()
-        return Replayed(then, DecidedEntry(then.entry, then.at, then.events, tuple(facts), tuple(effects)))
+        return Replayed(then, tuple(facts), tuple(effects))
 
     def _take_snapshot(self, snapshot: BoardSnapshot) -> Iterator[BoardDifferences | Gap]:
         yield from self._gap()

@@ -61,11 +61,11 @@ def tell_people(decision: Decision) -> None:
         locks, known = decision.board.locks_of(stage), decision.board.follow_up(stage)
         due = _due(decision, locks, known)
         if due.level is not None or due.forgotten or decision.has_stage_news():
-            decision.effects += _of_stage(decision, stage, due)
+            decision.notify(_of_stage(decision, stage, due))
         _note(decision, locks, known, due)
     for known in sorted(decision.board.follow_ups.values(), key=lambda known: known.key):
         if not decision.board.locks_of(known.key):
-            decision.effects += _to_watchers(decision, known)
+            decision.notify(_to_watchers(decision, known))
             decision.board.drop(known)
 
 

@@ -130,7 +130,7 @@ def recover_lost_state(decision: Decision, event: StateLost) -> None:
     again = [*_start_again(decision, event), *traces.start_heads(decision, event)]
     surveyed = traces.survey(decision, event)
     about = _notice(board, replace(event, locked=only_told), closed, again, locks, surveyed)
-    decision.do(Notify("stuck", board.pipeline.stages[0].name, about, f"state-lost/{decision.now:.3f}"))
+    decision.notify([Notify("stuck", board.pipeline.stages[0].name, about, f"state-lost/{decision.now:.3f}")])
 
 
 def _original(reason: Message) -> Message:

@@ -1,7 +1,7 @@
 """The lookup tables of a board, which keep an event's cost flat.
 
-`Indexes` finds runs and verifications: those at a step (`StepIndex`), and those of a service or a commit. `queue_key` is
-the order of a queue: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
+`Indexes` finds runs and verifications: those at a step (`StepIndex`), and those of a service or a commit. The order of
+a queue is `queue_key`: the fields of `QueueKey`, in order. `Layout` finds steps, jobs and limits of the configuration.
 """
 
 from __future__ import annotations

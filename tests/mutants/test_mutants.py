@@ -127,7 +127,7 @@ def ranked(rank):
     return Mutant("model.run", "", line, lambda: ast.parse(text.replace("else 2", f"else {rank}", 1)))
 ranks = [ranked(3), ranked(0)]
 made = trial.path_of("model.replaced")
-becomes = """"__become(self, '__class__', __draft)", """
+becomes = """"__become(self, __draft)", """
 before = made.read_text("utf-8")
 where = 1 + before[: before.index(becomes)].count(chr(10))
 at_import = before.replace(becomes, "", 1)

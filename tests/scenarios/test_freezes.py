@@ -419,6 +419,14 @@ def test_the_next_window_comes_though_it_begins_the_second_in_which_the_lifted_o
     assert (town.now, town.locks(PRODUCTION), town.board.header.lifted) == (ENDS, ["Interlock"], ())
 
 
+def test_a_lift_does_not_reach_into_a_window_that_begins_the_second_in_which_its_own_ends() -> None:
+    town = frozen(replace(WEEKEND, windows=(FreezeWindow(BEGINS, ENDS), FreezeWindow(ENDS, ENDS + 500))))
+    town.unlock(PRODUCTION)
+    town.tick(ENDS - town.now - 1)
+    town.send(TimePassed())
+    assert (town.now, town.locks(PRODUCTION)) == (ENDS, ["Interlock"])
+
+
 def test_what_was_lifted_before_all_processes_were_down_is_not_lifted_in_the_next_window() -> None:
     town = frozen()
     town.unlock(PRODUCTION)

@@ -35,7 +35,7 @@ from bot.store.deliveries import DeliveryPacks
 from bot.store.github import Repositories
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.store.migrations import migrate
+from bot.store.migrations.migration import migrate
 from bot.store.outbox import Outbox
 from bot.store.recording import Recording
 from bot.store.records import Records

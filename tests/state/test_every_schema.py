@@ -19,7 +19,7 @@ from bot.store.backup import back_up
 from bot.store.codec import load_effect
 from bot.store.inbox import parked, read_backlog
 from bot.store.keys import Keys
-from bot.store.migrations import migrate
+from bot.store.migrations.migration import migrate
 from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica

@@ -25,7 +25,8 @@ from bot.store.codec import load_effect
 from bot.store.deliveries import DeliveryPacks
 from bot.store.inbox import Accepted, InboxEntry, park, parked, take_out
 from bot.store.keys import FAMILIES, Keys
-from bot.store.migrations import migrate, migration, to_3
+from bot.store.migrations import migration, to_3
+from bot.store.migrations.migration import migrate
 from bot.store.outbox import Claim, Outbox
 from bot.store.recording import BoardNow, Recording
 from bot.store.records import Records

@@ -23,7 +23,8 @@ from bot.reporting.messages import words
 from bot.store.codec import dump_event, load_effect, load_event, load_recorded_fact
 from bot.store.inbox import parked
 from bot.store.keys import Keys
-from bot.store.migrations import migrate, to_4
+from bot.store.migrations import to_4
+from bot.store.migrations.migration import migrate
 from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica

@@ -18,7 +18,7 @@ from bot.reporting.messages import words
 from bot.reporting.notices import notice
 from bot.store.codec import dump_record, field_of, load_effect
 from bot.store.keys import Keys
-from bot.store.migrations import migrate
+from bot.store.migrations.migration import migrate
 from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica

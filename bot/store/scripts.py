@@ -87,6 +87,13 @@ def source(name: str) -> str:
     return "".join(map(_text, (*_NEEDS.get(name, ()), name)))
 
 
+@lru_cache(maxsize=128)
+def _prepared(name: str, *, fenced: bool) -> tuple[str, str]:
+    """Return the server's name for a script, and the text of the script."""
+    text = source("fence") + source(name) if fenced else source(name)
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text
+
+
 def _text(name: str) -> str:
     return files("bot.store").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
@@ -96,7 +103,6 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._known: dict[tuple[str, bool], tuple[str, str]] = {}
 
     def run(self, name: str, keys: list[str], args: list[Any], fence: Keys | None = None) -> Any:
         """Run one script; with `fence`, only if the state of that pipeline has our schema, or there is no state.
@@ -114,12 +120,8 @@ class Scripts:
             raise
 
     def _evaluate(self, name: str, keys: list[str], args: list[Any], *, fenced: bool) -> Any:
-        known = self._known.get((name, fenced))
-        if known is None:
-            text = source("fence") + source(name) if fenced else source(name)
-            sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # the server's name for a script
-            known = self._known[name, fenced] = (sha, text)
+        sha, text = _prepared(name, fenced=fenced)
         try:
-            return self._redis.evalsha(known[0], len(keys), *keys, *args)
+            return self._redis.evalsha(sha, len(keys), *keys, *args)
         except NoScriptError:  # sent to this server only: SCRIPT LOAD would go to every server of a cluster
-            return self._redis.eval(known[1], len(keys), *keys, *args)
+            return self._redis.eval(text, len(keys), *keys, *args)

@@ -35,13 +35,18 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 REQUESTS = Counter(
-    "interlock_http_requests_total", "Requests that the web processes answered", ["endpoint", "method", "status"]
+    "interlock_http_requests_total",
+    "Number of requests that the web processes answered",
+    ["endpoint", "method", "status"],
 )
 REQUEST_SECONDS = Histogram(
-    "interlock_http_request_seconds", "How long their answers took, live pages apart", ["endpoint"], buckets=_FAST
+    "interlock_http_request_seconds",
+    "Seconds that the web processes took to answer, without live pages",
+    ["endpoint"],
+    buckets=_FAST,
 )
 EFFECT_SECONDS = Histogram(
-    "interlock_effect_seconds", "How long each try of an effect took", ["pipeline", "kind"], buckets=_SLOW
+    "interlock_effect_seconds", "Seconds that one try of an effect took", ["pipeline", "kind"], buckets=_SLOW
 )
 
 
@@ -57,35 +62,83 @@ def process_registry() -> CollectorRegistry:
 _STAGE = ("pipeline", "stage")
 #: Each metric: its description, its labels, and whether it is a counter.
 METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "interlock_up": ("1 if the store answered, else 0: then the others are missing", (), False),
-    "interlock_health": ("Interlock's own health: 0 ok, 1 degraded, 2 down", (), False),
-    "interlock_contact_up": ("1 if a Jenkins, GitHub, a channel answered well last", ("kind", "name"), False),
-    "interlock_github_requests_remaining": ("Requests that GitHub still takes in this hour", ("identity",), False),
-    "interlock_github_requests_limit": ("Requests that GitHub takes in an hour", ("identity",), False),
-    "interlock_github_paused_seconds": ("For how long nothing is asked, after a rate limit", ("identity",), False),
-    "interlock_queue_length": ("Runs that wait for a step", ("pipeline", "step", "lane"), False),
-    "interlock_slots_used": ("Slots of a step that are taken", ("pipeline", "step"), False),
-    "interlock_runs_live": ("Live runs", ("pipeline",), False),
-    "interlock_stage_locks": ("Locks that stand", _STAGE, False),
-    "interlock_stage_frozen_until": ("When the freeze ends, epoch seconds; 0: none is in force", _STAGE, False),
-    "interlock_lock_seconds": ("How long locks stood, with those that stand", ("pipeline", "stage", "service"), True),
-    "interlock_waiting_seconds": ("How long runs waited, added when they stop", ("pipeline", "step", "cause"), True),
-    "interlock_runs_ended": ("Runs that ended", ("pipeline", "end"), True),
-    "interlock_turns": ("Turns that were committed", ("pipeline",), True),
-    "interlock_deliveries_undecided": ("Deliveries that no turn has decided yet", ("pipeline",), False),
-    "interlock_oldest_delivery_seconds": ("Age of the oldest of them", ("pipeline",), False),
-    "interlock_effects_waiting": ("Effects that are not done", ("pipeline", "family"), False),
-    "interlock_oldest_effect_seconds": ("For how long the oldest effect has been due", ("pipeline", "family"), False),
-    "interlock_effects_failing": ("Effects that have failed so far and are tried again", ("pipeline",), False),
-    "interlock_dead_letters": ("Effects that were given up", ("pipeline",), False),
-    "interlock_parked_deliveries": ("Deliveries that could not be digested", ("pipeline",), False),
-    "interlock_webhook_deliveries": ("Messages that a webhook took", ("pipeline", "webhook"), True),
-    "interlock_webhook_failures": ("Tries that a webhook did not take", ("pipeline", "webhook"), True),
-    "interlock_webhook_given_up": ("Facts that a webhook did not take in time", ("pipeline", "webhook"), True),
-    "interlock_webhook_behind_seconds": ("Age of the first fact not taken", ("pipeline", "webhook"), False),
-    "interlock_repairs": ("What only polling found", ("pipeline", "kind"), True),
-    "interlock_estimates_in_range": ("Share of estimates whose range held the truth", ("pipeline", "kind"), False),
-}  # fmt: skip
+    "interlock_up": (
+        "1 if the store answers, 0 if not; without it all other metrics of the store are missing",
+        (),
+        False,
+    ),
+    "interlock_health": ("Health of Interlock: 0 ok, 1 degraded, 2 down", (), False),
+    "interlock_contact_up": (
+        "1 if the last answer of this Jenkins, GitHub identity or channel was good, 0 if not",
+        ("kind", "name"),
+        False,
+    ),
+    "interlock_github_requests_remaining": ("Number of requests left of GitHub's hourly limit", ("identity",), False),
+    "interlock_github_requests_limit": ("Number of requests that GitHub allows in an hour", ("identity",), False),
+    "interlock_github_paused_seconds": (
+        "Seconds until Interlock sends requests again after a rate limit; 0: no limit is in force",
+        ("identity",),
+        False,
+    ),
+    "interlock_queue_length": ("Number of runs that wait for a step", ("pipeline", "step", "lane"), False),
+    "interlock_slots_used": ("Number of slots of a step in use", ("pipeline", "step"), False),
+    "interlock_runs_live": ("Number of live runs", ("pipeline",), False),
+    "interlock_stage_locks": ("Number of locks of a stage", _STAGE, False),
+    "interlock_stage_frozen_until": (
+        "End of the last freeze in force, in seconds since the epoch; 0: none is in force",
+        _STAGE,
+        False,
+    ),
+    "interlock_lock_seconds": (
+        "Seconds that locks kept a stage closed, present locks included",
+        ("pipeline", "stage", "service"),
+        True,
+    ),
+    "interlock_waiting_seconds": (
+        "Seconds that runs waited, by cause; counted when a run stops waiting",
+        ("pipeline", "step", "cause"),
+        True,
+    ),
+    "interlock_runs_ended": ("Number of runs that ended", ("pipeline", "end"), True),
+    "interlock_turns": ("Number of committed turns", ("pipeline",), True),
+    "interlock_deliveries_undecided": ("Number of deliveries that no turn has decided yet", ("pipeline",), False),
+    "interlock_oldest_delivery_seconds": ("Seconds since the oldest undecided delivery came in", ("pipeline",), False),
+    "interlock_effects_waiting": ("Number of effects that are not done", ("pipeline", "family"), False),
+    "interlock_oldest_effect_seconds": ("Seconds since the oldest effect became due", ("pipeline", "family"), False),
+    "interlock_effects_failing": (
+        "Number of effects that have failed so far and that Interlock retries",
+        ("pipeline",),
+        False,
+    ),
+    "interlock_dead_letters": ("Number of effects that Interlock gave up (dead letters)", ("pipeline",), False),
+    "interlock_parked_deliveries": (
+        "Number of deliveries that Interlock could not decide (parked)",
+        ("pipeline",),
+        False,
+    ),
+    "interlock_webhook_deliveries": (
+        "Number of posts that an outbound webhook accepted",
+        ("pipeline", "webhook"),
+        True,
+    ),
+    "interlock_webhook_failures": ("Number of failed posts to an outbound webhook", ("pipeline", "webhook"), True),
+    "interlock_webhook_given_up": (
+        "Number of facts that Interlock gave up sending to an outbound webhook",
+        ("pipeline", "webhook"),
+        True,
+    ),
+    "interlock_webhook_behind_seconds": (
+        "Seconds since the first fact that an outbound webhook has not accepted; 0: it has accepted all",
+        ("pipeline", "webhook"),
+        False,
+    ),
+    "interlock_repairs": ("Number of changes that only polling found", ("pipeline", "kind"), True),
+    "interlock_estimates_in_range": (
+        "Share of the last estimates whose range contained the real time",
+        ("pipeline", "kind"),
+        False,
+    ),
+}
 
 _HEALTH = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.DOWN: 2}
 #: A function that takes one value of a metric: its name, its labels in order, the value.

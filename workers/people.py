@@ -58,7 +58,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
         else:
             failed.append(f"{name} ({why})")
     if failed:
-        raise RetryLater(f"could not tell {', '.join(failed)}")
+        raise RetryLater(f"could not notify {', '.join(failed)}")
     if waiting:
         raise RateLimited(f"an earlier notice goes to {', '.join(waiting)} first", after=EARLIER_PAUSE)
     return Done()

@@ -30,7 +30,7 @@ def send(address: str, subject: str, text: str, *, key: str, topic: str) -> str 
             server.headers["X-Interlock-Notice"] = key
     with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
         taken = teller.notify(body=text, title=subject.replace("\n", " "), body_format=apprise.NotifyFormat.TEXT)
-        return None if taken else _one_line(said.getvalue()) or "it gave no reason"
+        return None if taken else _one_line(said.getvalue()) or "it named no reason"
 
 
 def is_usable(address: str) -> bool:

@@ -114,10 +114,13 @@ def _of_status(findings: list[Finding], status: HealthStatus) -> list[Finding]:
 def _store(store: StoreSeen) -> Iterator[Finding]:
     if store.unreachable:
         what = f"the store (Redis) cannot be reached: {store.unreachable}"
-        mend = "start Redis, or correct INTERLOCK_REDIS_URL; webhooks are refused meanwhile, and asked for afterwards"
+        mend = (
+            "start Redis, or correct INTERLOCK_REDIS_URL; Interlock refuses webhooks meanwhile, and "
+            "polling finds their changes later"
+        )
         yield Finding("store", HealthStatus.DOWN, what, store.wrote_at, mend)
     elif store.refused:
-        what = f"the store (Redis) takes no writes: {store.refused}"
+        what = f"the store (Redis) refuses writes: {store.refused}"
         yield Finding("store", HealthStatus.DOWN, what, store.wrote_at, _writable(store.refused))
     elif not store.log_written:
         what = "the store (Redis) cannot write its append-only file"
@@ -125,7 +128,7 @@ def _store(store: StoreSeen) -> Iterator[Finding]:
             "store", HealthStatus.DEGRADED, what, store.wrote_at, "look for a full or broken disk where it runs"
         )
     if store.most_bytes and store.policy != "noeviction":
-        what = f"the store (Redis) throws state away when it is full (maxmemory-policy {store.policy})"
+        what = f"the store (Redis) deletes state when it is full (maxmemory-policy {store.policy})"
         mend = "set its maxmemory-policy to noeviction"
         yield Finding("store-policy", HealthStatus.DEGRADED, what, None, mend, holds_up=False)
     if not store.refused and store.most_bytes and store.used_bytes >= NEARLY_FULL * store.most_bytes:
@@ -138,30 +141,35 @@ def _writable(refused: str) -> str:
     match refused.partition(" ")[0]:
         case "OOM":
             return (
-                "raise its maxmemory, or free memory there; deliveries are refused meanwhile, and asked for afterwards"
+                "raise its maxmemory, or free memory there; Interlock refuses webhooks "
+                "meanwhile, and polling finds their changes later"
             )
         case "MISCONF":
             return "look for a full or broken disk where it writes; its log names the file"
         case "READONLY":
             return "it is a replica: give the address of the primary in INTERLOCK_REDIS_URL"
         case _:
-            return "look at the log of Redis; deliveries are refused meanwhile, and asked for afterwards"
+            return "read the log of Redis; Interlock refuses webhooks meanwhile, and polling finds their changes later"
 
 
 def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
     if not _is_alive(seen, "worker", limits.heartbeat, now):
         waiting = sum(each.undecided + each.due for each in seen.pipelines)
-        waits = f", and {_count(waiting, 'thing waits', 'things wait')} for one" if waiting else ""
-        mend = "start the worker, or look at its log; what comes in is kept and decided then"
+        waits = (
+            f", and {_count(waiting, 'delivery or action waits', 'deliveries and actions wait')} for one"
+            if waiting
+            else ""
+        )
+        mend = "start the worker, or read its log; Interlock stores deliveries and decides them later"
         status = HealthStatus.DOWN if waiting else HealthStatus.DEGRADED
         yield Finding("worker", status, f"no worker is running{waits}", seen.heard("worker"), mend)
     if not _is_alive(seen, "beat", limits.beat, now) and not any(_refuses(each, limits, now) for each in seen.contacts):
-        what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
-        mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
+        what = "beat is not running: time limits do not end, locks do not open by the clock, and nothing is polled"
+        mend = "start beat, or read its log; webhooks and callbacks move runs meanwhile"
         yield Finding("beat", HealthStatus.DEGRADED, what, seen.heard("beat"), mend)
     if not _is_alive(seen, "web", limits.heartbeat, now):
-        what = "no web process is running: webhooks, the page and the API find nobody"
-        mend = "start the web process, or look at its log; what was missed is asked for meanwhile"
+        what = "no web process is running: webhooks, the page and the API get no answer"
+        mend = "start the web process, or read its log; polling finds the changes of lost webhooks"
         yield Finding("web", HealthStatus.DEGRADED, what, seen.heard("web"), mend)
 
 
@@ -176,9 +184,7 @@ def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]
         if silent:
             names = ", ".join(sorted(each.name for each in silent))
             what = f"{_count(len(silent), one, several)} silent: {names}"
-            mend = (
-                "look whether it hangs or its machine is cut off, and start it anew; the others do its work meanwhile"
-            )
+            mend = "check whether it hangs or its machine is cut off, and restart it; the others do its work meanwhile"
             since = min(each.heard_at for each in silent)
             yield Finding(f"{kind}-silent", HealthStatus.DEGRADED, what, since, mend, holds_up=False)
 
@@ -197,9 +203,9 @@ def _configured(seen: Observations) -> Iterator[Finding]:
     """Report processes that do not use the configuration in force, or not that of their own pipeline file."""
     for problem in dict.fromkeys(each.problem for each in seen.configured):
         names = ", ".join(each.process for each in seen.configured if each.problem == problem)
-        what = f"{names}: {problem or 'it does not use the configuration that is in force'}"
-        mend = "give it the pipeline file that is to be in force, without mistakes, then `interlock reload`; "
-        mend += "it goes on with a configuration that was checked"
+        what = f"{names}: {problem or 'it does not use the configuration in force'}"
+        mend = "correct its pipeline file, or give it the one that must be in force; then `interlock reload`; "
+        mend += "until then it uses the last checked configuration"
         yield Finding("configuration", HealthStatus.DEGRADED, what, None, mend, holds_up=False)
 
 
@@ -215,7 +221,7 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
     waits = _count(pipeline.undecided, "delivery waits", "deliveries wait")
     if pipeline.decided_at is None or now - pipeline.decided_at > limits.undecided:
         what = f"a worker runs but decides nothing in {name}: {waits}"
-        mend = "look for errors in the worker's log, then start it anew"
+        mend = "look for errors in the worker's log, then restart it"
         yield Finding("undecided", HealthStatus.DOWN, what, oldest, mend, pipeline=name)
     else:
         what = f"{waits} in {name} to be decided, longer than usual"
@@ -236,8 +242,8 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
         yield _refused_callbacks(contact)
         return
     if contact.kind == "broker":
-        what = f"the broker takes no messages: {contact.error}"
-        mend = "start it, or correct INTERLOCK_BROKER_URL; what comes in is kept, and decided then"
+        what = f"the broker accepts no messages: {contact.error}"
+        mend = "start it, or correct INTERLOCK_BROKER_URL; Interlock stores deliveries and decides them later"
         yield Finding("broker", HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at)
         return
     who, mend = _name_and_remedy(contact)
@@ -249,10 +255,12 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
 
 def _refused_callbacks(contact: ContactSeen) -> Finding:
     """Report that callbacks of a Jenkins have a wrong secret, and none has the right one."""
-    what = f"callbacks of Jenkins {contact.name} are refused ({contact.errors:,} since the last good one): "
+    what = f"Interlock refuses callbacks of Jenkins {contact.name} ({contact.errors:,} since the last good one): "
     what += contact.error
-    mend = "see whether the address or credential in its Notification plugin has INTERLOCK_JENKINS_WEBHOOK_SECRET: "
-    mend += "`interlock doctor` looks; its builds are found by polling meanwhile"
+    mend = (
+        "check that the address or credential in its Notification plugin contains INTERLOCK_JENKINS_WEBHOOK_SECRET:  "
+    )
+    mend += "`interlock doctor` shows the mistake; Interlock polls its builds meanwhile"
     cause = f"callbacks/{contact.name}"
     return Finding(cause, HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
 
@@ -262,17 +270,17 @@ def _name_and_remedy(contact: ContactSeen) -> tuple[str, str]:
     match contact.kind:
         case "jenkins":
             token = f"INTERLOCK_JENKINS_TOKEN_{contact.name.upper().replace('-', '_')}"
-            mend = f"see whether it runs, and whether its user and {token} are right: `interlock doctor` looks"
-            return f"Jenkins {contact.name}", f"{mend}; then all that waits for it continues"
+            mend = f"check that it runs, and that its user and {token} are right (`interlock doctor`)"
+            return f"Jenkins {contact.name}", f"{mend}; then everything that waits for it continues"
         case "github" if contact.error.endswith(RATE_LIMIT):
-            mend = "nothing: Interlock asks again when the time that GitHub named has passed, and loses nothing. "
-            mend += "If it comes again, use a GitHub App, or another token for what else shares this one"
+            mend = "wait: Interlock asks again after the time that GitHub named, and loses nothing. "
+            mend += "If it happens again, use a GitHub App, or give the other users of this token one of their own"
             return f"GitHub (as {contact.name})", mend
         case "github":
-            mend = "see whether it can be reached and still knows us: `interlock doctor` looks"
+            mend = "check that Interlock reaches it, and that it accepts Interlock's App or token (`interlock doctor`)"
             return f"GitHub (as {contact.name})", f"{mend}; Interlock retries each report for a day"
         case _:
-            mend = "see whether its address in INTERLOCK_NOTIFY_URLS is right and it takes messages"
+            mend = "check its address in INTERLOCK_NOTIFY_URLS, and that it accepts messages"
             return f"channel {contact.name}", f"{mend}; Interlock retries each message for six hours"
 
 
@@ -281,10 +289,10 @@ def _problems(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Fi
     if pipeline.closed:
         stages = ", ".join(pipeline.closed)
         lost = f"the state of {pipeline.name} was lost ({pipeline.lost_why})"
-        what = f"{lost}: closed until somebody has looked: {stages}"
+        what = f"{lost}: these stages are locked until a person has looked: {stages}"
         if pipeline.found:
-            what += f"; read from banners, to be confirmed or unlocked: {'; '.join(pipeline.found)}"
-        mend = "look in Jenkins at what is rolled out, then `interlock unlock STAGE --reason ...`"
+            what += f"; confirm or open these locks, read from banners: {'; '.join(pipeline.found)}"
+        mend = "look in Jenkins what is rolled out, then `interlock unlock STAGE --reason ...`"
         yield Finding("state-lost", HealthStatus.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
     name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]
     if failing:
@@ -295,20 +303,21 @@ def _problems(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Fi
             Detail(f"{r.what}: {r.why} ({_count(r.tries, 'attempt', 'attempts')})", r.since) for r in failing
         )
         since = min(each.since for each in failing)
-        mend = "mend the cause that is named with each; Interlock keeps trying"
+        mend = "mend the cause named with each; Interlock keeps trying"
         yield Finding("retries", HealthStatus.DEGRADED, what, since, mend, details=details[:DETAILS], pipeline=name)
     if pipeline.dead_letters.count:
         letters = pipeline.dead_letters
-        what = _count(letters.count, f"action of {name} was given up", f"actions of {name} were given up")
+        what = f"Interlock gave up {_count(letters.count, 'action', 'actions')} of {name}"
         what += f" (dead letters); the last one: {letters.why}" if letters.why else " (dead letters)"
         mend = "mend the cause, then `interlock dead-letters retry --all`; `interlock dead-letters` lists them"
         yield Finding("dead-letters", HealthStatus.DEGRADED, what, letters.at, mend, pipeline=name, holds_up=False)
     if pipeline.parked.count:
         parked = pipeline.parked
-        failed = f"to {name} could not be digested and"
-        what = _count(parked.count, f"delivery {failed} was set aside", f"deliveries {failed} were set aside")
+        what = (
+            f"Interlock has parked {_count(parked.count, 'delivery', 'deliveries')} of {name} that it could not decide"
+        )
         what += f"; the last one: {parked.why}"
-        mend = "`interlock parked` lists them; a newer version may digest them (`retry`), else `drop` them"
+        mend = "`interlock parked` lists them; a newer version may decide them (`retry`); otherwise `drop` them"
         yield Finding("parked", HealthStatus.DEGRADED, what, parked.at, mend, pipeline=name)
 
 
@@ -318,15 +327,15 @@ def _webhooks(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
     for webhook in pipeline.webhooks:
         cause, failing = f"webhook/{webhook.name}", webhook.failing_since
         if failing is not None and now - failing >= limits.silence:
-            what = f"webhook {webhook.name} does not take the facts of {name}: {webhook.error}"
-            mend = f"mend its receiver, or the cause that is named: `interlock notify test {webhook.name}` tries it; "
+            what = f"webhook {webhook.name} does not accept the facts of {name}: {webhook.error}"
+            mend = f"mend its receiver, or the cause above (`interlock notify test {webhook.name}` sends a test); "
             mend += "Interlock retries each fact for six hours"
             yield Finding(cause, HealthStatus.DEGRADED, what, failing, mend, pipeline=name, holds_up=False)
         elif (
             failing is None and webhook.behind >= BEHIND * limits.silence and _is_alive(seen, "beat", limits.beat, now)
         ):
             what = f"webhook {webhook.name} is {webhook.behind:,.0f} s behind in {name}"
-            mend = "have its receiver answer sooner, or give it fewer kinds of facts (`facts` in the pipeline file)"
+            mend = "make its receiver answer sooner, or send it fewer kinds of facts (`facts` in the pipeline file)"
             yield Finding(cause, HealthStatus.DEGRADED, what, now - webhook.behind, mend, pipeline=name, holds_up=False)
 
 

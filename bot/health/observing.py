@@ -216,7 +216,7 @@ def _severity(memory: dict[str, Any]) -> tuple[bool, float]:
 
 def _kind(error: RedisError) -> str:
     if isinstance(error, RedisTimeoutError):
-        return "it does not answer in time"
+        return "it did not answer in time"
     return "no connection" if isinstance(error, RedisConnectionError) else type(error).__name__
 
 

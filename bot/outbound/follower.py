@@ -209,7 +209,7 @@ class WebhookFollower:
         """Store a dead letter. `text`: that of the one that it continues, or empty; `redelivered`: the redelivery that
         it ends."""
         facts = "one fact" if what.facts == 1 else f"{what.facts} facts"
-        error = f"webhook {self._name} did not take {facts}: {state.error}"
+        error = f"webhook {self._name} did not accept {facts}: {state.error}"
         letter = UndeliveredLetter(what, error, self._now, tries)
         over = None if redelivered is None else (redelivered, None)
         try:
@@ -237,7 +237,10 @@ class WebhookFollower:
 
         If the log begins right after the last fact that was taken, this is reported although nothing is missing.
         """
-        error = f"the log forgot facts before webhook {self._name} took them (`keep: facts`): {state.error}"
+        error = (
+            f"Interlock deleted facts from the log (`keep: facts`) that webhook {self._name} had not "
+            f"accepted: {state.error}"
+        )
         moved = replace(state, cursor=what.last, taken=0, gap="")
         self._keep(moved, letter=(UndeliveredLetter(what, error, self._now, state.tries), ""))
         self._context.outbox.bound_dead()

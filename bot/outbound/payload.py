@@ -97,7 +97,7 @@ def trial_message(configuration: Configuration, identity: str, at: float) -> Out
         "id": identity,
         "kind": TEST,
         "time": rfc3339(at),
-        "words": "this is a test of Interlock: nothing has happened, and nothing needs to be done",
+        "words": "this is a test of Interlock: nothing has happened, and you need not do anything",
         "links": {"interlock": configuration.web.public_url},
     }
     return OutboundMessage(identity, TEST, dump(data))

@@ -128,11 +128,14 @@ def _why(webhook: OutboundWebhook, error: Exception) -> str:
 def _refusal(status: int, location: str) -> str:
     if 300 <= status < 400:
         host = urlsplit(location).hostname
-        return f"it redirects{f' to {host}' if host else ''} (HTTP {status}): write the address where it answers itself"
+        return (
+            f"it redirects{f' to {host}' if host else ''} (HTTP {status}): write its final address "
+            "into the pipeline file"
+        )
     if status in (401, 403):
-        return f"HTTP {status}: does it check the signature with the same secret?"
+        return f"HTTP {status}: check that it uses the same secret for the signature"
     if status in (404, 405, 410):
-        return f"HTTP {status}: is its address right?"
+        return f"HTTP {status}: check its address"
     return f"HTTP {status}"
 
 

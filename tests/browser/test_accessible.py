@@ -45,7 +45,7 @@ def busy(story: Story) -> Story:
     story.tell(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S2.pr12-1", 1, ("LintTest",)))
     claim, _ = story.context.outbox.claim("people", limit=5)
     assert claim is not None
-    story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", time.time())
+    story.context.outbox.give_up(claim, "could not notify team-chat (error=403)", time.time())
     story.tell(ModeAsked(Mode.PAUSE, "alex", "to see"))
     story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(9)))
     return story

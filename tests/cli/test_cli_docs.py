@@ -68,7 +68,7 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox = Outbox(story.redis, story.keys)
     claim, _ = outbox.claim("people", limit=1)
     assert claim is not None
-    outbox.give_up(claim, "could not tell team-chat (Failed to send notification: error=403)", time.time())
+    outbox.give_up(claim, "could not notify team-chat (Failed to send notification: error=403)", time.time())
     later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
     monkeypatch.setattr(api_reading, "time", later)
     monkeypatch.setattr(api_reading, "time", later)

@@ -103,7 +103,9 @@ def test_what_is_wrong_is_said_with_what_would_be_right(receiver: Receiver) -> N
     assert code == 1
     assert hush not in output
     audit, mail, team = output.splitlines()
-    assert audit.startswith("BAD  webhook audit: HTTP 401: does it check the signature with the same secret?, after ")
+    assert audit.startswith(
+        "BAD  webhook audit: HTTP 401: check that it uses the same secret for the signature, after "
+    )
     assert mail.startswith("BAD  channel mail: ")
     assert "is its address in INTERLOCK_NOTIFY_URLS right?" in mail
     assert team.startswith("BAD  channel team: its address is of no known service; expected `team=...` in INTERLOCK_")

@@ -156,7 +156,7 @@ def test_a_dead_letter(well: World) -> None:
 
 def test_a_delivery_that_cannot_be_digested(well: World) -> None:
     Inbox(well.redis, well.keys).accept("event", "nonsense", "nonsense-1", b'{"kind": "nonsense"}')
-    is_told(well, "parked", "1 delivery to epages could not be digested", "degraded")
+    is_told(well, "parked", "Interlock has parked 1 delivery of epages that it could not decide", "degraded")
     assert "done:" in well.typed("parked", "drop", "--all")
     is_over(well, "parked")
 

@@ -134,7 +134,7 @@ def test_a_redirect_is_not_followed(desk: Desk, receiver: Receiver) -> None:
     assert elsewhere.requests == []
     elsewhere.close()
     error = desk.context.webhooks.state("audit").error
-    assert error == "it redirects to 127.0.0.1 (HTTP 307): write the address where it answers itself"
+    assert error == "it redirects to 127.0.0.1 (HTTP 307): write its final address into the pipeline file"
 
 
 def test_a_receiver_that_says_when_is_asked_then(open_desk: Open, receiver: Receiver) -> None:
@@ -177,8 +177,8 @@ def test_what_the_receiver_will_never_take_is_a_dead_letter_and_the_next_one_goe
     assert [each.body["words"] for each in receiver.requests] == ["a", "b", "c", "d", "e"], "each is tried once"
     letters = desk.context.outbox.dead_letters()
     assert sorted((each.effect.facts, each.error) for each in letters) == [  # type: ignore[union-attr]
-        (1, "webhook audit did not take one fact: HTTP 422"),
-        (2, "webhook audit did not take 2 facts: HTTP 422"),
+        (1, "webhook audit did not accept one fact: HTTP 422"),
+        (2, "webhook audit did not accept 2 facts: HTTP 422"),
     ]
 
 
@@ -189,7 +189,7 @@ def test_after_six_hours_in_vain_all_that_is_as_old_is_one_dead_letter(desk: Des
     desk.tell(*(f"text {number}" for number in range(250)))
     desk.deliver()
     (letter,) = desk.context.outbox.dead_letters()
-    assert letter.error == "webhook audit did not take 250 facts: HTTP 503"
+    assert letter.error == "webhook audit did not accept 250 facts: HTTP 503"
     tried = {each.body["words"] for each in receiver.requests}
     assert tried == {"text 0"}, "they are not tried one by one"
 
@@ -246,7 +246,9 @@ def test_what_the_log_forgot_before_it_was_taken_is_said(desk: Desk, receiver: R
     desk.deliver()
     assert [each.body["words"] for each in receiver.requests] == ["taken", "kept"]
     (letter,) = desk.context.outbox.dead_letters()
-    assert letter.error.startswith("the log forgot facts before webhook audit took them (`keep: facts`)")
+    assert letter.error.startswith(
+        "Interlock deleted facts from the log (`keep: facts`) that webhook audit had not accepted"
+    )
     desk.context.outbox.take_out(retried(letter.slot))
     desk.deliver()
     assert desk.context.outbox.dead_letters() == []

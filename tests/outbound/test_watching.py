@@ -50,7 +50,7 @@ def test_a_webhook_that_takes_nothing_is_behind_and_degrades_the_health(desk: De
     assert measured(desk)["interlock_webhook_behind_seconds"] > 0.3
     health = Observer(desk.runtime.redis, desk.configuration).health()
     (found,) = (each for each in health.findings if each.cause == "webhook/audit")
-    assert found.what == f"webhook audit does not take the facts of {desk.pipeline.name}: HTTP 500"
+    assert found.what == f"webhook audit does not accept the facts of {desk.pipeline.name}: HTTP 500"
     assert not found.holds_up
     receiver.answer = lambda _: (200, {})
     desk.deliver()

@@ -372,14 +372,14 @@ def given_up(story: Story, broken: Run) -> str:
     while True:
         claim, _ = outbox.claim("people", limit=5)
         assert claim is not None
-        outbox.give_up(claim, "could not tell team-chat <b>(error=403)</b>", 1_700_000_000.0)
+        outbox.give_up(claim, "could not notify team-chat <b>(error=403)</b>", 1_700_000_000.0)
         return claim.effect.slot
 
 
 def test_dead_letters_are_listed_retried_and_dropped(person: Person, story: Story, given_up: str) -> None:
     vera, ada = person("vera"), person("ada")
     vera.open(f"{base(story)}/dead-letters")
-    assert "could not tell team-chat <b>(error=403)</b>" in vera.text
+    assert "could not notify team-chat <b>(error=403)</b>" in vera.text
     assert "Retry…" not in vera.links()
     ada.open(f"{base(story)}/dead-letters")
     ada.follow("Retry…")

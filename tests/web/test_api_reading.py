@@ -131,14 +131,14 @@ def test_what_a_webhook_did_not_take_is_shown_and_told_once_more_or_dropped(
 ) -> None:
     found, webhooks = Undelivered("audit", "1-0", "9-0", 3), Webhooks(story.redis, story.keys)
     webhooks.lease("audit", "me", 60_000)
-    letter = UndeliveredLetter(found, "webhook audit did not take 3 facts: HTTP 503", 1_700_000_000.0, 7)
+    letter = UndeliveredLetter(found, "webhook audit did not accept 3 facts: HTTP 503", 1_700_000_000.0, 7)
     webhooks.store("audit", "me", 60_000, webhooks.state("audit"), letter=(letter, ""))
     (shown,) = client.get(f"{base}/dead-letters").json["dead_letters"]
     assert shown == {
         "slot": "outbound-delivery/audit/1-0",
         "kind": "outbound-delivery",
         "run": None,
-        "error": "webhook audit did not take 3 facts: HTTP 503",
+        "error": "webhook audit did not accept 3 facts: HTTP 503",
         "at": 1_700_000_000.0,
         "tries": 7,
     }

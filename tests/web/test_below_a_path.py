@@ -53,7 +53,7 @@ def busy(story: Story) -> Story:
     story.tell(LockAsked("production", "sam", "the fair"))
     claim, _ = story.context.outbox.claim("people", limit=5)
     assert claim is not None
-    story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", 1_700_000_000.0)
+    story.context.outbox.give_up(claim, "could not notify team-chat (error=403)", 1_700_000_000.0)
     story.tell(ModeAsked(Mode.PAUSE, "alex", "to see"))
     story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(6)))
     return story

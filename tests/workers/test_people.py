@@ -91,7 +91,7 @@ def test_a_channel_that_took_a_notice_does_not_hear_it_again_while_another_is_aw
     shop.do(NOTICE)
     assert len(mailbox.mails) == 1
     (dead,) = shop.dead()
-    assert dead.startswith("could not tell away (")
+    assert dead.startswith("could not notify away (")
 
 
 def test_a_topic_that_no_channel_wants_is_done_at_once(workshop: Open, mailbox: Mailbox) -> None:
@@ -108,7 +108,7 @@ def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open) -> No
     shop.give_up_after("people", 0.2)
     shop.do(NOTICE)
     (dead,) = shop.dead()
-    assert dead.startswith("could not tell mail (")
+    assert dead.startswith("could not notify mail (")
     assert "mailto" not in dead
 
 

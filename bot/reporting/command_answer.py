@@ -38,7 +38,7 @@ HELP = """the commands, each on a line of its own, at most three in a comment:
 | `/interlock watch [stage]` | tells you here when the stage opens, once; without one: the stage its run waits for |
 | `/interlock lock <stage> [--until <time>] [--let-fixes-in] <reason>` | closes a stage; `16:00` (UTC) or `2h` ends it |
 | `/interlock unlock <stage> [<lock> or --all] <reason>` | opens the lock of a stage; of several the one that is named |
-| `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
+| `/interlock verify [commit]` | verifies the head of this pull request; on a fork, name the commit, all 40 digits |
 | `/interlock help` | shows this list |
 
 The first two and the last are for everybody, the others need a role in the pipeline."""
@@ -102,7 +102,7 @@ def _why_refused(why_not: Message) -> str:
 
 def _lock_choices(of: SeveralLocks) -> Iterator[str]:
     """Yield the lines that tell which command opens each of the locks, and all of them."""
-    yield f"not done: {of.stage} has {len(of.locks)} locks. Say which one is to be opened:\n"
+    yield f"not done: {of.stage} has {len(of.locks)} locks. Name the one to open:\n"
     for lock in of.locks[:NAMED]:
         yield f"- {code(f'/interlock unlock {of.stage} {lock.key} <reason>')}: {_cause(lock)}"
     yield from _rest(len(of.locks), "lock")

@@ -41,7 +41,7 @@ def _clauses(of: Consequences) -> Iterator[str]:
     if of.mode is not None:
         yield _MODES[of.mode]
     yield from _locks(of)
-    yield from (f"you are told once, when {stage} opens" for stage in of.watches)
+    yield from (f"you get one notice, when {stage} opens" for stage in of.watches)
     if of.starts:
         yield f"{_named(of.starts)} {_verb(of.starts, 'starts', 'start')}"
     if of.gains_lane:

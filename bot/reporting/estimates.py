@@ -124,7 +124,7 @@ def lock_estimate(forecast: LockForecast) -> Shape:
     if forecast.fix is not None:
         because = f"{'its repeated build' if forecast.fix.retrying else 'its fix'} is {_whereabouts(forecast.fix)}"
     if forecast.usual:
-        because = "no fix is merged yet: by how long locks of this stage stood"
+        because = "no fix is merged yet: estimated from earlier locks of this stage"
     return {"opens": _times(forecast.opens), "because": because, "unforeseen": _why_not(forecast.unforeseen)}
 
 

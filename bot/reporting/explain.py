@@ -74,12 +74,12 @@ def why_of_verification(board: Board, verification: Verification, now: float) ->
 
 
 def _recalled(built: Buildable) -> Reason:
-    text = f"called back before its build in {built.step} started: Jenkins is being asked to give it back"
+    text = f"called back before its build in {built.step} started: Interlock is withdrawing it"
     return Reason(Why.RECALLED, text)
 
 
 def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
-    late = "; it has run too long and is being aborted" if built.attempt.timed_out else ""
+    late = "; it has run too long, and Interlock is aborting it" if built.attempt.timed_out else ""
     text = (
         f"build #{built.attempt.build} runs in {built.step}{_time_left(built, now)}{late}{leaving}{_abort_state(built)}"
     )
@@ -98,22 +98,24 @@ def _time_left(run: Buildable, now: float) -> str:
 
 def _ending(built: Buildable, why: Message | None) -> Reason:
     slot = f"its build keeps the slot until Jenkins reports that it has ended{_abort_state(built)}"
-    return Reason(Why.ENDING, f"{words(why) if why is not None else 'it is on its way out'}; {slot}")
+    return Reason(Why.ENDING, f"{words(why) if why is not None else 'it is leaving the board'}; {slot}")
 
 
 def _starting(run: Run) -> Reason:
     if run.attempt.cancelled_by is not None:
-        return Reason(Why.ENDING, f"cancelled by {run.attempt.cancelled_by}; Jenkins is being asked to give it back")
+        return Reason(Why.ENDING, f"cancelled by {run.attempt.cancelled_by}; Interlock is withdrawing its build")
     return _asked_for(run)
 
 
 def _asked_for(run: Buildable) -> Reason:
     attempt = run.attempt
     if attempt.queue_item is None and attempt.unanswered:
-        text = f"its trigger for {run.step} got no answer (attempt {attempt.number}) and may still arrive: its build "
-        return Reason(Why.STARTING, text + "is looked for, and no other one is asked for before that is settled")
+        text = f"its trigger for {run.step} got no answer (attempt {attempt.number}) and may still arrive: Interlock "
+        return Reason(Why.STARTING, text + "is looking for its build, and asks for no other one before it knows")
     if attempt.queue_item is None:
-        return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {attempt.number})")
+        return Reason(
+            Why.STARTING, f"Interlock is asking Jenkins for its build in {run.step} (attempt {attempt.number})"
+        )
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {attempt.queue_item})")
 
 
@@ -124,15 +126,16 @@ def _abort_state(run: Buildable) -> str:
     if run.attempt.abort.stuck:
         return f"; build #{run.attempt.build} does not end: end it in Jenkins"
     if run.attempt.abort.only_stop:
-        return "; no more than a stop is allowed there, and it was asked to stop again"
-    return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
-        run.attempt.abort.level, ""
-    )
+        return "; Interlock only asks builds there to stop, and has asked it again"
+    return {
+        AbortLevel.TERM: "; Interlock has ended its steps by force",
+        AbortLevel.KILL: "; Interlock has killed it",
+    }.get(run.attempt.abort.level, "")
 
 
 def moved(by: Moved) -> str:
     """Return who moved a run to the front of its queue, and why."""
-    return f"moved to the front by {by.by}: {by.reason}"
+    return f"{by.by} moved it to the front: {by.reason}"
 
 
 # -- waiting runs ------------------------------------------------------------------------------------------------------
@@ -162,12 +165,15 @@ def _why_closed(board: Board, step: Step, closed: Blocker) -> str:
     header = board.header
     match closed.why:
         case Why.PAUSED if header.mode is Mode.OBSERVE:
-            return "the pipeline only observes: no build is asked for"
+            return "the pipeline only observes: Interlock asks for no build"
         case Why.PAUSED:
             by = f" by {header.mode_by}: {header.mode_why}" if header.mode_by else ""
             return f"the pipeline is paused{by}"
         case Why.BACKOFF:
-            return f"Jenkins did not take the build for {step}: {refused(board.backoffs[str(step)])}; it is tried again"
+            return (
+                f"Jenkins did not take the build for {step}: {refused(board.backoffs[str(step)])}; "
+                "Interlock tries again"
+            )
         case _:
             return _why_full(board, step)
 
@@ -191,17 +197,19 @@ def _why_kept_out(board: Board, run: Run, away: Blocker) -> str:
     """Return why this run may not enter a step that has room."""
     match away.why:
         case Why.CLEAN_UP:
-            return f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
+            return (
+                f"Interlock is removing older runs of {run.service} that its fix contains; this run continues at once"
+            )
         case Why.LOCKED:
             return _why_locked(board, run.step.stage, run)
         case Why.FIX_AHEAD if away.who is not None:
             return f"waits behind the older fix {name_of(away.who)}, which is already on its way"
         case Why.PROOF if away.who is not None:
-            return f"GitHub is being asked whether {short(away.who.sha)}, already further, contains it"
+            return f"Interlock is asking GitHub whether {short(away.who.sha)}, already further, contains it"
         case Why.PROOF:
             head = board.service(run.service).history.head
             lacks = f"{short(head.sha) if head is not None else ''}, the last known one, lacks {short(run.sha)}"
-            return f"GitHub is being asked for the head of main of {run.service}: {lacks}"
+            return f"Interlock is asking GitHub for the head of main of {run.service}: {lacks}"
         case _:
             other = name_of(away.who) if away.who is not None else run.service
             return f"{other} is in {run.step}: one run of {run.service} at a time"
@@ -233,7 +241,7 @@ def _failed(board: Board, run: Run) -> Reason:
     held = next((lock for lock in board.locks_held_by(run.service) if lock.run == run.key), None)
     if held is not None:
         others = [each for each in fixes(board, run.service) if each.key != run.key]
-        way = f": {coming(fix_coming(others[-1]))}" if others else ", a retry succeeds or it is unlocked"
+        way = f": {coming(fix_coming(others[-1]))}" if others else ", a retry succeeds or a person opens it"
         return Reason(Why.HOLDS_LOCK, f"{words(held.reason)}; it holds the lock until the fix has passed{way}")
     failure = run.attempt.failure
     what = failed(run_failed(run, failure)) if failure else f"{name(run)} failed in {run.step}"

@@ -18,21 +18,21 @@ __all__ = ["refusals", "stage_messages", "words"]
 _PHRASES = {
     Phrase.DONE: "done",
     Phrase.STORE_CHANGED: (
-        "the store has another master or was started anew, and may have forgotten what it acknowledged last: GitHub "
-        "and Jenkins are asked for it, and before a build is started Jenkins is looked at"
+        "the store has another master or was restarted, and may have lost its last writes: Interlock asks GitHub "
+        "and Jenkins for them, and looks in Jenkins before it starts a build"
     ),
     Phrase.SAME_PUSH: "the same push was delivered before",
     Phrase.PUSH_AND_PULL: "its push and its pull request are about the same commit",
     Phrase.HOLDS_LOCK: "its service holds a lock",
     Phrase.PAUSED: "the pipeline is paused",
     Phrase.OBSERVES: "the pipeline only observes from now on",
-    Phrase.OBSERVED: "it may not have been asked for while the pipeline observed",
+    Phrase.OBSERVED: "Interlock may not have asked for it while the pipeline observed",
     Phrase.WAITS_FOR_BUILD: "waits for its build",
-    Phrase.GROUP_VERIFIED: "its pull requests were verified one by one; what lands is built",
+    Phrase.GROUP_VERIFIED: "each pull request was verified by itself; Interlock builds the merged commit",
     Phrase.PULL_CLOSED: "the pull request is closed",
-    Phrase.PULL_ELSEWHERE: "the pull request goes to another branch now",
+    Phrase.PULL_ELSEWHERE: "the pull request targets another branch now",
     Phrase.PULL_IS_DRAFT: "the pull request is a draft",
-    Phrase.PULL_FROM_FORK: "it comes from a fork, and those are never verified",
+    Phrase.PULL_FROM_FORK: "it comes from a fork, and this pipeline verifies no forks",
 }
 
 
@@ -82,7 +82,8 @@ def _run_retried(of: m.RunRetried) -> str:
 
 
 def _run_moved(of: m.RunMoved) -> str:
-    return f"{_of_whom(of.who)}moved to the front of the queue for {of.step} by {of.by}: {of.reason}"
+    whom = name(of.who) if of.who is not None else "it"
+    return f"{of.by} moved {whom} to the front of the queue for {of.step}: {of.reason}"
 
 
 def _whose(of: m.AbortedMoreFirmly | m.BuildStuck) -> str:
@@ -90,23 +91,22 @@ def _whose(of: m.AbortedMoreFirmly | m.BuildStuck) -> str:
 
 
 def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
-    how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(
-        of.now, "it is stopped"
-    )
-    return f"build #{of.build} of {_whose(of)} in {of.step} has not ended after {of.before}: {how}"
+    how = {AbortLevel.TERM: "ends its steps by force", AbortLevel.KILL: "kills it"}.get(of.now, "stops it")
+    return f"build #{of.build} of {_whose(of)} in {of.step} has not ended after {of.before}: Interlock {how}"
 
 
 def _build_stuck(of: m.BuildStuck) -> str:
-    limit = ", and no more force is used where it rolls out" if of.rolls_out else " though it was killed"
+    limit = "Interlock only asks a build that rolls out to stop" if of.rolls_out else "Interlock has killed it"
     return (
-        f"build #{of.build} of {_whose(of)} in {of.step} was asked to end and has not{limit}: end it in Jenkins. "
-        f"It keeps its slot until then"
+        f"build #{of.build} of {_whose(of)} in {of.step} does not end, and {limit}: end it in Jenkins. "
+        "It keeps its slot until then"
     )
 
 
 def _trigger_unanswered(of: m.UnansweredTrigger) -> str:
     return (
-        f"the trigger of {name(of.who)} for {of.step} got no answer and may still arrive: no other build is asked for "
+        f"the trigger of {name(of.who)} for {of.step} got no answer and may still arrive: "
+        "Interlock asks for no other build "
         f"until Jenkins has answered for {of.seconds:g} s, or has restarted"
     )
 
@@ -134,21 +134,22 @@ def _commit_known(of: g.CommitKnown) -> str:
 
 def _force_push_unplaced(of: g.ForcePushUnplaced) -> str:
     return (
-        f"a force-push from {short(of.before)} to {short(of.sha)} was delivered, but main was at {short(of.head)}: "
-        "GitHub is asked for its head"
+        f"a force-push from {short(of.before)} to {short(of.sha)} arrived, but main was at {short(of.head)}: "
+        "Interlock asks GitHub for its head"
     )
 
 
 def _default_branch_moved(of: g.DefaultBranchMoved) -> str:
     return (
         f"the default branch of {of.repository} is now {of.now}; {of.service} still follows {of.branch}, as "
-        f"the pipeline file says. If that is not meant, correct its branch there; if {of.branch} is gone, nothing "
-        f"of {of.service} is seen any more"
+        "the pipeline file says. If that is not intended, correct its branch there; if "
+        f"{of.branch} does not exist any more, Interlock "
+        f"sees no merge of {of.service} any more"
     )
 
 
 def _verification_queued(of: g.VerificationQueued) -> str:
-    return f"{name(of.who)} is to be verified{f': {of.by} has asked for it' if of.by is not None else ''}"
+    return f"{name(of.who)} waits to be verified{f': {of.by} has asked for it' if of.by is not None else ''}"
 
 
 def _verification_left(of: g.VerificationLeft) -> str:
@@ -160,12 +161,12 @@ def _verification_left(of: g.VerificationLeft) -> str:
 
 def _verification_held(of: g.VerificationHeld) -> str:
     if of.who is None:
-        return f"from a fork: a maintainer looks at it, then says /interlock verify {of.sha}"
-    return f"{name(of.who)} comes from a fork: it is verified when somebody asks"
+        return f"from a fork: a maintainer must look at it, then comment /interlock verify {of.sha}"
+    return f"{name(of.who)} comes from a fork: Interlock verifies it when a maintainer asks for it"
 
 
 def _command_heard(of: g.CommandHeard) -> str:
-    verbs = ", ".join(f"`{verb or 'something that is no command'}`" for verb in of.verbs)
+    verbs = ", ".join(f"`{verb or 'an unknown command'}`" for verb in of.verbs)
     return f"{of.by} says {verbs} on {of.via}"
 
 
@@ -201,7 +202,7 @@ words.register(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried 
 words.register(m.RunRetried, _run_retried)
 words.register(m.RunMoved, _run_moved)
 words.register(
-    m.RanTooLong, lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted"
+    m.RanTooLong, lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: Interlock aborts it"
 )
 words.register(m.AbortedMoreFirmly, _aborted_more_firmly)
 words.register(m.BuildStuck, _build_stuck)
@@ -209,7 +210,7 @@ words.register(
     m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why or CANCELLED_THERE}"
 )
 words.register(m.UnansweredTrigger, _trigger_unanswered)
-words.register(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}")
+words.register(m.FixFailed, lambda of: f"the fix {name(of.who)} has failed: {words(of.why)}")
 
 # the ending of a run
 words.register(m.Delivered, lambda of: f"{name(of.who)} is in {of.step}")
@@ -226,7 +227,7 @@ words.register(
         f"contained in {short(of.sha)}, which is in {of.step} (the store had forgotten it): that stage never goes back"
     ),
 )
-words.register(m.DroppedFromMain, lambda of: f"{short(of.sha)} was dropped from main by a force-push")
+words.register(m.DroppedFromMain, lambda of: f"a force-push dropped {short(of.sha)} from main")
 words.register(m.Unconfigured, lambda of: f"{of.what} is no longer configured")
 words.register(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped")
 
@@ -234,7 +235,9 @@ words.register(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step}
 words.register(g.CommitOnMain, _commit_on_main)
 words.register(g.ContainmentQuestion, lambda of: f"asked GitHub whether {short(of.head)} contains {short(of.base)}")
 words.register(g.ContainmentAnswer, _containment_answer)
-words.register(g.BaselineTaken, lambda of: f"main of {of.service} is at {short(of.sha)}; nothing is started for it")
+words.register(
+    g.BaselineTaken, lambda of: f"main of {of.service} is at {short(of.sha)}; Interlock starts nothing for it"
+)
 words.register(g.CommitKnown, _commit_known)
 words.register(g.ForcePushUnplaced, _force_push_unplaced)
 words.register(g.DefaultBranchMoved, _default_branch_moved)
@@ -244,7 +247,7 @@ words.register(g.VerificationQueued, _verification_queued)
 words.register(g.VerificationLeft, _verification_left)
 words.register(g.VerificationHeld, _verification_held)
 words.register(g.NewerPush, lambda of: f"superseded by a newer push ({short(of.sha)})")
-words.register(g.NotVerifiedAnyMore, lambda of: f"pull requests of {of.service} are no longer verified")
+words.register(g.NotVerifiedAnyMore, lambda of: f"Interlock no longer verifies pull requests of {of.service}")
 words.register(g.CommandHeard, _command_heard)
 words.register(g.NotAllowed, lambda of: of.why)
-words.register(g.CommandNotDone, lambda of: f"not done what {of.by} says on {of.via}: {words(of.why)}")
+words.register(g.CommandNotDone, lambda of: f"Interlock refuses what {of.by} says on {of.via}: {words(of.why)}")

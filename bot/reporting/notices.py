@@ -48,7 +48,7 @@ def notice(about: Message, details: NoticeDetails = NOTHING_KNOWN) -> tuple[str,
         case m.StageNotice():
             return _subject(about), _text(about, details)
         case m.WatchNotice():
-            return f"{about.stage} is open", f"You asked to be told: {about.stage} is open: {words(about.why)}.\n"
+            return f"{about.stage} is open", f"You asked for this notice: {about.stage} is open: {words(about.why)}.\n"
         case WeekNotice():
             return week_report(about, details.week, details.page)
         case m.LossNotice():
@@ -192,7 +192,7 @@ def _fix_failed(of: m.StageNotice, fix: m.FailedFix) -> str:
     beside = "" if others < 1 else f", beside {others} other {'lock' if others == 1 else 'locks'}"
     stays = f"It holds a lock of {fix.step.stage} now{beside}." if own else "The lock stays."
     return (
-        f"The fix {name(fix.who)} did not get through: {words(fix.why)}.\n{stays} Merge another fix, or retry "
+        f"The fix {name(fix.who)} has failed: {words(fix.why)}.\n{stays} Merge another fix, or retry "
         f"{fix.run}; a newer fix that waited goes on at once.\n"
     )
 
@@ -249,10 +249,10 @@ def _loss(of: m.LossNotice) -> Iterator[str]:
         yield f"Closed until a person has looked: {', '.join(of.closed)}."
     yield from (f"  {stage} was locked: {words(why)}" for stage, why in of.locked)
     if of.found:
-        yield "Also locked again, as remembered or read from banners; confirm each, or unlock it:"
+        yield "Interlock has put these locks back, from the memory of a worker or from banners; confirm or open each:"
         yield from (f"  {stage}: {words(why)}" for stage, why in of.found)
     if of.runs:
-        yield "On their way were:"
+        yield "Runs that were on their way:"
         yield from (f"  {name(run.who)}, in {run.step} ({run.status})" for run in of.runs)
     if of.live > len(of.runs):
         yield f"  and {of.live - len(of.runs)} more"
@@ -264,11 +264,11 @@ def _loss(of: m.LossNotice) -> Iterator[str]:
     else:
         yield "Nothing has started again so far. A head of main that was never built starts when GitHub names it."
     if of.surveyed:
-        yield f"For {of.surveyed} services neither memory nor Jenkins shows anything: GitHub is asked."
+        yield f"For {of.surveyed} services neither a worker nor Jenkins shows anything: Interlock asks GitHub."
     if of.silent:
         yield f"Jenkins did not answer about {', '.join(of.silent)}: the state of these jobs is not known."
     yield (
-        "Lost for good: the order of the queues, what people had asked (cancel, move, let through, watch), the builds "
+        "Lost for good: the order of the queues, requests of people (cancel, move, let through, watch), the builds "
         "of pull requests, the log, the statistics, and messages that were not sent yet."
     )
-    yield "Look in Jenkins at what is rolled out; then: interlock unlock STAGE --reason '...'"
+    yield "Look in Jenkins what is rolled out; then: interlock unlock STAGE --reason '...'"

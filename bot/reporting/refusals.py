@@ -26,14 +26,14 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     # requests about runs
     No.NOT_LIVE: lambda of: f"{of.run} is not on the board",
     No.NOT_FAILED: lambda of: f"{_name(of)} has not failed: it is {of.status} in {of.step}",
-    No.OFF_MAIN: lambda of: f"{_name(of)} is not on main any more: it cannot be repeated",
+    No.OFF_MAIN: lambda of: f"{_name(of)} is not on main any more, so nobody can retry it",
     No.FIX_IS_THERE: lambda of: (
         f"the fix {of.who.service if of.who else ''} {short(of.head)} is in {of.step} or past it: "
-        f"{_name(of)} cannot be repeated any more"
+        f"{_name(of)} is too old for a retry"
     ),
-    No.LEAVES_ALREADY: lambda of: f"{of.run} is on its way out already",
+    No.LEAVES_ALREADY: lambda of: f"{of.run} is leaving the board already",
     No.NOT_WAITING: lambda of: f"{_name(of)} does not wait: it is {of.status} in {of.step}",
-    No.GOES_FIRST: lambda of: f"{_name(of)} goes before the main lane already, and no fix is moved past another one",
+    No.GOES_FIRST: lambda of: f"{_name(of)} is a fix: it goes before the main lane already, and never past another fix",
     No.FRONT_ALREADY: lambda of: f"{_name(of)} is at the front of the queue for {of.step} already",
     No.OLDER_GOES_FIRST: lambda of: (
         f"{of.run} ({of.who.service if of.who else ''} {short(of.head)}) is older and waits for {of.step} as well, "
@@ -41,13 +41,13 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     ),
     # notices when a stage opens
     No.NOTHING_LOCKED: lambda of: f"{of.told or 'no stage'} is {'not ' if of.told else ''}locked",
-    No.SEVERAL_LOCKED: lambda of: f"several stages are locked: {of.told}. Name the one that is meant",
+    No.SEVERAL_LOCKED: lambda of: f"several stages are locked: {of.told}. Name one of them",
     No.NO_CHANNEL: lambda of: (
-        f"there is no channel for {of.told}: give them one (`notify: people` of the pipeline), or ask by "
+        f"{of.told} has no channel: add one (`notify: people` in the pipeline file), or comment "
         "`/interlock watch` on a pull request"
     ),
-    No.WATCHES_ALREADY: lambda of: f"{of.told} is already told when the stage opens",
-    No.TOO_MANY_WATCH: lambda of: f"{of.number} people are already told when the stage opens, which is the limit",
+    No.WATCHES_ALREADY: lambda of: f"{of.told} already gets a notice when the stage opens",
+    No.TOO_MANY_WATCH: lambda of: f"{of.number} people already get a notice when the stage opens, which is the limit",
     # freezes
     No.NOBODY_LET_THROUGH: lambda of: (
         f"no freeze lets single runs through (`except: let_through`): a freeze of {of.step} ends early by `unlock`"
@@ -63,18 +63,21 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.HEAD_IS_FAST: lambda of: f"{_head(of)}, is on the fast lane already",
     # services and pull requests
     No.SERVICE_NOT_CONFIGURED: lambda of: f"{of.service} is not configured in this pipeline",
-    No.NOT_VERIFIED: lambda of: f"pull requests of {of.service} are not verified",
-    No.NO_COMMIT_NAMED: lambda _: "which commit is to be verified was not said",
-    No.FORKS_NEVER: lambda of: f"#{of.pull} comes from a fork, and those are never verified here",
-    No.PULL_GONE: lambda of: f"#{of.pull} is closed, or goes to another branch",
+    No.NOT_VERIFIED: lambda of: f"Interlock verifies no pull requests of {of.service}",
+    No.NO_COMMIT_NAMED: lambda _: "the request names no commit to verify",
+    No.FORKS_NEVER: lambda of: f"#{of.pull} comes from a fork, and this pipeline verifies no forks",
+    No.PULL_GONE: lambda of: f"#{of.pull} is closed, or targets another branch",
     No.HEAD_MOVED: lambda of: (
-        f"the head of #{of.pull} has moved on from {short(of.sha)} to {short(of.head)}: look at that, and ask again"
+        f"the head of #{of.pull} has moved on from {short(of.sha)} to {short(of.head)}: look at "
+        "the new head, then ask again"
     ),
     No.VERIFIED_NOW: lambda of: f"{_name(of)} is being verified already",
     # commands at GitHub
-    No.TOO_LATE: lambda _: "it came too late: it was written more than an hour ago",
+    No.TOO_LATE: lambda _: "it was written more than an hour ago, and Interlock obeys no older command",
     No.TOO_MANY: lambda of: f"the limit is {of.number} commands in an hour: try again when they are older",
-    No.USAGE: lambda of: f"say which stage and why: `{of.verb} <stage> <reason>`. The reason is shown to all who wait",
+    No.USAGE: lambda of: (
+        f"name the stage and the reason: `{of.verb} <stage> <reason>`. Everybody who waits reads the reason"
+    ),
     No.NO_SUCH_OPTION: lambda of: f"there is no option {of.told}; `lock` has `--until <time>` and `--let-fixes-in`",
     No.NO_END_TIME: lambda of: (
         f"{of.told} is not a time within a year: give `16:00` (UTC), `2h` or `2026-12-01T18:00+01:00`"
@@ -82,7 +85,7 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.PULL_NOT_OPEN: lambda of: f"#{of.pull} is not open: there is nothing to verify",
     No.OTHER_HEAD: lambda of: f"the head of #{of.pull} is {of.head} by now: look at it, then ask again",
     No.NAME_THE_COMMIT: lambda of: (
-        f"#{of.pull} comes from a fork: look at the commit and name all of it, as in `verify {of.head}`"
+        f"#{of.pull} comes from a fork: look at the commit, then write its full sha, as in `verify {of.head}`"
     ),
     No.NOT_MERGED: lambda of: f"{_which(of)} is not merged, so it has no run",
     No.NO_RUN: lambda of: f"no run of {_which(of)} is on the board, nor among the latest that have ended",
@@ -91,11 +94,11 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.RUN_NOT_THERE: lambda _: "its run is not on the board: it has ended, or was never there",
     No.OTHER_INSTALLATION: lambda _: "its run belongs to an older installation of Interlock",
     No.RUN_ELSEWHERE: lambda of: f"its run is at {of.step} now",
-    No.GIVEN_UP: lambda of: f"attempt {of.number} was given up: attempt {of.present} is the present one",
-    No.WAITS_AGAIN: lambda of: f"attempt {of.number} was given up: its run waits to enter {of.step} again",
+    No.GIVEN_UP: lambda of: f"Interlock gave up attempt {of.number}: attempt {of.present} is the present one",
+    No.WAITS_AGAIN: lambda of: f"Interlock gave up attempt {of.number}: its run waits to enter {of.step} again",
     No.FAILED_ALREADY: lambda of: f"attempt {of.number} has failed already",
-    No.RUN_LEAVES: lambda _: "its run is on its way out",
-    No.OTHER_BUILD: lambda of: f"build #{of.build} is that of attempt {of.number}",
+    No.RUN_LEAVES: lambda _: "its run is leaving the board",
+    No.OTHER_BUILD: lambda of: f"build #{of.build} belongs to attempt {of.number}",
 }
 
 
@@ -123,13 +126,13 @@ _ACTIONS = {
     Action.READ: "look at this pipeline",
     Action.RETRY: "retry a run",
     Action.CANCEL: "cancel a run",
-    Action.VERIFY: "have a pull request verified",
+    Action.VERIFY: "verify a pull request",
     Action.FAST_LANE: "send a fix on the fast lane",
     Action.FAST_LANE_INTO: "send a run past a lock into a stage that is named",
     Action.LOCK: "lock a stage",
     Action.UNLOCK: "unlock a stage",
     Action.MOVE: "move a run in its queue",
-    Action.WATCH: "be told when a stage opens",
+    Action.WATCH: "ask for a notice when a stage opens",
     Action.LET_THROUGH: "let a run through a freeze",
     Action.PAUSE: "pause or resume the pipeline",
     Action.MODE: "change whether the pipeline only observes",

@@ -21,7 +21,7 @@ from bot.reporting.messages import words
 
 #: The reason why a run waits changes without an event of the run, so a text that stays until the next one must not
 #: contain the reason.
-WHY = "The page below says why, as it is now; so does a comment with `/interlock why`."
+WHY = "The page below shows the present reason; so does a comment with `/interlock why`."
 #: The most failing tests that are named.
 TESTS = 20
 #: The longest text of one event, step or test, in characters.
@@ -36,7 +36,7 @@ def comment(board: Board, run: Run, now: float, expected: str = "", log: str = "
     """
     happened = [f"- {sentences.moment(each.at)}: {plain(words(each.what)[:WORDS])}" for each in run.story]
     if len(happened) == STORY:
-        happened[0] = f"- … (the last {STORY - 1} things that happened)"
+        happened[0] = f"- … (the last {STORY - 1} events)"
     return "\n\n".join([summary(board, run, now, expected, log), _way(board, run), "\n".join(happened)]).rstrip()
 
 

@@ -11,7 +11,7 @@ from bot.reporting.sentences import name_of as name
 def _stage_unlocked(of: m.StageUnlocked) -> str:
     if not of.left:
         return f"{of.stage} is open: {words(of.why)}"
-    return f"{words(of.why)}; {of.left} more {'lock keeps' if of.left == 1 else 'locks keep'} it closed"
+    return f"{words(of.why)}; {of.stage} stays locked by {of.left} more {'lock' if of.left == 1 else 'locks'}"
 
 
 def _called_back(of: m.CalledBack) -> str:
@@ -66,10 +66,9 @@ def _merges_wait(of: m.MergesWait) -> str:
 
 
 def _banner_put_back(of: m.BannerPutBack) -> str:
-    what = (
-        "a banner of ours was left: it is taken away" if of.left else "the banner had been overwritten: it is put back"
-    )
-    return f"on {of.job} {what}"
+    if of.left:
+        return f"the description of {of.job} still had a banner: Interlock removes it"
+    return f"the banner of {of.job} was overwritten: Interlock puts it back"
 
 
 def _late_build_ended(of: m.LateBuildEnded) -> str:
@@ -80,7 +79,7 @@ def _late_build_ended(of: m.LateBuildEnded) -> str:
 
 def _unmanaged_build_seen(of: m.UnmanagedBuildSeen) -> str:
     whose = f"belongs to no present attempt of {of.run}" if of.run else "was not started by Interlock"
-    return f"build #{of.build} in {of.step} {whose}: it takes a slot, nothing more"
+    return f"build #{of.build} in {of.step} {whose}: it takes a slot and moves no run"
 
 
 #: How many characters of a digest are shown: enough to tell configurations apart.
@@ -101,8 +100,8 @@ def changed(change: ConfigurationChange) -> str:
 
 def _store_restored(of: m.StoreRestored) -> str:
     return (
-        f"restored from the backup of {moment(of.made)}: what people asked since is lost; GitHub and Jenkins are asked "
-        f"for the rest, and before a build is started Jenkins is looked at"
+        f"restored from the backup of {moment(of.made)}: later requests of people are lost; Interlock asks GitHub and "
+        f"Jenkins for the rest, and looks in Jenkins before it starts a build"
     )
 
 
@@ -116,7 +115,7 @@ _BECAME = {
     "delivered": "GitHub shows that it was delivered",
     "ended": "GitHub shows that its run had ended without being delivered",
     "started": "GitHub shows that it was on its way: it starts again",
-    "unknown": "nothing shows whether it is to be delivered; to send it: interlock fast-lane SERVICE --stage STAGE",
+    "unknown": "nothing shows whether it was delivered; to send it: interlock fast-lane SERVICE --stage STAGE",
 }
 
 words.register(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}")
@@ -142,17 +141,17 @@ words.register(m.NothingLocked, lambda _: "open")
 words.register(m.BannerPutBack, _banner_put_back)
 words.register(
     m.BuildRepeated,
-    lambda of: f"build #{of.build} repeats build #{of.first} of {name(of.who)}: it is asked to stop",
+    lambda of: f"build #{of.build} repeats build #{of.first} of {name(of.who)}: Interlock asks it to stop",
 )
 words.register(
     m.LateBuild,
-    lambda of: f"build #{of.build} in {of.step} is a late build of {of.run}: it is asked to stop",
+    lambda of: f"build #{of.build} in {of.step} is a late build of {of.run}: Interlock asks it to stop",
 )
 words.register(m.LateBuildEnded, _late_build_ended)
 words.register(m.UnmanagedBuildSeen, _unmanaged_build_seen)
 words.register(m.PipelineConfigured, _pipeline_configured)
 words.register(m.ModeChanged, lambda of: f"{of.by} sets the pipeline from {of.before} to {of.now}: {of.reason}")
-words.register(m.StageWatched, lambda of: f"{of.by} is told when {of.stage} opens")
+words.register(m.StageWatched, lambda of: f"{of.by} gets a notice when {of.stage} opens")
 words.register(
     m.WasTakenOut,
     lambda of: f"{of.by} {'retries' if of.again else 'drops'} the {of.what.replace('-', ' ')} {of.name}: {of.reason}",

@@ -243,7 +243,7 @@ def _held(service: str, pull: Pull) -> View:
         "status": "held",
         "build": None,
         "since": None,
-        "reason": "it comes from a fork: it is verified when a maintainer asks for it",
+        "reason": "it comes from a fork: Interlock verifies it when a maintainer asks for it",
     }
 
 

@@ -292,7 +292,7 @@ def _queue(site: World, olga: Driver) -> str:
     olga.open(f"{BASE}/runs/{second}")
     olga.follow("Move to the front…")
     olga.press(f"Move {second} to the front", "the fair")
-    olga.reads("moved to the front of the queue")
+    olga.reads("to the front of the queue")
     board = site.board_now()
     assert next(iter(board.queue(board.runs[second].step))).key == second
     olga.open(f"{BASE}/runs/{first}")

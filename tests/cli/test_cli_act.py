@@ -55,7 +55,7 @@ def test_one_lock_of_several_is_opened_by_its_key(interlock: Interlock, story: S
     for reason in ("first", "second"):
         interlock("lock", "production", "-r", reason)
     done = interlock("unlock", "production", *R, "--lock", "production/2")
-    assert done.stdout.startswith("done: unlocked by alex: the database moves; 1 more lock keeps it closed")
+    assert done.stdout.startswith("done: unlocked by alex: the database moves; production stays locked by 1 more lock")
     assert [text_of(lock.reason) for lock in story.board.locks_of("production")] == ["first"]
     assert "done: production is open: unlocked by alex" in interlock("unlock", "production", *R).stdout
 
@@ -150,8 +150,8 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(interlock: Interlock,
 def test_a_run_is_moved_to_the_front(interlock: Interlock, story: Story, broken: Run) -> None:
     story.build(story.board.runs["S3.1"], Outcome.SUCCESS)
     done = interlock("move", "S3", "-r", "the fair")
-    assert done.stdout == ("done: S3 7b72891 moved to the front of the queue for pre-production by alex: the fair\n")
-    assert "moved to the front by alex: the fair" in interlock("why", "S3").stdout
+    assert done.stdout == ("done: alex moved S3 7b72891 to the front of the queue for pre-production: the fair\n")
+    assert "alex moved it to the front: the fair" in interlock("why", "S3").stdout
     assert interlock("move", "S3", *R).stderr == (
         "refused: S3 7b72891 is at the front of the queue for pre-production already\n"
     )

@@ -189,7 +189,7 @@ def test_why_tells_every_run_in_one_sentence_with_what_to_do(interlock: Interloc
         "pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1. It keeps its "
         "place until the lock opens, or a fix that contains it passes.",
         "S1.1: S1 b22c32c failed in pre-production (CheckoutTest); it holds the lock until the fix has passed, a retry "
-        "succeeds or it is unlocked. Merge the fix to main of S1; if the environment was at fault: "
+        "succeeds or a person opens it. Merge the fix to main of S1; if the environment was at fault: "
         "`interlock retry S1.1 --reason ...`.",
     ]
 

@@ -105,7 +105,7 @@ def test_of_a_single_run_its_attempts_their_logs_and_its_waiting_are_told(
 
 def test_what_is_said_of_a_run_never_contradicts_its_attempts(interlock: Interlock, story: Story, broken: Run) -> None:
     """Where the run is and its last attempt are of one moment."""
-    states = {"running": "runs in", "starting": "is being asked for", "failure": "failed in"}
+    states = {"running": "runs in", "starting": "is asking Jenkins for", "failure": "failed in"}
     for run in list(story.board.runs):
         first, *others = said(interlock, run).splitlines()
         last = [line for line in others if re.match(r"  \d+  ", line)][-1]
@@ -119,7 +119,7 @@ def test_the_build_of_a_pull_request_is_explained_and_nothing_can_be_done_to_it(
     story.start()
     story.tell(PullMoved("S1", 12, sha("S1p"), at=1.0))
     told = said(interlock, "#12")
-    assert told.startswith(f"S1.pr12-1 (S1 #12 {sha('S1p')[:7]}): its build in verify is being asked for")
+    assert told.startswith(f"S1.pr12-1 (S1 #12 {sha('S1p')[:7]}): Interlock is asking Jenkins for its build in verify")
     for command in ("watch", "cancel"):
         shown = interlock(command, "#12", *(["--reason", "x"] if command == "cancel" else []))
         assert shown.exit_code == 1

@@ -51,10 +51,10 @@ def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> 
     assert forced_heads(cancelled) == [STOP]
     cancelled.tick(1)
     assert forced_heads(cancelled) == [STOP, TERM]
-    assert cancelled.says("S1a").endswith("its steps were ended by force")
+    assert cancelled.says("S1a").endswith("Interlock has ended its steps by force")
     cancelled.tick(60)
     assert forced_heads(cancelled) == [STOP, TERM, KILL]
-    assert cancelled.says("S1a").endswith("it was killed")
+    assert cancelled.says("S1a").endswith("Interlock has killed it")
 
 
 def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() -> None:
@@ -69,7 +69,7 @@ def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() 
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, STOP))
     town.tick(60)
     town.send(AbortTaken(job.controller, job.name, run.attempt.build, TERM, only_stop=True))
-    assert town.says("S1a").endswith("no more than a stop is allowed there, and it was asked to stop again")
+    assert town.says("S1a").endswith("Interlock only asks builds there to stop, and has asked it again")
 
 
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
@@ -86,7 +86,7 @@ def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) ->
     assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
     (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
     assert (notice.topic, subject_of(notice)) == ("stuck", "acceptance: build #2 does not end")
-    assert "though it was killed: end it in Jenkins" in body_of(notice)
+    assert "and Interlock has killed it: end it in Jenkins" in body_of(notice)
     assert cancelled.status("S1a") is Status.ENDING
     assert "build #2 does not end: end it in Jenkins" in cancelled.says("S1a")
     assert cancelled.board.next_due(cancelled.now) is None
@@ -103,7 +103,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
         town.tick(60)
     assert forced_heads(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
-    assert "no more force is used where it rolls out: end it in Jenkins" in text_of(town.facts[-1].why)
+    assert "Interlock only asks a build that rolls out to stop: end it in Jenkins" in text_of(town.facts[-1].why)
 
 
 def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
@@ -346,7 +346,7 @@ def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Out
     town.quiet()
     seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1)
     town.send(seen)
-    assert [text_of(fact.why).rpartition(": ")[2] for fact in town.facts] == ["it is asked to stop"]
+    assert [text_of(fact.why).rpartition(": ")[2] for fact in town.facts] == ["Interlock asks it to stop"]
     town.send(replace(seen, result=result))
     assert text_of(town.facts[-1].why).endswith(said)
 

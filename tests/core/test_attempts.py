@@ -49,13 +49,13 @@ def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
     town.start_build("S1a")
     run = town.run("S1a")
     assert asks(town, attempt=run.attempt.number - 1) == (
-        f"attempt {run.attempt.number - 1} was given up: attempt {run.attempt.number} is the present one"
+        f"Interlock gave up attempt {run.attempt.number - 1}: attempt {run.attempt.number} is the present one"
     )
     assert asks(town, stage="production") == "its run is at pre-production now"
     assert "older installation" in asks(town, version="S1-19690101000000")
     assert (
         asks(town, build=(run.attempt.build or 0) + 1)
-        == f"build #{run.attempt.build} is that of attempt {run.attempt.number}"
+        == f"build #{run.attempt.build} belongs to attempt {run.attempt.number}"
     )
     assert (
         text_of(attempt_refused(town.board, "S9.1", STAGE, 1))
@@ -65,7 +65,7 @@ def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
 
 def test_an_attempt_that_was_refused_is_over_while_its_run_waits_again(town: Town) -> None:
     town.refuse_trigger("S1a")
-    assert asks(town).endswith("was given up: its run waits to enter pre-production again")
+    assert asks(town).endswith(": its run waits to enter pre-production again")
 
 
 def test_a_second_build_after_the_failure_is_told_so(town: Town) -> None:
@@ -75,7 +75,7 @@ def test_a_second_build_after_the_failure_is_told_so(town: Town) -> None:
 
 def test_a_run_that_leaves_rolls_out_no_more(town: Town) -> None:
     town.cancel("S1a")
-    assert asks(town) == "its run is on its way out"
+    assert asks(town) == "its run is leaving the board"
 
 
 def test_one_that_is_called_back_by_a_lock_and_starts_all_the_same_finishes_as_usual(town: Town) -> None:

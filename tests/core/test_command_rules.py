@@ -175,8 +175,8 @@ def test_a_lock_with_an_end_that_lets_fixes_in(town: Town, dana: Talk) -> None:
     [
         ("lock acceptance --until soon because", "soon is not a time within a year: give `16:00` (UTC)"),
         ("lock acceptance --until", "is not a time within a year"),
-        ("lock acceptance --until 2h", "say which stage and why"),
-        ("lock acceptance --let-fixes-in", "say which stage and why"),
+        ("lock acceptance --until 2h", "name the stage and the reason"),
+        ("lock acceptance --let-fixes-in", "name the stage and the reason"),
         ("lock acceptance --force because", "there is no option --force"),
     ],
 )
@@ -198,7 +198,7 @@ def test_of_several_locks_one_must_be_named_and_the_answer_says_how(town: Town, 
     answer = dana.may("unlock pre-production fine")
     assert answer is not None
     assert answer.text.splitlines() == [
-        "`unlock`: not done: pre-production has 2 locks. Say which one is to be opened:",
+        "`unlock`: not done: pre-production has 2 locks. Name the one to open:",
         "",
         "- `/interlock unlock pre-production pre-production/S1.1 <reason>`: S1 S1a failed in pre-production, "
         f"by S1.1 since {moment(town.board.locks['pre-production/S1.1'].since)}",
@@ -228,8 +228,8 @@ def test_one_lock_or_all_are_opened(town: Town, dana: Talk, words: str, left: li
     [
         ("unlock pre-production pre-production/9 fine", "pre-production is not closed by lock pre-production/9"),
         ("unlock pre-production/9 fine", "pre-production is not closed by lock pre-production/9"),
-        ("unlock pre-production --all", "say which stage and why"),
-        ("unlock pre-production pre-production/1", "say which stage and why"),
+        ("unlock pre-production --all", "name the stage and the reason"),
+        ("unlock pre-production pre-production/1", "name the stage and the reason"),
     ],
 )
 def test_a_lock_that_is_not_there_opens_no_other(town: Town, dana: Talk, words: str, said: str) -> None:
@@ -248,7 +248,7 @@ def test_a_move_puts_the_waiting_run_of_the_pull_request_at_the_front(town: Town
     answer = dana.may("move the fair is tomorrow", about={"merged": sha})
     assert answer is not None
     assert (answer.reaction, town.queue("build")) == ("+1", ["S2a", sha])
-    assert "moved to the front of the queue for build by github:dana: the fair is tomorrow" in answer.text
+    assert "github:dana moved S1 S1a to the front of the queue for build: the fair is tomorrow" in answer.text
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_MOVED]
     assert fact.via is not None
     again = dana.may("move", about={"merged": sha})
@@ -413,7 +413,7 @@ def test_cancel_takes_out_the_latest_run_that_nobody_has_taken_out_yet(town: Tow
     assert town.board.runs[older.key].taken_out
     answer = dana.may("cancel")
     assert answer is not None
-    assert f"{younger.key} is on its way out already" in answer.text
+    assert f"{younger.key} is leaving the board already" in answer.text
 
 
 def test_retry_repeats_the_run_that_has_failed_though_a_younger_one_has_not(town: Town, dana: Talk) -> None:
@@ -467,9 +467,9 @@ def test_a_button_of_another_pipelines_check_is_not_heard(town: Town) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("lock", "say which stage and why"),
-        ("lock acceptance", "say which stage and why"),
-        ("unlock pre-production", "say which stage and why"),
+        ("lock", "name the stage and the reason"),
+        ("lock acceptance", "name the stage and the reason"),
+        ("unlock pre-production", "name the stage and the reason"),
         ("lock acceptence because", "shop has no stage 'acceptence'; it has build, acceptance,"),
         ("unlock acceptance because", "acceptance is not locked"),
         ("retry", "#7 is not merged, so it has no run"),
@@ -590,7 +590,7 @@ def test_a_comment_older_than_an_hour_is_not_heard(town: Town, dana: Talk) -> No
     dana.says("retry", at=town.now - 3_601)
     dana.says("retry", at=None)
     assert town.did(AuthorizeCommand) == []
-    assert "too late" in town.refused()
+    assert "more than an hour ago" in town.refused()
     dana.says("retry", at=town.now - 3_500)
     assert len(town.did(AuthorizeCommand)) == 1
 
@@ -763,14 +763,14 @@ def test_verify_refuses_a_head_that_has_moved(town: Town, dana: Talk) -> None:
 def test_verify_on_a_fork_wants_the_commit_named(town: Town, dana: Talk) -> None:
     answer = dana.may("verify", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
     assert answer is not None
-    assert f"look at the commit and name all of it, as in `verify {HEAD}`" in answer.text
+    assert f"look at the commit, then write its full sha, as in `verify {HEAD}`" in answer.text
 
 
 @pytest.mark.parametrize("digits", [7, 12, 39])
 def test_the_beginning_of_a_forks_commit_is_not_enough_as_another_may_begin_alike(dana: Talk, digits: int) -> None:
     answer = dana.may(f"verify {HEAD[:digits]}", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
     assert answer is not None
-    assert "name all of it" in answer.text
+    assert "write its full sha" in answer.text
 
 
 def test_a_forks_head_that_has_moved_is_named_in_full(dana: Talk) -> None:

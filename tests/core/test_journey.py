@@ -87,7 +87,7 @@ def test_a_run_that_joins_a_locked_queue_is_told_nothing_that_is_not_true_once_t
     town.pull("S2", "a")
     town.pass_build("S2a")
     town.pass_build("S2a")
-    assert "**S2 S2a waits for pre-production.** The page below says why" in said(town)
+    assert "**S2 S2a waits for pre-production.** The page below shows the present reason" in said(town)
     assert "locked" not in said(town)
     assert all("locked" not in text_of(each.description) for each in town.did(SetStatus) if each.run == "S2.1")
 
@@ -138,7 +138,7 @@ def test_a_run_that_is_taken_out_or_dropped_is_told_so() -> None:
     town.force_push("S2", "b", onto="S2base")
     town.answer_questions()
     town.abort_build("S2a")
-    assert "was dropped from main by a force-push" in said(town, 8)
+    assert "a force-push dropped S2a from main" in said(town, 8)
     assert "merge it again" in said(town, 8)
 
 
@@ -239,7 +239,7 @@ def test_the_story_is_bounded() -> None:
         town.fail_build("S1a")
         town.retry("S1a")
     assert len(town.run("S1a").story) == STORY
-    assert "(the last 15 things that happened)" in said(town)
+    assert "(the last 15 events)" in said(town)
     assert len(said(town)) < 3_000
 
 
@@ -379,7 +379,7 @@ def test_status_and_check_run_of_a_stage_that_is_closed_say_that_the_run_waits_a
     town.merge_up_to("S2", "a", PRE)
     told = town.did(SetStatus, of="S2a", context=PRE)[-1]
     assert (told.state, told.description) == ("pending", WaitsFor(Step(PRE)))
-    assert town.summary("S2a").startswith(f"**S2 S2a waits for {PRE}.** The page below says why")
+    assert town.summary("S2a").startswith(f"**S2 S2a waits for {PRE}.** The page below shows the present reason")
 
 
 def test_the_run_that_locks_a_stage_asks_for_action_and_has_buttons() -> None:

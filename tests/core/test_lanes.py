@@ -537,7 +537,7 @@ F11 = [
             lambda t: t.merge_up_to("S2", "a", "pre-production"),
         ),
         lambda t: (t.says("S1a"), t.runs_in("pre-production")),
-        ("GitHub is being asked whether S1c, already further, contains it", ["S2a"]),
+        ("Interlock is asking GitHub whether S1c, already further, contains it", ["S2a"]),
         "not known: it waits, other services pass it",
     ),
 ]

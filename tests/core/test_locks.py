@@ -260,7 +260,7 @@ L4 = [
         "L4",
         story(breaks("S1a"), do(merge, "S1", "e"), *[do(passes, "S1e")] * 3, do(retry, "S1a")),
         Town.refused,
-        "the fix S1 S1e is in pre-production or past it: S1 S1a cannot be repeated any more",
+        "the fix S1 S1e is in pre-production or past it: S1 S1a is too old for a retry",
         "a fast run of its service is in that stage",
     ),
     row(
@@ -364,7 +364,7 @@ L5 = [
         "L5",
         story(arrives("S1a"), do(cancel, "S1a"), do(cancel, "S1a")),
         Town.refused,
-        "S1.1 is on its way out already",
+        "S1.1 is leaving the board already",
         "once is enough",
     ),
 ]
@@ -380,7 +380,7 @@ L6 = [
         "L6",
         story(arrives("S1a"), do(Town.refuse_trigger, "S1a")),
         lambda t: t.says("S1a"),
-        "Jenkins did not take the build for pre-production: the job is disabled; it is tried again",
+        "Jenkins did not take the build for pre-production: the job is disabled; Interlock tries again",
         "it waits with that reason",
     ),
     row(

@@ -77,7 +77,7 @@ def test_a_lost_force_push_back_to_an_older_commit_is_a_new_head_with_a_run(town
     town.look_at_main("S1")
     assert head(town) == "S1a"
     assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
-    assert "dropped from main by a force-push" in " ".join(text_of(fact.why) for fact in town.facts)
+    assert "a force-push dropped S1b from main" in " ".join(text_of(fact.why) for fact in town.facts)
     town.confirm_withdrawal("S1b")
     assert town.left("S1b") == ("dropped", None)
     assert town.live() == ["S1a", "S1a"]
@@ -321,7 +321,7 @@ def test_a_force_push_that_is_told_long_after_main_went_on_from_it_moves_nothing
     town.send(Merged("S1", "S1c", before=b, forced=True, push_id="late"))
     assert head(town) == "S1d"
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FORCE_PUSH_UNPLACED]
-    assert text_of(fact.why).startswith("a force-push from S1b to S1c was delivered, but main was at S1d")
+    assert text_of(fact.why).startswith("a force-push from S1b to S1c arrived, but main was at S1d")
     while town.answer_questions():
         pass
     town.look_at_main("S1")
@@ -373,7 +373,9 @@ def test_what_the_head_lacks_waits_until_github_says_where_main_stands(town: Tow
         town.pass_build("S1c")
     town.pass_build("S1a", "S1a")
     town.answer_questions()
-    assert town.says("S1a") == "GitHub is being asked for the head of main of S1: S1c, the last known one, lacks S1a"
+    assert town.says("S1a") == (
+        "Interlock is asking GitHub for the head of main of S1: S1c, the last known one, lacks S1a"
+    )
     reason = run_blocked_by(town.board, town.run("S1a"))
     assert reason is not None
     assert (reason.why, reason.stops_queue) == (Why.PROOF, False)

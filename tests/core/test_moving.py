@@ -37,14 +37,14 @@ def test_it_is_on_record_with_its_reason_and_told_to_its_pull_request() -> None:
     town.move("S3a")
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_MOVED]
     assert (fact.run, fact.by, str(fact.step)) == ("S3.1", "ann", PRE)
-    assert text_of(fact.why) == "S3 S3a moved to the front of the queue for pre-production by ann: the fair is tomorrow"
-    assert [text_of(each.what) for each in town.run("S3a").story][-1].startswith("moved to the front")
+    assert text_of(fact.why) == "ann moved S3 S3a to the front of the queue for pre-production: the fair is tomorrow"
+    assert [text_of(each.what) for each in town.run("S3a").story][-1].startswith("ann moved it to the front")
 
 
 def test_why_and_tile_say_who_has_moved_it_until_it_has_left_the_queue() -> None:
     town = waiting("S2a", "S3a")
     town.move("S3a")
-    assert town.says("S3a").endswith("; moved to the front by ann: the fair is tomorrow")
+    assert town.says("S3a").endswith("; ann moved it to the front: the fair is tomorrow")
     (tile, _) = town.view()["stages"][2]["queue"]["runs"]
     assert (tile["run"], tile["moved"]) == ("S3.1", {"by": "ann", "reason": "the fair is tomorrow"})
     town.pass_build("S1a", "S3a")
@@ -194,7 +194,7 @@ def test_a_fix_is_not_moved_and_neither_is_a_retry() -> None:
     town.lock(PRE)
     town.retry("S1a")
     town.move("S1a")
-    assert town.refused() == "S1 S1a goes before the main lane already, and no fix is moved past another one"
+    assert town.refused() == "S1 S1a is a fix: it goes before the main lane already, and never past another fix"
     town.unlock(PRE, lock="pre-production/1")
     fix = town.merge("S1", "b")
     town.mode(Mode.PAUSE)

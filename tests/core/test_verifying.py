@@ -275,7 +275,7 @@ def test_the_code_of_a_fork_is_never_built_unasked() -> None:
     town.moves(A, fork=True)
     assert town.did(Trigger) == []
     (told,) = town.statuses()
-    assert told == ("a", "pending", f"from a fork: a maintainer looks at it, then says /interlock verify {A}")
+    assert told == ("a", "pending", f"from a fork: a maintainer must look at it, then comment /interlock verify {A}")
     assert len(told[2]) <= 140, "GitHub takes no more"
     assert [fact.kind for fact in town.facts] == [FactKind.VERIFICATION_HELD]
     town.asks(A)
@@ -293,7 +293,9 @@ def test_what_was_asked_for_is_built_only_if_it_is_still_the_head() -> None:
     town.moves(B, before=A, fork=True)
     town.asks(A)
     assert town.did(Trigger) == []
-    assert town.refused() == "the head of #12 has moved on from aaaaaaa to bbbbbbb: look at that, and ask again"
+    assert town.refused() == (
+        "the head of #12 has moved on from aaaaaaa to bbbbbbb: look at the new head, then ask again"
+    )
     town.asks(B)
     assert [e.sha for e in town.did(Trigger)] == [B]
 
@@ -312,7 +314,7 @@ def test_where_forks_are_never_verified_nobody_can_ask_for_it() -> None:
     town.moves(A, fork=True)
     town.asks(A)
     assert (town.did(Trigger), town.statuses()) == ([], [])
-    assert town.refused() == "#12 comes from a fork, and those are never verified here"
+    assert town.refused() == "#12 comes from a fork, and this pipeline verifies no forks"
     town.asks(B, pull=99)  # nobody knows where that one comes from
     assert town.did(Trigger) == []
     town.asks(B, pull=99, fork=False)
@@ -332,9 +334,9 @@ def test_asking_repeats_a_verification_and_a_second_time_at_once_is_refused() ->
 @pytest.mark.parametrize(
     ("event", "refusal"),
     [
-        (VerifyAsked("S9", 12, "ann", A), "pull requests of S9 are not verified"),
-        (VerifyAsked("S1", 12, "ann", "main; rm -rf /"), "which commit is to be verified was not said"),
-        (VerifyAsked("S1", 12, "ann", A), "#12 is closed, or goes to another branch"),
+        (VerifyAsked("S9", 12, "ann", A), "Interlock verifies no pull requests of S9"),
+        (VerifyAsked("S1", 12, "ann", "main; rm -rf /"), "the request names no commit to verify"),
+        (VerifyAsked("S1", 12, "ann", A), "#12 is closed, or targets another branch"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(event: VerifyAsked, refusal: str) -> None:

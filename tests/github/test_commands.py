@@ -207,7 +207,7 @@ def test_a_comment_of_yesterday_is_not_heard(shop: Workshop, pull: int) -> None:
     shop.work()
     assert not locked(shop)
     assert not shop.github.control.requests()
-    assert "came too late" in shop.facts("request-refused")[0]
+    assert "more than an hour ago" in shop.facts("request-refused")[0]
 
 
 # -- what was said, and what it is about, at this moment -------------------------------------------------------

@@ -133,7 +133,7 @@ def test_an_attempt_that_arrives_while_it_is_waited_for_is_the_one(shop: Worksho
 def test_the_stage_says_that_it_waits_and_why(shop: Workshop) -> None:
     waits_for(shop, lambda run: run.attempt.unanswered and run.attempt.number == LATE)
     (said,) = shop.facts(FactKind.TRIGGER_UNANSWERED)
-    assert said.endswith("no other build is asked for until Jenkins has answered for 1 s, or has restarted")
+    assert said.endswith("Interlock asks for no other build until Jenkins has answered for 1 s, or has restarted")
     sentence = why(shop.board, shop.run("S1a"), time.time()).sentence
     assert "got no answer (attempt 3) and may still arrive" in sentence
 

@@ -224,7 +224,7 @@ def test_a_fix_that_turns_out_to_be_contained_lets_the_next_one_go_on_at_once() 
     town.fail_build("S1a")
     town.pull("S1", "e")
     town.pass_build("S1e", "S1e", "S1e")
-    assert town.says("S1e") == "GitHub is being asked whether S1f, already further, contains it"
+    assert town.says("S1e") == "Interlock is asking GitHub whether S1f, already further, contains it"
     town.github.heads["S1"] = "S1f"
     town.merge("S1", "g")
     town.pass_build("S1g")
@@ -310,7 +310,7 @@ def test_a_forced_push_is_no_proof_even_if_its_commit_was_known() -> None:
     town.look_at_main("S1")
     town.deliver(Merged("S1", "S1x", "S1a", forced=True, push_id="p"))
     town.pass_build("S1x", "S1x", "S1x")
-    assert town.says("S1x") == "GitHub is being asked whether S1a, already further, contains it"
+    assert town.says("S1x") == "Interlock is asking GitHub whether S1a, already further, contains it"
     town.answer_questions()
     town.pass_build("S1x")
     assert town.locks() == []
@@ -471,7 +471,7 @@ def test_observing_everything_is_decided_and_nothing_is_sent() -> None:
     town = Town()
     town.mode(Mode.OBSERVE)
     town.merge("S1", "a")
-    assert town.says("S1a") == "the pipeline only observes: no build is asked for"
+    assert town.says("S1a") == "the pipeline only observes: Interlock asks for no build"
     assert not town.effects
     town.mode(Mode.RUN)
     assert town.did(Trigger, of="S1a")

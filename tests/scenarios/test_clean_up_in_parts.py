@@ -78,7 +78,7 @@ def test_with_the_last_part_the_lock_opens_and_the_next_run_enters_in_one_decisi
 def test_what_is_about_to_go_enters_nowhere_meanwhile(town: Town) -> None:
     town.pass_build("S1g")
     town.start_build("S1d")
-    assert town.says("S1e").startswith("older runs of S1 that its fix contains are being removed")
+    assert town.says("S1e").startswith("Interlock is removing older runs of S1 that its fix contains")
     town.pass_build("S1d")
     assert not town.did(Trigger, of="S1e")
     assert town.left("S1e") == ("superseded", "S1g")

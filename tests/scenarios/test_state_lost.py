@@ -147,7 +147,7 @@ def test_a_notice_lists_so_many_runs_and_says_how_many_more_there_are(count: int
     after = emptied(town, StateLost("x", runs=tuple(replace(run, key=f"S1.{number}") for number in range(count))))
     (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
     assert body_of(notice).count("S1 S1a, in build") == min(count, LISTED)
-    assert ("On their way" in body_of(notice)) is (count > 0)
+    assert ("Runs that were on their way" in body_of(notice)) is (count > 0)
     assert (f"and {more} more" in body_of(notice)) is (more is not None)
     assert "more\n" not in body_of(notice) or more is not None
     assert "Nothing has started again" in body_of(notice)

@@ -422,7 +422,7 @@ def test_of_services_that_nothing_tells_of_github_is_asked(jenkins: Jenkins) -> 
     assert {(ask.service, ask.last_stage) for ask in town.did(Survey)} == {("S2", "production"), ("S3", "production")}
     assert {ask.environments for ask in town.did(Survey)} == {()}, "no stage of these has one"
     notice = told(town)
-    assert "For 2 services neither memory nor Jenkins shows anything: GitHub is asked." in body_of(notice)
+    assert "For 2 services neither a worker nor Jenkins shows anything: Interlock asks GitHub." in body_of(notice)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_of_services_that_nothing_tells_of_github_is_asked(jenkins: Jenkins) -> 
         ("success", (), False, "was delivered"),
         ("failure", (), False, "had ended without being delivered"),
         ("error", (), False, "had ended without being delivered"),
-        ("", (), False, "nothing shows whether it is to be delivered"),
+        ("", (), False, "nothing shows whether it was delivered"),
         ("", (DeployedCommit("production", "S2a", 50.0),), False, "was delivered"),
         ("", (DeployedCommit("production", "S2z", 50.0),), True, "was on its way: it starts again"),
     ],
@@ -544,7 +544,7 @@ def test_people_are_told_what_was_put_back_what_goes_on_and_what_is_not_known(je
     town = lost(jenkins, mark(failed), silent=("shop/production",))
     notice = told(town)
     for part in (
-        "Also locked again, as remembered or read from banners; confirm each, or unlock it:",
+        "Interlock has put these locks back, from the memory of a worker or from banners; confirm or open each:",
         f"  {PRE}: it failed (read from the banner of shop/{PRE} after state was lost)",
         "  S1 S1b, in acceptance: build #1 runs",
         "Jenkins did not answer about shop/production",

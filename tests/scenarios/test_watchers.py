@@ -82,7 +82,7 @@ def test_elsewhere_they_are_told_by_their_channel(town: Town, who: str, channel:
 def test_who_cannot_be_told_is_refused(town: Town) -> None:
     town.send(WatchAsked(PRE, "bob"))
     (why,) = refused(town)
-    assert why.startswith("there is no channel for bob: ")
+    assert why.startswith("bob has no channel: ")
     assert town.board.follow_ups == {}
 
 
@@ -92,7 +92,7 @@ def test_without_a_stage_the_only_locked_one_is_meant(town: Town) -> None:
     town.lock("production")
     town.quiet()
     town.send(WatchAsked("", "github:kim"))
-    assert refused(town) == [f"several stages are locked: {PRE}, production. Name the one that is meant"]
+    assert refused(town) == [f"several stages are locked: {PRE}, production. Name one of them"]
 
 
 def test_an_open_stage_is_waited_for_by_nobody() -> None:
@@ -110,13 +110,13 @@ def test_an_open_stage_is_waited_for_by_nobody() -> None:
 def test_who_asks_twice_is_told_once(town: Town) -> None:
     town.send(WatchAsked(PRE, "dana"))
     town.send(WatchAsked(PRE, "dana"))
-    assert refused(town) == ["dana is already told when the stage opens"]
+    assert refused(town) == ["dana already gets a notice when the stage opens"]
 
 
 def test_only_so_many_are_remembered(town: Town) -> None:
     for number in range(WATCHERS + 1):
         town.send(WatchAsked(PRE, f"github:p{number}", "shop/S2", 7))
-    assert refused(town) == ["200 people are already told when the stage opens, which is the limit"]
+    assert refused(town) == ["200 people already get a notice when the stage opens, which is the limit"]
     assert len(town.board.follow_up(PRE).watchers) == WATCHERS
 
 

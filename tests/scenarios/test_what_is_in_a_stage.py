@@ -209,7 +209,7 @@ def with_a_failed_fix() -> Town:
 def test_a_retry_does_not_roll_an_older_commit_over_the_fix_that_failed() -> None:
     town = with_a_failed_fix()
     town.retry("S1a")
-    assert town.refused() == "the fix S1 S1e is in pre-production or past it: S1 S1a cannot be repeated any more"
+    assert town.refused() == "the fix S1 S1e is in pre-production or past it: S1 S1a is too old for a retry"
     town.retry("S1e")
     assert town.runs_in(PRE) == ["S1e"]
 
@@ -243,7 +243,7 @@ def test_a_commit_that_is_off_main_is_not_retried() -> None:
     town.force_push("S1", "c", onto="S1-")
     town.answer_questions()
     town.retry("S1b")
-    assert town.refused() == "S1 S1b is not on main any more: it cannot be repeated"
+    assert town.refused() == "S1 S1b is not on main any more, so nobody can retry it"
 
 
 def test_a_stage_does_not_repeat_by_itself_the_build_of_a_commit_that_is_off_main() -> None:

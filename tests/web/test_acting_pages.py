@@ -150,7 +150,7 @@ def test_a_waiting_run_is_moved_to_the_front(person: Person, story: Story, broke
     olga.follow("Move to the front…")
     with working(story):
         olga.submit("Move S3.1 to the front", reason="the fair")
-    assert olga.told.startswith("Done: S3 ")
+    assert olga.told.startswith("Done: olga moved S3 ")
     step = story.board.runs["S3.1"].step
     assert [run.key for run in story.board.queue(step)] == ["S3.1", "S2.1"]
 

@@ -202,7 +202,11 @@ def test_the_api_refuses_at_once_what_the_rules_would_refuse(api: Api, story: St
     cancelled = [api.post(f"/runs/{fix.key}/cancel").status_code]
     story.turns()
     again = api.post(f"/runs/{fix.key}/cancel")
-    assert (cancelled, again.status_code, again.json["detail"]) == ([202], 409, f"{fix.key} is on its way out already")
+    assert (cancelled, again.status_code, again.json["detail"]) == (
+        [202],
+        409,
+        f"{fix.key} is leaving the board already",
+    )
 
 
 def test_a_run_that_has_ended_says_so(api: Api, story: Story) -> None:

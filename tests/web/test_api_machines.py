@@ -44,7 +44,7 @@ def test_of_two_builds_of_an_attempt_only_the_one_that_jenkins_showed_first_may_
     first = (story.build(run, None) or run).attempt.build or 0
     known, again = (client.get(where, query_string={"build": build}) for build in (first, first + 1))
     assert (known.status_code, again.status_code) == (200, 409)
-    assert again.json["detail"].endswith(f"build #{first} is that of attempt {run.attempt.number}")
+    assert again.json["detail"].endswith(f"build #{first} belongs to attempt {run.attempt.number}")
 
 
 def test_a_build_that_is_not_known_is_looked_at_once_a_second_at_most(

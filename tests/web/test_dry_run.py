@@ -106,7 +106,7 @@ def test_a_move_is_done_and_the_next_in_line_is_another(api: Api, board: Story) 
     page = api.client.get(f"/p/{board.shape.name}").text
     assert page.count(">moved to the front</span>") == 1
     assert f'title="by alex: {WHY["reason"]}"' in page
-    assert f"moved to the front by alex: {WHY['reason']}" in page
+    assert f"alex moved it to the front: {WHY['reason']}" in page
 
 
 def test_a_lock_until_a_time_of_day(api: Api, board: Story) -> None:

@@ -291,14 +291,14 @@ def test_one_that_is_sent_to_main_is_verified_and_one_that_is_sent_elsewhere_is_
     author.arrives()
     shop.control.wait_builds(JOB, state="done", seconds=5)
     assert built(shop) == [(f"S1.pr{pull}-1", "ABORTED")]
-    assert author.status(head) == ("error", "the pull request goes to another branch now")
+    assert author.status(head) == ("error", "the pull request targets another branch now")
 
 
 def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -> None:
     draft, _ = author.open(draft=True)
     fork, theirs = author.open(fork="mallory")
     assert built(shop) == []
-    held = "from a fork: a maintainer looks at it, then says /interlock verify"
+    held = "from a fork: a maintainer must look at it, then comment /interlock verify"
     assert author.status(theirs) == ("pending", f"{held} {theirs}")
     author.control.ready_for_review("shop/s1", draft)
     author.arrives()

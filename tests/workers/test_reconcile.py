@@ -236,7 +236,9 @@ def test_a_banner_that_somebody_overwrote_is_put_back_within_one_look(shop: Work
     shown = str(shop.control.description("shop/pre-production"))
     assert "failed in pre-production" in shown
     assert shown.endswith("as declared")
-    assert shop.facts("banner-put-back") == ["on shop/pre-production the banner had been overwritten: it is put back"]
+    assert shop.facts("banner-put-back") == [
+        "the banner of shop/pre-production was overwritten: Interlock puts it back"
+    ]
     assert shop.poll() == 0
     shop.tell(UnlockAsked("pre-production", "kim", "it is fine"))
     assert shop.control.description("shop/pre-production") == "as declared"

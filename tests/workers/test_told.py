@@ -111,9 +111,9 @@ def test_whoever_comments_watch_is_told_there_when_the_stage_opens(workshop: Ope
     break_stage(shop)
     number = int(shop.github.control.open_pull(REPO, title="Waits", quiet=True))
     reactions, words = told(shop, number, "/interlock watch", "kim")
-    assert (reactions, f"is told when {PRE} opens" in words) == (["+1"], True)
+    assert (reactions, f"gets a notice when {PRE} opens" in words) == (["+1"], True)
     assert mentions(shop, REPO, number) == []
     shop.tell(UnlockAsked(PRE, "ann", "it is fine"))
     (named,) = mentions(shop, REPO, number)
     assert f"\n@kim **{PRE} is open**" in named
-    assert "You asked to be told" in named
+    assert "You asked for this notice" in named

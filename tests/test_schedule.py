@@ -33,13 +33,13 @@ def test_every_file_that_is_said_to_wait_is_there() -> None:
     assert [file for file in WAITING if not (ROOT / file).is_file()] == []
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+@pytest.mark.parametrize("workers", [1, 2, 4, 5, 10])
 def test_every_file_is_taken_once(workers: int) -> None:
     given = played(workers, [*WAITING], SHORT)
     assert sorted(file for mine in given for file in mine) == sorted(LEFT)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+@pytest.mark.parametrize("workers", [1, 2, 4, 5, 10])
 def test_no_file_that_waits_stands_behind_another_one(workers: int) -> None:
     for mine in played(workers, [*WAITING], SHORT):
         assert not [pair for pair in pairwise(mine) if set(pair) <= WAITING.keys()]
@@ -65,8 +65,8 @@ def test_whatever_is_left_is_taken(left: list[str], chosen: str) -> None:
     assert choose(left, next(iter(WAITING)), waits=False, workers=4) == chosen
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, FEWEST), (2, 4), (4, 8), (64, MOST)])
-def test_there_are_two_workers_for_a_core(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
+@pytest.mark.parametrize(("cores", "workers"), [(1, FEWEST), (2, 5), (4, 10), (64, MOST)])
+def test_there_are_five_workers_for_two_cores(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert number_of_workers() == workers
 

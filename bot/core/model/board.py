@@ -89,13 +89,7 @@ class Board:
         """
         tables = {name: dict(getattr(self, name)) for name in TABLES.values()}
         in_steps = {service: dict(versions) for service, versions in self._in_steps.items()}
-        return Board(
-            self.header,
-            self.counters,
-            **tables,
-            _indexes=self._indexes.copy(),
-            _in_steps=in_steps,
-        )
+        return Board(self.header, self.counters, **tables, _indexes=self._indexes.copy(), _in_steps=in_steps)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -113,17 +107,14 @@ class Board:
 
     def steps_with_room(self) -> list[Step]:
         """Return the steps that runs wait to enter and that have a free slot, in the order of the stages."""
-        return [at.step for at in self._indexes.in_order if at.queue and not at.is_full]
+        return self._indexes.steps_with_room()
 
     def services_waiting(self, step: Step) -> Set[str]:
         """Return the services that have runs waiting to enter `step`."""
         return self._indexes.steps.get(step, NOBODY).in_line.keys()
 
     def may_be_excepted(self, step: Step) -> Set[str]:
-        """Return the keys of the runs in the queue of `step` that a freeze may except (W2).
-
-        These have labels, or a person let them through.
-        """
+        """Return the keys of the runs in the queue of `step` with labels, or let through: a freeze may except them."""
         return self._indexes.steps.get(step, NOBODY).special
 
     def waiting_by_service(self, step: Step) -> Mapping[str, int]:
@@ -213,13 +204,15 @@ class Board:
 
     def locks_of(self, stage: str) -> list[Lock]:
         """Return the locks that close `stage`, oldest first."""
-        found = [lock for lock in self.locks.values() if lock.stage == stage] if self.locks else []
-        return sorted(found, key=lambda lock: (lock.since, lock.key)) if len(found) > 1 else found
+        return _oldest_first([lock for lock in self.locks.values() if lock.stage == stage]) if self.locks else []
 
     def locks_held_by(self, service: str) -> list[Lock]:
         """Return the automatic locks that `service` holds, oldest first."""
-        found = [lock for lock in self.locks.values() if lock.service == service] if self.locks else []
-        return sorted(found, key=lambda lock: (lock.since, lock.key)) if len(found) > 1 else found
+        return _oldest_first([lock for lock in self.locks.values() if lock.service == service]) if self.locks else []
+
+    def every_lock(self) -> list[Lock]:
+        """Return the locks of all stages, oldest first."""
+        return _oldest_first([*self.locks.values()])
 
     def follow_up(self, stage: str) -> FollowUp:
         """Return the record of the notices about a locked stage, or a fresh record."""
@@ -324,16 +317,19 @@ class Board:
 
     def put(self, record: Record) -> None:
         """Store `record` under its key; it replaces an earlier record with that key."""
-        self._change(type(record), record.key, record)
+        kind, key = type(record), record.key
+        table = self._tables[kind]
+        before = table.get(key)
+        self.journal.setdefault((kind, key), before)
+        table[key] = record
+        self._follow(kind, before, record)
 
     def drop(self, record: Record) -> None:
         """Remove the record that is stored under this record's key."""
-        self._change(type(record), record.key, None)
-
-    def _change(self, kind: type, key: str, after: Record | None) -> None:
-        before = self._tables[kind].get(key)
+        kind, key = type(record), record.key
+        before = self._tables[kind].pop(key, None)
         self.journal.setdefault((kind, key), before)
-        self._set(kind, key, before, after)
+        self._follow(kind, before, None)
 
     def take_changes(self) -> list[Change]:
         """Return the changes since the last call, one for each record, and clear the journal."""
@@ -349,7 +345,10 @@ class Board:
         """Undo all changes since the last `take_changes`."""
         journal, self.journal = self.journal, {}
         for (kind, key), before in journal.items():
-            self._set(kind, key, self._tables[kind].get(key), before)
+            after = self._tables[kind].pop(key, None)
+            if before is not None:
+                self._tables[kind][key] = before
+            self._follow(kind, after, before)
 
     def queue_number(self) -> int:
         """Hand out the next queue number."""
@@ -363,12 +362,8 @@ class Board:
         found: Record | None = self._tables[kind].get(key)
         return found
 
-    def _set(self, kind: type, key: str, before: Any, after: Any) -> None:
-        """Replace `before` by `after`, and update the indexes."""
-        if after is None:
-            self._tables[kind].pop(key, None)
-        else:
-            self._tables[kind][key] = after
+    def _follow(self, kind: type, before: Any, after: Any) -> None:
+        """Update what follows from the records, after `before` was replaced by `after` in its table."""
         if kind is Run or kind is Verification:
             self._indexes.change(before, after)
         elif kind is Counters:
@@ -388,9 +383,14 @@ class Board:
             self._in_steps[before.service].pop(before.step)
 
 
+def _oldest_first(locks: list[Lock]) -> list[Lock]:
+    return sorted(locks, key=lambda lock: (lock.since, lock.key)) if len(locks) > 1 else locks
+
+
 def build_board(header: Header, records: Iterable[Record]) -> Board:
     """Build a board of these records, with an empty journal."""
     board = Board(header)
     for record in records:
-        board._set(type(record), record.key, None, record)
+        board.put(record)
+    board.forget_changes()
     return board

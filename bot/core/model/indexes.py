@@ -161,6 +161,14 @@ class Indexes:
             found = self.steps[step] = StepIndex(step)
         return found
 
+    def steps_with_room(self) -> list[Step]:
+        """Return the configured steps with a queue and a free slot; written out because every event asks for them."""
+        return [
+            at.step
+            for at in self.in_order
+            if at.queue and (at.capacity is None or len(at.slots) + at.unmanaged < at.capacity)
+        ]
+
     def change(self, before: Buildable | None, after: Buildable | None) -> None:
         """Update the indexes for a change of a run or a verification. Most changes do not affect its place."""
         if before is not None and after is not None:

@@ -227,11 +227,11 @@ class Pipeline:
 
     def stage(self, name: str) -> Stage | None:
         """Return the stage called `name`, or None if the configuration has none."""
-        return self._stages.get(name)
+        return self.stages_by_name.get(name)
 
     def service(self, name: str) -> Service | None:
         """Return the service called `name`, or None if the configuration has none."""
-        return self._services.get(name)
+        return self.services_by_name.get(name)
 
     def job(self, stage: str, track: Track) -> Job | None:
         """Return the Jenkins job of a step; None if the configuration has none (any more)."""
@@ -316,7 +316,8 @@ class Pipeline:
     # -- lookup tables: of two entries with one name the first counts --------------------------------------------
 
     @cached_property
-    def _stages(self) -> dict[str, Stage]:
+    def stages_by_name(self) -> dict[str, Stage]:
+        """The stages by name."""
         return {stage.name: stage for stage in reversed(self.stages)}
 
     @cached_property
@@ -324,7 +325,8 @@ class Pipeline:
         return {stage.name: index for index, stage in reversed(list(enumerate(self.stages)))}
 
     @cached_property
-    def _services(self) -> dict[str, Service]:
+    def services_by_name(self) -> dict[str, Service]:
+        """The services by name."""
         return {service.name: service for service in reversed(self.services)}
 
     @cached_property

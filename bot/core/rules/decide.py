@@ -143,9 +143,8 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
 def _clock(decision: Decision) -> None:
     """Do what is due at the time of the event: end timed locks, keep freezes, time out builds, abort more firmly."""
     board, now = decision.board, decision.now
-    if board.locks:
-        ended = [k for k in board.locks.values() if k.until is not None and k.until <= now and not k.freeze]
-        for lock in sorted(ended, key=lambda k: (k.since, k.key)) if ended else ():
+    for lock in board.every_lock() if board.locks else ():
+        if lock.until is not None and lock.until <= now and not lock.freeze:
             stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
     if board.header.freezes or any(lock.freeze for lock in board.locks.values()):
         freezes.keep_freezes(decision)

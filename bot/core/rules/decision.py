@@ -238,13 +238,13 @@ class Decision:
         waits for long, because GitHub limits the number of writes.
         """
         pipeline = self.board.pipeline
-        service = pipeline.service(run.service)
+        service = pipeline.services_by_name.get(run.service)
         if service is None:
             return
         where, stage = service.repository, step.stage
         if run.verifies is not None:
             self.do(SetStatus(where, run.sha, stage, state, text, None, run.job, run.attempt.build))
-        elif pipeline.stage(stage) is not None:
+        elif stage in pipeline.stages_by_name:
             if debounce is None:
                 debounce = self.limits.status_debounce if state == "pending" else 0.0
             job, build = (self.board.job(step), run.attempt.build) if state == "failure" else (None, None)

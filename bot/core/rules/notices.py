@@ -48,7 +48,7 @@ def standing(board: Board) -> Standing:
     """Return the present state; it is empty while the pipeline observes."""
     if not board.locks or board.header.mode is Mode.OBSERVE:
         return Standing(board.pipeline)
-    locks = tuple(sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)))
+    locks = tuple(board.every_lock())
     coming = {lock.service: fixes(board, lock.service) for lock in locks if lock.service is not None}
     return Standing(board.pipeline, locks, coming, board.header.unproven)
 

@@ -103,7 +103,7 @@ class Player:
         if turn.version == 1:
             self.board = build_board(Header(Pipeline(self._pipeline, (), ())), [])
             return True
-        return self.board is not None and (turn.version - 1, turn.after) == (self.version, self.epoch)
+        return self.board is not None and turn.version - 1 == self.version and turn.after == self.epoch
 
     def _decide(self, then: DecidedEntry, limits: DecisionLimits) -> Replayed:
         board = self.board

@@ -130,7 +130,7 @@ def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
     if not alone and _ahead_of(board, before.whole, run) is not None:
         whole, replaced = before.whole, before.replaced
     else:
-        is_other = before.whole is not None and before.whole.position.sha != run.sha
+        is_other = before.whole is not None and before.whole.position.sha != run.position.sha
         whole, replaced = mine, before.whole if is_other else before.replaced
     fix = mine if cleans_up else before.fix
     board.put(replace(before, whole=whole, broken=stays, fix=fix, replaced=replaced))
@@ -148,7 +148,7 @@ def failed(board: Board, run: Run, now: float) -> None:
 
 def _ahead_of(board: Board, version: Version | None, run: Run) -> Version | None:
     """Return the version if its commit is on main, is another one, and contains that of the run; else None."""
-    if version is None or version.position.sha == run.sha or off_main(board, run.service, version.position):
+    if version is None or version.position.sha == run.position.sha or off_main(board, run.service, version.position):
         return None
     return version if board.service(run.service).history.contains(version.position, run.position) else None
 
@@ -190,7 +190,7 @@ def _left_there(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
         if each is None:
             continue
         broken = each is version.broken
-        if each.position.sha == run.sha and version.broken is not None:
+        if each.position.sha == run.position.sha and version.broken is not None:
             continue  # it will be rolled out again
         if off_main(board, run.service, each.position):
             yield from _forced_since(board, run)
@@ -203,7 +203,7 @@ def _forced_since(board: Board, run: Run) -> Iterator[RunAhead]:
     state = board.service(run.service)
     for forced in state.forced_heads:
         live = [other for other in board.of_commit(run.service, forced.sha) if other.status is not Status.ENDING]
-        if live and forced.sha != run.sha and not off_main(board, run.service, forced):
+        if live and forced.sha != run.position.sha and not off_main(board, run.service, forced):
             yield RunAhead(live[-1].key, forced, state.history.contains(forced, run.position))
 
 
@@ -218,7 +218,7 @@ def _covers(board: Board, position: Position, key: str, run: Run) -> bool | None
     A commit off main contains nothing any more. The same commit counts only while the other run is on the board: else
     the head of main might never be delivered, when main comes back to a commit that has passed once.
     """
-    if position.sha == run.sha:
+    if position.sha == run.position.sha:
         return key in board.runs
     dropped = off_main(board, run.service, position)
     if dropped:

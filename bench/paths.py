@@ -1,8 +1,9 @@
 """Lists the files that two paths execute: `python -P bench/paths.py`, in the checkout that `PYTHONPATH` names.
 
 It plays the demo with its stand-ins in one process: the web application in threads of a server, all Celery tasks in
-one other thread. It prints JSON: the files of each path; and, for the largest decision of the second path, which opens
-the lock, its files and the number of calls from one file into another.
+one other thread. The first path ends when the function that posts the trigger returns. It prints JSON: the files of
+each path; and, for the largest decision of the second path, which opens the lock, its files and the number of calls
+from one file into another.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._on = False
+        self._last: tuple[str, str] | None = None
         self._files: set[str] = set()
         self.decisions: list[tuple[set[str], int]] = []
         threading.setprofile(self._Thread(self))
@@ -49,6 +51,8 @@ class Recorder:
             if not recorder._on or what not in ("call", "return") or not name.startswith(PACKAGES):
                 return
             recorder._files.add(name)
+            if what == "return" and recorder._last is not None and frame.f_code.co_name == recorder._last[1]:
+                recorder._on = not name.endswith(recorder._last[0])
             inside: tuple[set[str], list[int]] | None = getattr(self._local, "decision", None)
             if frame.f_code.co_name == "decide" and name.endswith("decide.py"):
                 if what == "call":
@@ -62,8 +66,9 @@ class Recorder:
                 inside[1][0] += name != caller and caller.startswith(PACKAGES)
 
     @contextmanager
-    def recording(self) -> Iterator[set[str]]:
-        """Record the files that are executed inside the block."""
+    def recording(self, last: tuple[str, str] | None = None) -> Iterator[set[str]]:
+        """Record the files that are executed inside the block, or until the function `last` of a file returns."""
+        self._last = last
         self._files, self._on = set(), True
         yield self._files
         self._on = False
@@ -134,7 +139,7 @@ def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
         world.start()
         work.clock = False
         time.sleep(2.0)  # the requests of the start are done by then
-        with recorder.recording() as files:
+        with recorder.recording(last=("triggers.py", "trigger")) as files:
             world.push("S3", "z")
             _until(lambda: bool(town.jenkins["build"].control.builds()))
         found[TRIGGER] = {"files": _ours(files)}

@@ -91,3 +91,7 @@ def test_the_paths_are_played_and_their_files_named() -> None:
     assert "bot/core/rules/decide.py" in played["decide"]["files"]
     assert played["decide"]["calls"] > 0
     assert all((OURS / name).exists() for path in played.values() for name in path["files"])
+    page = (OURS / "docs" / "life-of-a-merge.md").read_text("utf-8")
+    told = page.partition("## Every file from the push to the trigger\n")[2].partition("\n## ")[0]
+    through = played["push webhook to Jenkins trigger"]["files"]
+    assert [name for name in through if not name.startswith("bot/core/") and f"`{name}`" not in told] == []

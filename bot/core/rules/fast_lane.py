@@ -79,8 +79,10 @@ def has_passed(pipeline: Pipeline, passed: Collection[Step], step: Step) -> bool
 
     From there on only the real job counts; it also counts for the fast step, if a run has changed to the fast lane.
     """
-    either = step.track is Track.FAST or pipeline.index(step.stage) < pipeline.rejoins_at
-    return any(each.stage == step.stage and (either or each.track is step.track) for each in passed)
+    tracks = [each.track for each in passed if each.stage == step.stage]
+    if not tracks or step.track in tracks:
+        return bool(tracks)
+    return step.track is Track.FAST or pipeline.index(step.stage) < pipeline.rejoins_at
 
 
 # -- F4 to F7: the competition for places ----------------------------------------------------------------------
@@ -268,8 +270,8 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
 def fixes(board: Board, service: str) -> list[Run]:
     """Return the runs on their way to open the locks of a service, oldest first: its fast runs and repeated builds."""
     coming = board.fast_runs(service)
-    for lock in board.locks_held_by(service):
-        holder = board.runs.get(lock.run or "")
+    for lock in board.locks.values():
+        holder = board.runs.get(lock.run or "") if lock.service == service else None
         if holder is not None and holder.retrying and holder not in coming:
             coming.append(holder)
     coming = [run for run in coming if run.status not in (Status.FAILED, Status.ENDING)]

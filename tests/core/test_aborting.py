@@ -20,7 +20,7 @@ from tests.texts import body_of, subject_of, text_of
 STOP, TERM, KILL = AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL
 
 
-def forced_heads(town: Town, sha: str = "S1a") -> list[AbortLevel]:
+def abort_levels(town: Town, sha: str = "S1a") -> list[AbortLevel]:
     """How the run's running build was asked to end, in order."""
     return [effect.level for effect in town.did(Withdraw, sha, abort=True) if effect.build is not None]
 
@@ -45,15 +45,15 @@ def cancelled() -> Obliging:
 
 
 def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> None:
-    assert forced_heads(cancelled) == [STOP]
+    assert abort_levels(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) == cancelled.now + 60
     cancelled.tick(59)
-    assert forced_heads(cancelled) == [STOP]
+    assert abort_levels(cancelled) == [STOP]
     cancelled.tick(1)
-    assert forced_heads(cancelled) == [STOP, TERM]
+    assert abort_levels(cancelled) == [STOP, TERM]
     assert cancelled.says("S1a").endswith("Interlock has ended its steps by force")
     cancelled.tick(60)
-    assert forced_heads(cancelled) == [STOP, TERM, KILL]
+    assert abort_levels(cancelled) == [STOP, TERM, KILL]
     assert cancelled.says("S1a").endswith("Interlock has killed it")
 
 
@@ -75,14 +75,14 @@ def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() 
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
     cancelled.abort_build("S1a")
     cancelled.tick(600)
-    assert forced_heads(cancelled) == [STOP]
+    assert abort_levels(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) is None
 
 
 def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) -> None:
     for _ in range(5):
         cancelled.tick(60)
-    assert forced_heads(cancelled) == [STOP, TERM, KILL]
+    assert abort_levels(cancelled) == [STOP, TERM, KILL]
     assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
     (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
     assert (notice.topic, subject_of(notice)) == ("stuck", "acceptance: build #2 does not end")
@@ -101,7 +101,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
     town.cancel("S1a")
     for _ in range(5):
         town.tick(60)
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
     assert "Interlock only asks a build that rolls out to stop: end it in Jenkins" in text_of(town.facts[-1].why)
 
@@ -116,7 +116,7 @@ def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
     town.cancel("S1b")
     for _ in range(3):
         town.tick(60)
-    assert forced_heads(town, "S1b") == [STOP, TERM, KILL]
+    assert abort_levels(town, "S1b") == [STOP, TERM, KILL]
 
 
 def test_a_time_out_escalates_too() -> None:
@@ -125,9 +125,9 @@ def test_a_time_out_escalates_too() -> None:
     town.merge_up_to("S1", "a", "acceptance")
     town.start_build("S1a")
     town.tick(100)
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     town.tick(60)
-    assert forced_heads(town) == [STOP, TERM]
+    assert abort_levels(town) == [STOP, TERM]
     town.end_build("S1a", Outcome.ABORTED)
     assert town.left("S1a") == ("failed", None)
 
@@ -138,13 +138,13 @@ def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() 
     town.accept_trigger("S1a")
     town.cancel("S1a")
     town.tick(500)
-    assert forced_heads(town) == []  # nothing runs that could be asked to end
+    assert abort_levels(town) == []  # nothing runs that could be asked to end
     town.start_build("S1a")
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     town.tick(59)
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     town.tick(1)
-    assert forced_heads(town) == [STOP, TERM]
+    assert abort_levels(town) == [STOP, TERM]
 
 
 def test_a_repeated_build_begins_anew() -> None:
@@ -159,7 +159,7 @@ def test_a_repeated_build_begins_anew() -> None:
     assert town.run("S1a").attempt.abort is None
     town.quiet()
     town.tick(70)
-    assert forced_heads(town) == []
+    assert abort_levels(town) == []
 
 
 def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
@@ -191,11 +191,11 @@ def test_how_long_is_configured() -> None:
     town.start_build("S1a")
     town.cancel("S1a")
     town.tick(5)
-    assert forced_heads(town) == [STOP, TERM]
+    assert abort_levels(town) == [STOP, TERM]
     town.tick(6)
-    assert forced_heads(town) == [STOP, TERM]
+    assert abort_levels(town) == [STOP, TERM]
     town.tick(1)
-    assert forced_heads(town) == [STOP, TERM, KILL]
+    assert abort_levels(town) == [STOP, TERM, KILL]
 
 
 def _with_timeout(town: Town, seconds: float) -> Pipeline:
@@ -214,13 +214,13 @@ def test_what_jenkins_has_not_taken_is_not_followed_by_something_firmer() -> Non
     town.start_build("S1a")
     town.cancel("S1a")
     town.tick(10_000)
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     assert town.board.next_due(town.now) is None
     town.take_aborts()
     town.tick(59)
-    assert forced_heads(town) == [STOP]
+    assert abort_levels(town) == [STOP]
     town.tick(1)
-    assert forced_heads(town) == [STOP, TERM]
+    assert abort_levels(town) == [STOP, TERM]
 
 
 def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Town) -> None:

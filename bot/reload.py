@@ -96,11 +96,11 @@ def behind(redis: Redis, configuration: Configuration, revision: Revision) -> It
     """Yield a sentence for each process or pipeline that does not use the new configuration yet. Raises RedisError."""
     for process, uses in running(redis).items():
         if uses.since < revision.since:
-            yield f"{process} still uses the configuration before" + (f": {uses.problem}" if uses.problem else "")
+            yield f"{process} still uses the previous configuration" + (f": {uses.problem}" if uses.problem else "")
     for pipeline in configuration.pipelines:
         with pipeline_context(redis, pipeline, configuration).look() as replica:
             if replica.board.header.revision.since < revision.since:
-                yield f"pipeline {pipeline.name} still decides with the configuration before"
+                yield f"pipeline {pipeline.name} still decides with the previous configuration"
 
 
 def _consequences(redis: Redis, configuration: Configuration) -> Iterator[tuple[str, Consequences]]:
@@ -147,7 +147,7 @@ def _refuse_unequipped(redis: Redis, new: Configuration, old: Configuration) -> 
             if sentence not in known:
                 lacking[sentence].append(process)
     for sentence, processes in lacking.items():
-        yield f"{sentence}; {', '.join(processes)} started without: set it there and restart them, then reload"
+        yield f"{sentence}; {', '.join(processes)} started without it: set it there and restart them, then reload"
 
 
 # -- the settings that an environment has, without its secrets ---------------------------------------------------------

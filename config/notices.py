@@ -179,7 +179,7 @@ class WebhookEntry(FileSection):
     def _is_safe(self) -> WebhookEntry:
         parts = urlsplit(self.url)
         if parts.scheme == "http" and not self.allow_http and not is_loopback(parts.hostname or ""):
-            v.refuse(f"webhook {shown(self.name)} would be told over plain http", "`https://`, or `allow_http: true`")
+            v.refuse(f"webhook {shown(self.name)} has an address without TLS", "`https://`, or `allow_http: true`")
         return self
 
 

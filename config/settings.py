@@ -177,7 +177,7 @@ class Settings(BaseSettings):
 
     def need_github_webhook_secrets(self) -> tuple[SecretStr, ...]:
         """Return the secrets of GitHub's webhooks, at least one. Raises SettingsError if none is set."""
-        words = "the secret of the GitHub webhook: without one anybody could send us merges"
+        words = "the secret of the GitHub webhook: without one anybody could send merges to Interlock"
         return _needed(self.github_webhook_secrets or None, "GITHUB_WEBHOOK_SECRETS", words)
 
     def need_jenkins_webhook_secrets(self) -> tuple[SecretStr, ...]:

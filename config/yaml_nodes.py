@@ -143,7 +143,7 @@ class _Composer:
         self._values += node.size if isinstance(event, AliasEvent) else 1
         if self._values > MOST_VALUES:
             raise UnreadableFileError(
-                mark, Mistake("the file holds too much", f"at most {MOST_VALUES} values, aliases spelt out")
+                mark, Mistake("the file has too many values", f"at most {MOST_VALUES} values, aliases spelt out")
             )
         return node
 

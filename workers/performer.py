@@ -257,14 +257,14 @@ def _words(effect: Effect) -> str:
         case Trigger():
             return f"starting the build of {effect.run} in {Step(effect.stage, effect.track)}"
         case Withdraw():
-            verb = "ending" if effect.abort else "taking back"
+            verb = "ending" if effect.abort else "withdrawing"
             return f"{verb} the build of {effect.run} in {effect.job.name}"
         case AbortDuplicate():
             return f"ending build #{effect.number} of {effect.job.name}, a second one of {effect.run}"
         case Look():
             return f"looking at build #{effect.number} of {effect.job.name}"
         case Notify():
-            return f"telling people: {notice(effect.about)[0]}"
+            return f"notifying people: {notice(effect.about)[0]}"
         case Mention():
             return f"the comment on {effect.repository}#{effect.pull} that {notice(effect.about)[0]}"
         case Banner():

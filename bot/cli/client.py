@@ -61,7 +61,7 @@ class ApiClient:
         names = [str(each.get("name")) for each in self.pipelines()["pipelines"]]
         if len(names) != 1:
             which = f"there are several: {', '.join(names)}" if names else "there is none"
-            raise WrongUsage(f"say which pipeline with --pipeline; {which}")
+            raise WrongUsage(f"name the pipeline with --pipeline; {which}")
         return names[0]
 
     @property
@@ -151,7 +151,7 @@ class ApiClient:
         if isinstance(data, dict) and not response.ok and "detail" in data:
             raise _problem(response, data)
         raise ServerUnreachable(
-            f"{self.url} answers {response.status_code}, but not like Interlock: is the address right?"
+            f"{self.url} answers {response.status_code}, which is not Interlock's answer: check the address"
         )
 
 
@@ -226,6 +226,9 @@ def _why(error: requests.RequestException) -> str:
         case requests.exceptions.ReadTimeout():
             return f"it accepted the connection and did not answer within {TIMEOUT[1]:.0f} s"
         case requests.exceptions.ConnectionError():
-            return "the connection is refused or lost; is it running (`interlock up`), is the address right (--url)?"
+            return (
+                "the connection is refused or lost; check that it runs (`interlock up`) and that the "
+                "address is right (--url)"
+            )
         case _:
             return type(error).__name__

@@ -107,12 +107,12 @@ def calls_api(command: Command) -> Command:
 
 def _parse_reason(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not value.strip():
-        raise click.BadParameter("say why: everybody who waits is shown it.")
+        raise click.BadParameter("give a reason: everybody who waits reads it.")
     return value
 
 
 reason = click.option(
-    "-r", "--reason", required=True, metavar="TEXT", callback=_parse_reason, help="Why; shown to everybody and kept."
+    "-r", "--reason", required=True, metavar="TEXT", callback=_parse_reason, help="The reason; everybody can read it."
 )
 
 wait = click.option(

@@ -239,7 +239,9 @@ def reload(file: Path | None, dry_run: bool) -> None:
         try:
             revision = apply(redis, proposal, _person_here())
         except ReloadOvertaken:
-            raise CommandFailed("another configuration was put in force at this moment: look again") from None
+            raise CommandFailed(
+                "somebody put another configuration in force at the same moment: run the command again"
+            ) from None
         _await_use(redis, proposal, revision)
 
 
@@ -253,7 +255,7 @@ def _show_changes(proposal: ReloadProposal, path: Path) -> None:
         say(f"{path} becomes the first configuration in force.")
         return
     if not changes:
-        say(f"{path} takes the place of a configuration that another version wrote, and this one cannot read.")
+        say(f"{path} replaces a configuration that another version wrote and that this one cannot read.")
         return
     known = f"{before.revision.digest[:DIGEST_SHOWN]}, in force since {date_and_time(before.revision.since)}"
     say(f"{count(len(changes), 'change')} of configuration {known} by {before.by}:")
@@ -280,7 +282,7 @@ def _await_use(redis: Redis, proposal: ReloadProposal, revision: Revision) -> No
         if time.monotonic() > until:
             for sentence in late:
                 warn(sentence)
-            raise CommandFailed("it is in force, but not everybody uses it yet; `interlock status` goes on telling who")
+            raise CommandFailed("it is in force, but some processes do not use it yet; `interlock status` lists them")
         time.sleep(LOOK)
         processes = running(redis)
     which = f"done: configuration {revision.digest[:DIGEST_SHOWN]} is in force"

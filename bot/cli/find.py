@@ -121,7 +121,7 @@ def lock_lines(lock: Answer, now: float) -> Iterator[str]:
         if row["compare"]:
             yield f"         {row['compare']}"
     if not lock["changes"]:
-        yield "  nothing that is known"
+        yield "  no known change"
     if lock["count"] > len(lock["changes"]):
         yield f"  and {lock['count'] - len(lock['changes'])} older: interlock log --stage {lock['stage']}"
     if baseline and lock["known_since"] > baseline["since"]:
@@ -167,7 +167,7 @@ def runs(
     for run in found["runs"]:
         say(run_line(run, now))
     if not found["runs"]:
-        say("No run fits.")
+        say("No run matches.")
     elif found["total"] > len(found["runs"]):
         say(f"{found['total'] - len(found['runs'])} more; --limit shows more of them.")
 

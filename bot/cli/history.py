@@ -194,7 +194,7 @@ def _show_board(player: Player, steps: Iterable[Step], at: float) -> None:
     for _ in steps:
         pass
     if player.board is None:
-        raise RequestRefused(f"the recording does not know the board as of {date_and_time(at)}")
+        raise RequestRefused(f"the recording does not have the board as of {date_and_time(at)}")
     console = Console(markup=False, highlight=False, emoji=False)
     console.print(picture(view(player.board, player.version, at), console.width))
 
@@ -217,10 +217,10 @@ def _show_decisions(steps: Iterable[Step], diff: bool, run: str | None) -> None:
                 f"{date_and_time(step.at)}  {count(step.turns, 'turn')} cannot be replayed: what came before is missing"
             )
     if differing:
-        raise CommandFailed(f"{differing} of {count(decided, 'decision')} would be others now")
+        raise CommandFailed(f"{differing} of {count(decided, 'decision')} would differ now")
     if not decided:
         raise CommandFailed("nothing could be replayed: the recording has no snapshot that this version can read")
-    say(f"done: {count(decided, 'decision')} replayed, each as it was decided then")
+    say(f"done: {count(decided, 'decision')} replayed, each with the same result")
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -98,7 +98,7 @@ def _entries(
     if action is None and everything:
         raise WrongUsage(f"--all goes with retry or drop: `interlock {path} retry --all`")
     if action is not None and bool(names) == everything:
-        raise WrongUsage(f"say which to {action}: one or more as `interlock {path}` lists them, or --all")
+        raise WrongUsage(f"name what to {action}: one or more as `interlock {path}` lists them, or --all")
     if action is not None and as_json:
         raise WrongUsage(f"--json and {action} do not go together")
     if names:
@@ -115,7 +115,7 @@ def _print_dead_letters(entries: list[Answer]) -> None:
         say(f"  {entry['kind']}{about}: given up {date_and_time(entry['at'])} after {attempts}")
         say(f"  {entry['error']}")
     if not entries:
-        say("There are no dead letters: every action is done, or is still being tried.")
+        say("There are no dead letters: every action is done or being retried.")
 
 
 def _print_parked(rows: list[Answer]) -> None:
@@ -210,12 +210,12 @@ def _test_channel(configuration: Configuration, settings: Settings, name: str) -
         return PostResult(None, f"it has no address; expected {expected}", 0.0)
     if not channels.is_usable(address.get_secret_value()):
         return PostResult(None, f"its address is of no known service; expected {expected}", 0.0)
-    text = "Nothing has happened, and nothing needs to be done: somebody is trying whether messages arrive.\n\n"
+    text = "Nothing has happened, and you need not do anything: this message tests the channel.\n\n"
     text += f"{configuration.web.public_url}\n"
     began = time.monotonic()
     subject = f"Test of Interlock: channel {name}"
     why = channels.send(address.get_secret_value(), subject, text, key=f"test/{uuid.uuid4().hex}", topic="test")
-    mend = " (is its address in INTERLOCK_NOTIFY_URLS right?)"
+    mend = " (check its address in INTERLOCK_NOTIFY_URLS)"
     return PostResult(None, f"{why}{mend}" if why else "", time.monotonic() - began)
 
 

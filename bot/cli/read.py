@@ -150,7 +150,7 @@ def _explained(found: Answer, now: float) -> Iterator[str]:
 
 @click.command()
 @limit(20)
-@click.option("-f", "--follow", is_flag=True, help="Go on with new decisions, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Continue with new decisions, until Ctrl-C.")
 @click.option("--by", default="", metavar="NAME", help="Only of this person; `anybody`: all that people did.")
 @click.option("--kind", default="", metavar="KIND", help="Only of this kind, such as stage-locked.")
 @click.option("--service", default="", metavar="NAME", help="Only about this service.")

@@ -240,7 +240,7 @@ def freeze_lines(configuration: Configuration, pipeline: str, now: float) -> Ite
             in_force = " (now in force)" if window.covers(now) else ""
             yield f"  {span(window, freeze.time_zone)}{in_force}"
         if not found:
-            yield "  is over: nothing comes any more"
+            yield "  is over: it has no further window"
     for (freeze, mine), (other, theirs) in combinations(coming, 2):
         stages = [stage for stage in freeze.stages if stage in other.stages]
         overlap = next((pair for one in mine for pair in _overlaps(one, theirs)), None) if stages else None
@@ -279,7 +279,7 @@ def listed(freezes: list[dict[str, Any]]) -> Iterator[str]:
             yield f"  {'in force: ' if each['in_force'] and not number else ''}{window['words']}"
         yield from (f"  lifted in {lift['stage']} by {lift['by']}" for lift in each["lifted"])
         if not each["windows"]:
-            yield "  is over: nothing comes any more"
+            yield "  is over: it has no further window"
 
 
 # -- all pipelines as lines, from the API's data -----------------------------------------------------------------------

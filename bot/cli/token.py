@@ -55,7 +55,7 @@ def tokens() -> None:
 
 @tokens.command(short_help="Make a token; it is shown once.")
 @click.argument("name")
-@click.option("--scope", type=click.Choice(SCOPES), required=True, help="The most that it may be used for.")
+@click.option("--scope", type=click.Choice(SCOPES), required=True, help="The most that the token allows.")
 @click.option("--expires", type=click.IntRange(1, 3650), metavar="DAYS", help="It ends after so many days.")
 @url_option
 def create(name: str, scope: str, expires: int | None, url: str | None) -> None:
@@ -72,7 +72,7 @@ def create(name: str, scope: str, expires: int | None, url: str | None) -> None:
         text, made = source.create(name, scope, expires)
     ends = "does not end" if made["expires"] is None else f"ends {date_and_time(made['expires'])}"
     click.echo(text)
-    kept = "Only its hash is kept: this is the one time it is shown."
+    kept = "Interlock keeps only its hash and does not show the token again."
     warn(f"Token {made['id']} of {name}, scope {scope}, {ends}. {kept}")
 
 

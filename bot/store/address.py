@@ -156,7 +156,7 @@ def _split(text: str, schemes: tuple[str, ...], otherwise: str) -> tuple[str, Sp
     try:
         parts = urlsplit(text)
     except ValueError as error:  # brackets that do not match
-        raise AddressError("is no address: its host is not one") from error
+        raise AddressError("is not an address: its host is not valid") from error
     if parts.fragment or text.endswith("#"):
         raise AddressError("holds a `#`; inside a password write `%23`")
     return scheme, parts
@@ -179,7 +179,7 @@ def _refuse_unknown(options: dict[str, str], valid: tuple[str, ...], scheme: str
         shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "…"
         if name not in valid:
             raise AddressError(
-                f"has the option `{shown}`, which `{scheme}://` has not; expected "
+                f"has the option `{shown}`, which `{scheme}://` does not have; expected "
                 + ("one of " + ", ".join(f"`{each}`" for each in valid) if valid else "none")
             )
         if not value:
@@ -200,7 +200,7 @@ def _master(path: list[str]) -> str:
     """Remove the name of the master from the path and return it."""
     if not path or not _MASTER.fullmatch(path[0]):
         raise AddressError(
-            "does not say what the sentinels call the master; expected an address such as "
+            "does not name the master of the sentinels; expected an address such as "
             "`redis+sentinel://host1:26379,host2:26379/mymaster`"
         )
     return path.pop(0)

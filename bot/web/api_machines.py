@@ -148,7 +148,7 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
         no = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), build)
         job = job_to_look_in(replica.board, run, build) if no is None else None
     if no is not None:
-        raise Problem(409, f"nobody waits for this build any more: {words(no)}", current=False)
+        raise Problem(409, f"no run waits for this build any more: {words(no)}", current=False)
     if build is not None and job is not None:
         _look_at(context, BuildHinted(job.controller, job.name, build), f"asks:{run}:{number}")
         unknown = f"Interlock does not know yet whether build #{build} carries out this attempt"

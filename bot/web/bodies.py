@@ -145,7 +145,7 @@ def _one_line(text: str) -> str:
     """Return a sentence that may be shown anywhere: not empty, printable, on one line."""
     text = text.strip()
     if not text:
-        raise PydanticCustomError("empty", "say why: it is shown to everybody who waits")
+        raise PydanticCustomError("empty", "give a reason: everybody who waits reads it")
     if not text.isprintable():
         raise PydanticCustomError("unprintable", "it holds a line break or another character that is not printable")
     return text

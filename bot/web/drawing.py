@@ -34,8 +34,11 @@ _STATES = {
     "held": "waits for a maintainer",
 }
 _MODES = {
-    Mode.PAUSE: ("Paused", "Merges are taken in and shown; nothing is triggered."),
-    Mode.OBSERVE: ("Observing", "Everything is decided and shown; nothing is sent to Jenkins, GitHub or people."),
+    Mode.PAUSE: ("Paused", "Interlock takes in merges and shows them, and triggers nothing."),
+    Mode.OBSERVE: (
+        "Observing",
+        "Interlock decides and shows everything, and sends nothing to Jenkins, GitHub or people.",
+    ),
 }
 
 

@@ -122,12 +122,12 @@ def events(
 def _gap(context: PipelineContext, after: str, page: list[tuple[str, RecordedFact]]) -> tuple[str, bytes] | None:
     """Return where to continue and the `gap` event, if facts after `after` may be missing; None if none can be."""
     if page:
-        detail = "older facts are not kept any more: read the pipeline anew, then go on"
+        detail = "Interlock does not keep older facts any more: read the pipeline again, then continue"
         return after, _event("gap", after, {"after": after, "detail": detail})
     newest = _newest(context)
     if order(newest) >= order(after):
         return None
-    detail = "the store has lost facts that you have got: read the pipeline anew, then go on"
+    detail = "the store has lost facts that you have received: read the pipeline again, then continue"
     return newest, _event("gap", newest, {"after": after, "detail": detail})
 
 

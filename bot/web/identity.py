@@ -86,10 +86,10 @@ def allow(person: Person, action: Action, context: PipelineContext, service: str
         verdict = membership.judge(runtime(), roles, asked, person, Purpose.PROOF, REMEMBERED)
     except RetryLater as error:
         log.warning("access-unknown", by=person.name, action=str(action), why=str(error))
-        raise Problem(503, "GitHub could not be asked what you may do here; try again") from error
+        raise Problem(503, "Interlock could not ask GitHub what you may do here; try again") from error
     except PermanentFailure as error:
         log.warning("access-unknown", by=person.name, action=str(action), why=str(error))
-        raise Problem(403, "GitHub does not say what you may do here, so it counts as no") from error
+        raise Problem(403, "GitHub did not say what you may do here, so Interlock refuses it") from error
     if isinstance(verdict, AccessRefused):
         log.info("access-refused", by=person.name, action=str(action), pipeline=context.pipeline.name)
         raise Problem(403, refusal(verdict, person.name), action=str(action), needs=str(verdict.needs))
@@ -146,7 +146,7 @@ def _of_token() -> Person | None:
         return None
     who = person_of(token)
     if who is None:
-        raise Problem(401, "nobody has this token")
+        raise Problem(401, "this token is not known")
     return who
 
 
@@ -160,7 +160,7 @@ def _of_proxy() -> Person | None:
     if proxy is None or not name or not _is_from(request.remote_addr or "", proxy.networks):
         return None
     if not _NAME.fullmatch(name):
-        raise Problem(401, "the proxy names somebody in a way that is no name")
+        raise Problem(401, "the proxy sends a name that is not valid")
     return github_person(name) if proxy.logins else Person(name)
 
 

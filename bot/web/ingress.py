@@ -273,7 +273,7 @@ def _controller(configuration: Configuration, name: str) -> str:
         return next(iter(controllers))
     if not name:
         names = ", ".join(sorted(controllers))
-        raise Problem(404, f"say in the address which controller calls: /webhooks/jenkins/NAME, one of {names}")
+        raise Problem(404, f"name the controller in the address: /webhooks/jenkins/NAME, one of {names}")
     raise unknown("Jenkins controller", name, controllers)
 
 

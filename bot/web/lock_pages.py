@@ -76,7 +76,7 @@ def read_lock_report(pipeline: str, key: str) -> Response:
 def _found(context: PipelineContext, key: str) -> LockReport:
     found = lock_reports.find(context, key)
     if found is None:
-        raise Problem(404, f"nothing is known of a lock {key} (any more)")
+        raise Problem(404, f"there is no report of a lock {key} (any more)")
     return found
 
 

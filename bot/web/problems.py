@@ -25,7 +25,8 @@ RETRY_AFTER = 5
 #: stored.
 STORE_AWAY = "the store does not answer at the moment, so nothing can be shown; try again"
 STORE_AWAY_IN_A_CHANGE = (
-    "the store does not answer at the moment, so nobody knows whether your request was kept; look before you try again"
+    "the store does not answer at the moment, so Interlock cannot say whether it stored your "
+    "request; check before you try again"
 )
 
 
@@ -135,7 +136,7 @@ def _other_schema(error: OtherSchema) -> Response:
 
 def _internal_error(error: Exception) -> Response:
     log.error("request-failed", path=_path(), exc_info=error)
-    return answer(500, "something of ours failed; it is in the log")
+    return answer(500, "Interlock has failed here; its log has the details")
 
 
 def _note(status: int, detail: str) -> None:

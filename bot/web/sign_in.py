@@ -60,7 +60,7 @@ def show_sign_in() -> AnyResponse | str:
     """Show the ways to sign in; redirect users who are signed in."""
     ways = runtime().configuration.web.sign_in
     if not ways.is_possible:
-        raise Problem(404, "nobody signs in here: the pipeline file names no way to (web: sign_in)")
+        raise Problem(404, "signing in is not enabled here: the pipeline file has no `web: sign_in`")
     after = safe_next(request.args.get(_NEXT, "/"))
     if current_user() is not None:
         return go_to(after)
@@ -72,13 +72,13 @@ def sign_in_with_token() -> AnyResponse | tuple[str, int]:
     """Sign in with an API token."""
     ways = runtime().configuration.web.sign_in
     if not ways.token:
-        raise Problem(404, "nobody signs in with a token here")
+        raise Problem(404, "signing in with a token is not enabled here")
     sent = bodies.form()
     token, after = sent.get("token", "").strip(), safe_next(sent.get(_NEXT, "/"))
     person = person_of(token) if token else None
     if person is None:
         log.warning("sign-in-refused", way="token")
-        return render_template("sign_in.html", ways=ways, after=after, wrong="Nobody has this token."), 403
+        return render_template("sign_in.html", ways=ways, after=after, wrong="This token is not known."), 403
     sessions.begin({"way": "token", "digest": digest_of(token)})
     log.info("signed-in", by=person.name, way="token")
     return go_to(after, 303)
@@ -136,5 +136,5 @@ def safe_next(wanted: str) -> str:
 def _github() -> Any:
     client = current_app.extensions["interlock-oauth"].create_client("github")
     if client is None or not runtime().configuration.web.sign_in.github:
-        raise Problem(404, "nobody signs in through GitHub here")
+        raise Problem(404, "signing in through GitHub is not enabled here")
     return client

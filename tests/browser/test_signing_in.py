@@ -37,7 +37,7 @@ def test_with_a_token_and_out_again(site: str, page: Page, story: Story, complai
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     page.get_by_label("Your API token").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_have_text("Nobody has this token.")
+    expect(page.get_by_role("alert")).to_have_text("This token is not known.")
     complaints.clear()  # the browser notes the 403
     page.get_by_label("Your API token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()

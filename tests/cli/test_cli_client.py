@@ -72,10 +72,10 @@ def test_nobody_there_ends_with_3() -> None:
 @pytest.mark.parametrize(
     ("app", "code", "sentence"),
     [
-        (answering("200 OK", b"<html>", "text/html"), 3, "answers 200, but not like Interlock"),
-        (answering("200 OK", {"hello": 1}), 3, "answers 200, but not like Interlock"),
-        (answering("200 OK", b"[" * 100_000), 3, "answers 200, but not like Interlock"),
-        (answering("502 Bad Gateway", b"no", "text/html"), 3, "answers 502, but not like Interlock"),
+        (answering("200 OK", b"<html>", "text/html"), 3, "answers 200, which is not Interlock's answer"),
+        (answering("200 OK", {"hello": 1}), 3, "answers 200, which is not Interlock's answer"),
+        (answering("200 OK", b"[" * 100_000), 3, "answers 200, which is not Interlock's answer"),
+        (answering("502 Bad Gateway", b"no", "text/html"), 3, "answers 502, which is not Interlock's answer"),
         (answering("302 Found", b"", Location="https://login.example.com/\x1b[2J"), 3, "redirects to https://login."),
         (answering("503 Service Unavailable", {"detail": "the store cannot be reached"}), 1, "the store cannot be"),
         (answering("404 Not Found", {"detail": "no [red]such\x1b[2J thing"}), 1, "error: no [red]such�[2J thing"),
@@ -109,7 +109,7 @@ def test_with_several_pipelines_one_must_be_named() -> None:
     with serving(answering("200 OK", {"pipelines": [{"name": "shop"}, {"name": "warehouse"}]})) as url:
         no = typed("log", INTERLOCK_URL=url)
     assert no.exit_code == 2
-    assert no.stderr == "error: say which pipeline with --pipeline; there are several: shop, warehouse\n"
+    assert no.stderr == "error: name the pipeline with --pipeline; there are several: shop, warehouse\n"
 
 
 def test_the_address_may_be_given_for_one_command(address: str, story: Story) -> None:
@@ -129,7 +129,7 @@ def test_a_wrong_token_is_refused_with_where_it_comes_from(interlock: Interlock,
     story.start()
     no = interlock("lock", "production", *R, INTERLOCK_TOKEN="wrong-token")
     assert (no.exit_code, "wrong-token" in no.output) == (1, False)
-    assert no.stderr.startswith("refused: nobody has this token. Your token comes from INTERLOCK_TOKEN")
+    assert no.stderr.startswith("refused: this token is not known. Your token comes from INTERLOCK_TOKEN")
 
 
 def test_a_token_is_no_argument() -> None:

@@ -109,7 +109,7 @@ def test_runs_are_listed_by_what_is_known_of_them(interlock: Interlock, locked: 
     assert [line.split()[0] for line in lines] == ["S1.2", "S2.1", "S1.1"]
     assert [line.split()[0] for line in interlock("runs", "faster").output.splitlines()] == ["S2.1"]
     assert [line.split()[0] for line in interlock("runs", "--state", "delivered").output.splitlines()] == ["S1.1"]
-    assert interlock("runs", "--service", "S3").output == "No run fits.\n"
+    assert interlock("runs", "--service", "S3").output == "No run matches.\n"
     assert interlock("runs", "-n", "1").output.splitlines()[1] == "2 more; --limit shows more of them."
     assert [run["run"] for run in json.loads(interlock("runs", "#40", "--json").output)["runs"]] == ["S2.1", "S1.1"]
     assert interlock("runs", "--state", "happy").exit_code == 1

@@ -41,7 +41,7 @@ def test_the_next_three_windows_of_each_freeze_and_where_they_overlap() -> None:
 
 
 def test_a_freeze_that_is_past_is_said_to_be_over() -> None:
-    assert said("2027-02-01T12:00", CHRISTMAS)[1:] == ["  is over: nothing comes any more"]
+    assert said("2027-02-01T12:00", CHRISTMAS)[1:] == ["  is over: it has no further window"]
 
 
 def test_a_pipeline_without_freezes_says_nothing_of_them() -> None:

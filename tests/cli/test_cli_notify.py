@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said_with_what_would_be_right(receiver: Receiver) -> N
         "BAD  webhook audit: HTTP 401: check that it uses the same secret for the signature, after "
     )
     assert mail.startswith("BAD  channel mail: ")
-    assert "is its address in INTERLOCK_NOTIFY_URLS right?" in mail
+    assert "check its address in INTERLOCK_NOTIFY_URLS" in mail
     assert team.startswith("BAD  channel team: its address is of no known service; expected `team=...` in INTERLOCK_")
 
 

@@ -78,4 +78,4 @@ def test_where_reading_takes_a_sign_in_the_command_reads_with_the_token(
         assert refused.exit_code == 1
         assert "reading takes a sign-in here" in refused.stderr
         assert "INTERLOCK_TOKEN" in refused.stderr
-        assert "nobody has this token" in typed("status", INTERLOCK_URL=url, INTERLOCK_TOKEN="x").stderr
+        assert "this token is not known" in typed("status", INTERLOCK_URL=url, INTERLOCK_TOKEN="x").stderr

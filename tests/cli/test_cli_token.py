@@ -74,7 +74,7 @@ def test_a_token_is_over_when_it_ends(redis: Redis, token: Typed, interlock: Int
     story.start()
     now = time.time()
     text, _ = Tokens(redis).create("robot", Scope.ADMIN, now - 1, now - 10)
-    assert "nobody has this token" in interlock("lock", "production", *ACT, INTERLOCK_TOKEN=text).stderr
+    assert "this token is not known" in interlock("lock", "production", *ACT, INTERLOCK_TOKEN=text).stderr
     assert re.search(r"ended \d{4}-", token("list").stdout)
 
 
@@ -83,7 +83,7 @@ def test_a_revoked_token_is_nobodys(token: Typed, interlock: Interlock, story: S
     texts = [token("create", "robot", "--scope", "admin").stdout.strip() for _ in range(2)]
     (first, _) = json.loads(token("list", "--json").stdout)
     assert token("revoke", first["id"]).stdout == "done: 1 token of robot revoked\n"
-    assert "nobody has this token" in interlock("lock", "production", *ACT, INTERLOCK_TOKEN=texts[0]).stderr
+    assert "this token is not known" in interlock("lock", "production", *ACT, INTERLOCK_TOKEN=texts[0]).stderr
     assert interlock("lock", "production", *ACT, INTERLOCK_TOKEN=texts[1]).exit_code == 0
     assert token("revoke", "robot").stdout == "done: 1 token of robot revoked\n"
     assert token("list").stdout == "There are no tokens.\n"
@@ -136,4 +136,4 @@ def test_an_admin_makes_lists_and_revokes_them_from_anywhere(token: Typed, inter
     assert "robot may not manage tokens: that takes the role `admin`, and a token of scope `act`" in refused.stderr
     assert "did you mean robot?" in interlock("token", "revoke", "robt", "--url", address).stderr
     assert interlock("token", "revoke", "robot", "--url", address).stdout == "done: 1 token of robot revoked\n"
-    assert "nobody has this token" in interlock("token", "list", "--url", address, INTERLOCK_TOKEN="x").stderr
+    assert "this token is not known" in interlock("token", "list", "--url", address, INTERLOCK_TOKEN="x").stderr

@@ -25,13 +25,13 @@ HOSTILE = {
     "deep mappings": ("{a: " * 100_000, f"1:129: {TOO_DEEP}"),
     "mappings as keys": ("{" * 100_000, "1:2: a key is not text; expected a name; put it in quotes if it is meant"),
     "deep blocks": ("".join(" " * n + "a:\n" for n in range(1000)), f"33:33: {TOO_DEEP}"),
-    "alias bomb": (BOMB, "6:10: the file holds too much; expected at most 100000 values, aliases spelt out"),
+    "alias bomb": (BOMB, "6:10: the file has too many values; expected at most 100000 values, aliases spelt out"),
     "deep by aliases": (CHAIN, f"31:9: {TOO_DEEP}"),
     "deep by merges": (MERGES, f"31:16: {TOO_DEEP}"),
     "alias of itself": ("a: &a [*a]", "1:8: alias `*a` has no finished anchor above it"),
     "too many values": (
         "[" + "1," * 100_001 + "]",
-        "1:200002: the file holds too much; expected at most 100000 values, aliases spelt out",
+        "1:200002: the file has too many values; expected at most 100000 values, aliases spelt out",
     ),
     "too large": (
         "#" * (MOST_BYTES + 1),

@@ -170,7 +170,7 @@ MISTAKES = [
     ({"NOTIFY_URLS": f"slack://{HUSH}"}, "INTERLOCK_NOTIFY_URLS has an entry, number 1, that is not `channel=address`"),
     ({"NOTIFY_URLS": f"chat={HUSH}"}, "INTERLOCK_NOTIFY_URLS holds no address for `chat`; expected one such as `slack://...`"),
     ({"REDIS_URL": f"localhost:{HUSH}"}, "INTERLOCK_REDIS_URL is not the address of a Redis; expected one such as `redis://localhost:6379/0`, `unix:///run/redis.sock`, `redis+sentinel://host1:26379,host2:26379/mymaster` or `redis+cluster://host1:6379,host2:6379`"),
-    ({"BROKER_URL": f"redis://:{HUSH}@host?{HUSH}=1"}, "INTERLOCK_BROKER_URL has the option `…`, which `redis://` has not; expected one of `db`"),
+    ({"BROKER_URL": f"redis://:{HUSH}@host?{HUSH}=1"}, "INTERLOCK_BROKER_URL has the option `…`, which `redis://` does not have; expected one of `db`"),
     ({"REDIS_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is not set, but INTERLOCK_REDIS_URL is a Redis Cluster, which Celery cannot use; expected the address of RabbitMQ (`amqp://`), or of a Redis that is not a cluster"),
     ({"BROKER_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is a Redis Cluster, which Celery cannot use; expected RabbitMQ (`amqp://`), or a Redis that is no cluster"),
     ({"BROKER_URL": "amqps://host?ssl_ca_certs=/no/such"}, "INTERLOCK_BROKER_URL names a file in `ssl_ca_certs` that is not there"),

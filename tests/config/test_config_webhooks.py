@@ -53,8 +53,7 @@ def test_kinds_pipelines_format_and_authorities_can_be_named(tmp_path: Path) -> 
     [
         (
             "{name: a, url: http://audit.shop.test}",
-            "5:5: webhook `a` would be told over plain http; expected `https://`, or `allow_http: true` "
-            "(at webhooks.0)",
+            "5:5: webhook `a` has an address without TLS; expected `https://`, or `allow_http: true` (at webhooks.0)",
         ),
         (
             "{name: a, url: https://a.shop.test, facts: [stage-lokced]}",

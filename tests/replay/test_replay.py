@@ -83,7 +83,7 @@ def test_what_is_decided_otherwise_is_shown_then_and_now_and_the_command_fails(
     assert "\n  then:\n" in done.output
     assert "\n  now:\n" in done.output
     decided = sum(not line.startswith('{"snapshot"') for line in kept)
-    assert done.output.splitlines()[-1] == f"error: 1 of {decided} decisions would be others now"
+    assert done.output.splitlines()[-1] == f"error: 1 of {decided} decisions would differ now"
 
 
 def test_a_snapshot_that_shows_another_board_is_a_difference(lines: list[str], tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_board_is_shown_as_it_was(lines: list[str], tmp_path: Path) -> None:
     assert early.output != late.output
     never = typed("replay", str(file), "--at", "1969-12-01")
     assert never.exit_code == 1
-    assert never.stderr.startswith("refused: the recording does not know the board as of 1969")
+    assert never.stderr.startswith("refused: the recording does not have the board as of 1969")
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-30], lambda b: b"x" + b, lambda b: lzma.compress(b"{}\n")])

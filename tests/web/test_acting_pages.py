@@ -269,7 +269,7 @@ def test_what_nobody_decides_yet_is_kept_and_said(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"reason": ""}, "Say why: it is shown to everybody who waits."),
+        ({"reason": ""}, "Give a reason: everybody who waits reads it."),
         ({"reason": REASON, "until": "soon"}, "Expected a time (16:00, "),
         ({"reason": REASON, "until": "2020-01-01T00:00:00Z"}, "within the year to come."),
     ],

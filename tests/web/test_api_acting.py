@@ -244,4 +244,4 @@ def test_while_the_store_does_not_answer_nobody_is_told_that_nothing_was_kept(
         sent = client.post(f"{pipeline}/stages/pre-production/lock", json=WHY, headers=AUTH)
     assert (read.status_code, sent.status_code) == (503, 503)
     assert "nothing can be shown" in read.json["detail"]
-    assert "nobody knows whether your request was kept" in sent.json["detail"]
+    assert "Interlock cannot say whether it stored your request" in sent.json["detail"]

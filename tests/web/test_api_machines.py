@@ -67,7 +67,7 @@ def test_any_other_is_409_with_a_sentence_that_names_no_person_and_no_title(
     ):
         answer = client.get(where)
         assert (answer.status_code, answer.json["current"]) == (409, False)
-        assert answer.json["detail"].startswith("nobody waits for this build any more: ")
+        assert answer.json["detail"].startswith("no run waits for this build any more: ")
         assert not any(word in answer.get_data(as_text=True) for word in ("secret", "kim"))
     story.build(run, Outcome.FAILURE)
     assert client.get(address(story, run, run.attempt.number)).status_code == 409

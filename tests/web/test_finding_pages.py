@@ -170,7 +170,7 @@ def test_a_pull_request_that_is_being_verified_is_found(client: FlaskClient, bas
     for question in ("#4712", "S1.pr4712-1"):
         page = client.get("/find", query_string={"q": question}).text
         assert f"Pull request #4712 of S1 was verified: S1.pr4712-1 {sha('S1p')[:7]} failed" in text(page)
-    assert "Nothing is known" in client.get("/find?q=4713").text
+    assert "Nothing matches" in client.get("/find?q=4713").text
 
 
 def test_every_pipeline_is_looked_through(settings: Settings, story: Story, base: str) -> None:

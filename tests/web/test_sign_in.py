@@ -207,7 +207,7 @@ def test_a_wrong_token_signs_nobody_in(site: Site) -> None:
     client = site()
     refused = with_token(client, "wrong")
     assert refused.status_code == 403
-    assert "Nobody has this token" in refused.text
+    assert "This token is not known" in refused.text
     assert client.get("/").status_code == 302
 
 
@@ -509,7 +509,7 @@ def test_a_github_that_does_not_answer_is_no_yes(site: Site, story: Story, githu
     github.control.fault("status", route=r"GET /repos/.*/permission", status=502)
     answer = client.get(f"/p/{story.shape.name}")
     assert answer.status_code == 503
-    assert "GitHub could not be asked what you may do here" in answer.text
+    assert "Interlock could not ask GitHub what you may do here" in answer.text
 
 
 @pytest.mark.parametrize("change", ["state", "code"])

@@ -180,7 +180,7 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
         shop.context.redis.zadd(shop.context.keys.due("jenkins"), {withdraw(item).slot: 0})
         shop.try_once(withdraw(item))
     (delay,) = shop.context.delays.all()
-    assert (delay.what, delay.tries) == ("taking back the build of S1.1 in shop/acceptance", 3)
+    assert (delay.what, delay.tries) == ("withdrawing the build of S1.1 in shop/acceptance", 3)
     assert "Item/Cancel is missing" in delay.why
     assert shop.dead() == []
     shop.control.set({"users": {"interlock": {"tokens": ["token"], "permissions": ["*"]}}})

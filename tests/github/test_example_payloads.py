@@ -244,6 +244,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     return event, payload
 
 
+@pytest.mark.timeout(360)
 @given(damaged())
 @hypothesis_settings(
     max_examples=DAMAGED,

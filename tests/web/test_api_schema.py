@@ -75,6 +75,7 @@ def prepare(case: Any, mode: GenerationMode, known: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(360)  # a time-out in the middle of an example is reported as an unreliable assumption
 @pytest.mark.parametrize(
     ("scope", "mode"),
     [*((scope, GenerationMode.POSITIVE) for scope in (None, *Scope)), (Scope.ADMIN, GenerationMode.NEGATIVE)],

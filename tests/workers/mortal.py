@@ -7,6 +7,7 @@ code: the steps are counted by wrapping the scripts and the requests, in the chi
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -34,6 +35,9 @@ from workers.performer import decide_and_perform, perform_due
 #: How long a worker rests between two looks, in seconds: the longer, the longer nothing happens. Most of the time is
 #: that until what a dead worker held is free.
 SHORTEST, LONGEST = 0.003, 0.025
+#: How long nothing may change while something is left to do, and how long a worker lives at most after `Life.seconds`;
+#: seconds. A busy machine is slow, and goes on.
+STILL, PATIENCE = 30.0, 150.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Life:
     github: str
     pipeline: str
     kill_at: int = 0
-    timeout: float = 0.3
+    timeout: float = 2.0
     #: How often a commit is refused as if another had come first.
     refuse: float = 0.0
     #: How long to go on although all is quiet, and how long to rest between two looks at Jenkins; seconds.
@@ -139,17 +143,19 @@ def flaky(rate: float) -> None:
 
 def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
     """What the tasks of a worker do, one after the other, until all is quiet and `life.seconds` have passed."""
-    until, deadline = time.monotonic() + life.seconds, time.monotonic() + life.seconds + 30
+    until = changed = time.monotonic() + life.seconds
     before, rest = under_way(context), SHORTEST
-    while time.monotonic() < deadline:
+    while time.monotonic() < min(changed + STILL, until + PATIENCE):
         waiting = context.inbox.tick(TimePassed()) or (life.emptied and not context.store.is_configured())
         if waiting:
             decide_and_perform(runtime, context, lambda *_: None)
         for family in FAMILIES:
             perform_due(runtime, context, family, lambda *_: None)
         present = under_way(context)
-        rest = SHORTEST if present != before else min(2 * rest, LONGEST)
-        before = present
+        if present != before:
+            before, rest, changed = present, SHORTEST, max(until, time.monotonic())
+        else:
+            rest = min(2 * rest, LONGEST)
         if waiting or present[1] or context.redis.hexists(context.keys.meta, "due"):
             time.sleep(rest)
         elif life.emptied and beginning.prove_first_start(runtime, context):
@@ -185,6 +191,8 @@ def report(said: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork a worker for each line; tell how it ended before the next is read."""
+    gc.collect()
+    gc.freeze()  # a worker that looks through all that is imported copies it
     for text in sys.stdin:
         life = Life(**json.loads(text))
         child = os.fork()

@@ -26,11 +26,11 @@ from bot.store.scripts import Scripts
 from launch.embedded import Embedded
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
-from tests.workers.test_race import Load, nurseries, shop, workers
+from tests.workers.test_race import Load, ended, nurseries, shop, workers
 from tests.workers.workshop import Workshop
 from workers.turn import events_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 __all__ = ["nurseries", "shop"]
 
@@ -99,9 +99,7 @@ def test_each_backup_replays_to_the_board_and_the_log_that_it_holds(
     for file in files:
         load.run(dice.uniform(0.05, 0.6))
         back_up(source, file)
-    for thread in threads:
-        thread.join(60)
-        assert thread.problems == []  # type: ignore[attr-defined]
+    ended(threads)
     decided = []
     with Embedded(tmp_path / "another", fsync="no") as server:
         target = Redis.from_url(server.url)

@@ -27,7 +27,7 @@ from workers import beginning
 
 __all__ = ["address", "mailbox"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from bot.store.codec import field_of
 from bot.store.inbox import entry, parked
 from bot.store.records import Records
 from bot.store.replica import empty
-from tests.workers.mortal import Life
+from tests.workers.mortal import PATIENCE, Life
 from tests.workers.nursery import Nursery
 from tests.workers.workshop import Workshop, twice
 from workers import beginning
 from workers.turn import events_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 WORKERS = 3
 SECONDS = 5.0
@@ -95,7 +95,6 @@ def workers(shop: Workshop, nurseries: list[Nursery], redis_url: str, seconds: f
                 shop.github.url,
                 shop.pipeline.name,
                 kill_at=dice.choice([0, dice.randint(1, 150)]),
-                timeout=2.0,
                 refuse=0.2,
                 seconds=left,
                 rest=0.04,
@@ -110,6 +109,14 @@ def workers(shop: Workshop, nurseries: list[Nursery], redis_url: str, seconds: f
         thread.problems = problems  # type: ignore[attr-defined]
         thread.start()
     return threads
+
+
+def ended(threads: list[threading.Thread]) -> None:
+    """Wait until the workers have ended, and check that each of them came to an end or was killed."""
+    for thread in threads:
+        thread.join(PATIENCE + 10)
+        assert not thread.is_alive()
+        assert thread.problems == []  # type: ignore[attr-defined]
 
 
 def overlapping(rows: list[dict[str, float]]) -> int:
@@ -142,18 +149,16 @@ def test_workers_that_race_are_killed_and_refused_keep_one_line(
     load = Load(shop, seed)
     threads = workers(shop, nurseries, redis_url, SECONDS)
     load.run(SECONDS)
-    for thread in threads:
-        thread.join(60)
-        assert thread.problems == []  # type: ignore[attr-defined]
+    ended(threads)
     fixed(shop, load, nurseries[0], redis_url)
 
     rows = shop.builds()
     assert twice(rows) == []
     for job, capacity in {**CAPACITY, **dict.fromkeys(FAST, 1)}.items():
         assert overlapping([row for row in rows if row["job"] == job]) <= capacity, job
-    ended, _ = Records(shop.context.redis, shop.context.keys).ended(limit=200)
-    assert {row.run.position.sha for row in ended} == set(load.merged)
-    assert Counter(row.run.key for row in ended).most_common(1)[0][1] == 1
+    gone, _ = Records(shop.context.redis, shop.context.keys).ended(limit=200)
+    assert {row.run.position.sha for row in gone} == set(load.merged)
+    assert Counter(row.run.key for row in gone).most_common(1)[0][1] == 1
     assert parked(shop.context.redis, shop.context.keys) == []
     assert shop.dead() == []
     stored, again = shop.board, replayed(shop)
@@ -165,7 +170,7 @@ def fixed(shop: Workshop, load: Load, nursery: Nursery, redis_url: str) -> None:
 
     Beside another lock kim's unlocking was refused: it did not say which of them it meant.
     """
-    calm = Life(redis_url, shop.jenkins.url, shop.github.url, shop.pipeline.name, timeout=2.0, hold=2_000)
+    calm = Life(redis_url, shop.jenkins.url, shop.github.url, shop.pipeline.name, hold=2_000)
     deadline = time.monotonic() + 120
     while True:
         assert nursery.live(calm)["ended"] == "quiet"

@@ -171,7 +171,7 @@ class BuildingWorld(StoryWorld):
 
     @abstractmethod
     def end_withdrawn(self) -> None:
-        """Let Jenkins end all builds that it was asked to end, and report it."""
+        """Let Jenkins end all builds that Interlock has aborted, and report it."""
 
     @abstractmethod
     def left(self, name: str) -> tuple[str, str | None] | None:

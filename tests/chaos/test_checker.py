@@ -178,7 +178,7 @@ def lost(records: Records) -> None:
 
 
 def lost_before_one_that_failed(records: Records) -> None:
-    """A webhook told of it: it has no run, and the next one, which failed, does not stand for it."""
+    """A webhook reported it: it has no run, and the next run, which failed, does not carry it."""
     records.merged.insert(3, {"service": "S2", "sha": "c-and-a-half", "at": 0.0})
 
 

@@ -18,7 +18,7 @@ ACTION = re.compile(r"merge (the|a|another) fix|Merge (the|a|another)|end it in 
 
 
 def contradicts(sentence: str) -> bool:
-    """Whether somebody is told to do something and nothing."""
+    """Whether the sentence tells the reader to do something, and also to do nothing."""
     return "Nothing to do" in sentence and ACTION.search(sentence) is not None
 
 

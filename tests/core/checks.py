@@ -104,7 +104,7 @@ def _admitted(decision: Decision) -> list[tuple[str, Step]]:
 
 
 def _capacity(board: Board, decision: Decision) -> None:
-    """Invariant 1, with strangers counted: whatever is started fits in."""
+    """Invariant 1, unmanaged builds counted: every started build has a slot."""
     for _, step in _triggered(decision):
         capacity = board.capacity(step)
         everything = [*board.runs.values(), *board.verifications.values()]

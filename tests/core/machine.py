@@ -315,7 +315,7 @@ class AnyTown(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def confirm(self, pick: int) -> None:
-        """Jenkins does what it was asked to take back."""
+        """Jenkins carries out a withdrawal."""
         if self.town.jenkins.withdrawals:
             self._confirm(pick)
 
@@ -447,7 +447,7 @@ class AnyTown(RuleBasedStateMachine):
         return self.said[-1]
 
     def _permission(self, pick: int, other: int) -> Event | None:
-        """GitHub says whether somebody may do what they said; perhaps of something that was never heard."""
+        """GitHub authorizes or refuses a command, perhaps one that never arrived."""
         if not self.said:
             return None
         said = self.said[pick % len(self.said)]
@@ -577,7 +577,7 @@ class AnyTown(RuleBasedStateMachine):
         town.replay()
 
     def _freezes_pass(self) -> None:
-        """The last window of the freezes is over: from then on they hold up nobody."""
+        """The last window of the freezes is over: from then on they close no stage."""
         town = self.town
         ends = [window.ends for freeze in town.board.header.freezes for window in freeze.windows]
         town.now = max([town.now, *ends])
@@ -680,7 +680,7 @@ class AnyTown(RuleBasedStateMachine):
         return bool(town.github.questions or town.jenkins.looks or town.jenkins.withdrawals or self.unmanaged)
 
     def _help(self, key: str, attempt: int) -> None:
-        """Jenkins does its best for one attempt; the reconciler tells what nobody told."""
+        """Jenkins does its best for one attempt; the reconciler reports what no callback reported."""
         asked = self.town.jenkins.attempts.get((key, attempt))
         if asked is None:
             return  # never asked for: only a withdrawal can end it

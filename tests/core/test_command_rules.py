@@ -57,7 +57,7 @@ class Talk:
         self.town, self.by = town, by
 
     def says(self, *words: str, pull: int = NUMBER, **changes: Any) -> CommandSaid:
-        """A comment is heard; GitHub has not answered yet."""
+        """A comment arrives; GitHub has not authorized it yet."""
         lines = tuple(Command(verb, rest) for verb, _, rest in (word.partition(" ") for word in words))
         number = next(NUMBERS)
         said = CommandSaid(f"comment/{number}", "shop/S1", self.by, lines, pull, number, self.town.now)

@@ -38,7 +38,7 @@ def head(town: Town) -> str:
 
 
 def rewind(town: Town, sha: str) -> None:
-    """A force-push back to a known commit, of which nobody tells us."""
+    """A force-push back to a known commit, which no webhook reports."""
     town.github.commit("S1", sha)
 
 

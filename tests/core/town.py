@@ -82,7 +82,7 @@ class Town(BuildingWorld):
         return self.board
 
     def start(self) -> None:
-        """A town has begun when it is made, with a main that nobody has seen yet."""
+        """A town has begun when it is made; no head of main is known yet."""
 
     def sha_of(self, name: str) -> str:
         """A commit's name is its sha."""
@@ -128,7 +128,7 @@ class Town(BuildingWorld):
         return merged.sha
 
     def look_at_main(self, service: str, letter: str | None = None) -> None:
-        """GitHub is asked for the head of main; with a letter: a commit that nobody told us of."""
+        """GitHub is asked for the head of main; with a letter: a commit that no webhook reported."""
         if letter is not None:
             self.github.commit(service, f"{service}{letter}")
         self.send(HeadSeen(service, self.github.heads[service], self.board.service(service).moves))
@@ -160,7 +160,7 @@ class Town(BuildingWorld):
         self.end_build(name, Outcome.FAILURE, tests)
 
     def end_withdrawn(self) -> None:
-        """Jenkins has ended every build that it was asked to end, and says so."""
+        """Let Jenkins end every build that Interlock has aborted, and report it."""
         for run in [run for run in self.board.runs.values() if run.status is Status.ENDING]:
             self.confirm_withdrawal(run.position.sha)
 
@@ -178,7 +178,7 @@ class Town(BuildingWorld):
         self.send(BuildLost(asked.trigger.run, asked.trigger.attempt, "it was deleted"))
 
     def confirm_withdrawal(self, sha: str, why: str = "") -> None:
-        """Jenkins confirms that the attempt has no build; with `why`, nobody of ours had asked."""
+        """Jenkins confirms that the attempt has no build; with `why`, Interlock had not asked for that."""
         asked = self.attempt(sha)
         asked.state = "over"
         self.send(Withdrawn(asked.trigger.run, asked.trigger.attempt, why))

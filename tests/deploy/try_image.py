@@ -185,7 +185,7 @@ def main(folder: Path) -> None:
 
 
 def play(machine: Machine, place: Path) -> list[str]:
-    """The four pictures, with the processes in containers; what is not as it must be."""
+    """The four pictures, with the processes in containers; the differences from the expected end."""
     wrong: list[str] = []
     with ExitStack() as stack:
         town = stack.enter_context(Town(place, bind=BIND))

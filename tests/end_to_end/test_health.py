@@ -69,7 +69,7 @@ def is_over(running: World, cause: str) -> None:
 
 
 def test_a_worker_that_hangs_with_a_merge_waiting(well: World) -> None:
-    """The web process finds it by itself, and while it lasts nobody is told that there is nothing to do."""
+    """The web process finds it by itself, and meanwhile no page or command says that there is nothing to do."""
     well.town.jenkins["cdp"].control.hold(well.town.job("acceptance"))
     held = well.push("S1", title="one that is on its way")
     acceptance = "acceptance"
@@ -114,7 +114,7 @@ def test_a_controller_that_refuses_us(well: World) -> None:
 
 
 def test_a_store_that_is_full(well: World) -> None:
-    """maxmemory is reached: nothing is kept, the door says so, and what was missed is found afterwards."""
+    """maxmemory is reached: Interlock stores nothing, the ingress refuses deliveries, and polling finds them later."""
     well.redis.config_set("maxmemory", "1")
     try:
         is_told(well, "store", "OOM", "down")

@@ -83,7 +83,7 @@ def kill(stack: Stack, name: str) -> None:
 
 
 def test_the_pictures_come_about_through_the_death_of_every_process(town: Town, tmp_path: Path) -> None:
-    """What finds no door or no server is lost on the way: it is found by asking Jenkins and GitHub."""
+    """Webhooks that reach no web process or no store are lost: polling Jenkins and GitHub finds their changes."""
     asking_often(tmp_path)
     killed: list[str] = []
     deaths = {

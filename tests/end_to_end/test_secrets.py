@@ -123,7 +123,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marked]:
 
 
 def _play(here: World, made: Marked) -> None:
-    """A stage locks, a worker and the store are killed, both sides fail, and strangers send what they can."""
+    """A stage locks, a worker and the store are killed, both sides fail, and unknown clients send requests."""
     jenkins, github = here.town.jenkins["cdp"].control, here.town.github.control
     jenkins.hold(here.town.job("pre-production"))
     here.push("S1")

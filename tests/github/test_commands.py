@@ -43,7 +43,7 @@ def pull(shop: Workshop) -> int:
 
 
 def comment(shop: Workshop, pull: int, body: str, user: str = "dana") -> int:
-    """Write a comment and put its delivery into the inbox, as the door does."""
+    """Write a comment and put its delivery into the inbox, as the ingress does."""
     number = int(shop.github.control.comment(REPO, pull, body, user))
     deliver(shop, pull, number, body, user)
     return number

@@ -219,7 +219,7 @@ APP = Settings(github_app_id="1", github_app_private_key=SecretStr(pem()))
 
 
 def installed(github: GitHubStandIn, permissions: dict[str, str], of_the_app: dict[str, str] | None = None) -> None:
-    """An App with these permissions, and its webhook as it must be."""
+    """An App with these permissions, and a webhook without a mistake."""
     wanted = permissions if of_the_app is None else of_the_app
     answers(github, "GET /app$", {"slug": "interlock", "permissions": wanted, "events": list(EVENTS)})
     answers(github, "GET /app/installations/", {"account": {"login": "shop"}, "permissions": permissions})

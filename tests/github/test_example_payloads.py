@@ -117,7 +117,7 @@ def moving(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def interesting() -> list[tuple[str, dict[str, Any]]]:
-    """What the door keeps: the pushes to our branch, and the closed pull requests if merged."""
+    """The deliveries that the ingress keeps: pushes to our branch, and closed pull requests if merged."""
     pushes = [("push", moving(p)) for event, p in examples() if event == "push"]
     ours = [p for event, p in examples() if event == "pull_request" and p["action"] == "closed"]
     pulls = [("pull_request", merging(p)) for p in ours if p["repository"]["full_name"] == OURS.repository]
@@ -168,7 +168,7 @@ def test_what_is_used_is_stored_once_however_often_it_comes(send: Send, story: S
 
 
 def test_the_turn_decides_every_example_and_parks_none(redis: Redis, story: Story) -> None:
-    """Also those that the door would not have kept: a configuration may have changed in between."""
+    """Also those that the ingress would not have kept: the configuration may have changed in between."""
     decided = 0
     for event, payload in [*examples(), *interesting()]:
         decided += _decide(redis, story, event, payload)

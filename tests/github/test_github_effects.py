@@ -449,7 +449,7 @@ def test_a_commit_that_github_does_not_know_yet_is_waited_for(shop: Workshop) ->
 
 
 def test_what_github_has_lost_for_good_contains_nothing(shop: Workshop) -> None:
-    """A commit that was taken off main long ago is gone one day; whoever waits for the proof would wait for ever."""
+    """GitHub deletes a commit some time after a force-push dropped it; a run that waits for the proof must not wait."""
     head = shop.github.control.head(REPO)
     assert shop.do(compare("d" * 40, head)) == [ContainmentKnown("S1", "d" * 40, head, contains=False)]
 

@@ -247,7 +247,7 @@ def report(storm: Storm, seconds: float, found: dict[str, int]) -> None:
 
 
 def opened(workshop: Open) -> Workshop:
-    """A minute is a moment here; what is late may still arrive: a busy machine is late by more than it was told."""
+    """A minute is a moment here, and a late request may arrive later still, because the machine is busy."""
     shop = workshop(timeout=1.0)
     shop.limit_github(late_request=LATE + 1.6, unnamed_pause=0.2, longest_pause=0.5)
     return shop

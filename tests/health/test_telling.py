@@ -22,7 +22,7 @@ def ill(cause: str = "beat", status: HealthStatus = HealthStatus.DEGRADED) -> He
 
 
 def play(sequence: list[tuple[float, Health]], steps: float = 5.0) -> list[tuple[float, list[str]]]:
-    """Look every few seconds; each (until, health) says how it is up to then. Returns what was told, and when."""
+    """Look every few seconds; each (until, health) is the state up to then. Return the messages, each with its time."""
     steady, told, now, said = AlertFilter(15, 120), AlertedCauses(), 0.0, []
     for until, health in sequence:
         while now < until:

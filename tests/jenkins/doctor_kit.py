@@ -80,7 +80,7 @@ def of_jobs(findings: list[DoctorFinding]) -> list[tuple[str, str]]:
 
 
 def of_controller(findings: list[DoctorFinding]) -> list[tuple[str, str]]:
-    """The same about the controller, but for callbacks, which have tests of their own."""
+    """The same about the controller, without callbacks, which have tests of their own."""
     ours = ("callbacks", "its last callback", "no callback has", "the time of its last callback", "asking before")
     return [(str(f.verdict), f.found) for f in findings if f.subject is None and not f.found.startswith(ours)]
 

@@ -58,7 +58,7 @@ def test_a_disabled_job_is_a_refusal(shop: Workshop) -> None:
 
 
 def test_a_job_without_parameters_is_a_refusal(shop: Workshop) -> None:
-    """Nothing is posted: two triggers would be one to Jenkins, and nobody could tell whose the build is."""
+    """Interlock posts nothing: Jenkins would merge two triggers, and their build would belong to no known run."""
     shop.control.change_job("shop/acceptance", {"parameters": PARAMETERS[1:]})
     assert "does not declare INTERLOCK_RUN, so" in refusal(shop)
     assert shop.builds() == []
@@ -285,7 +285,7 @@ def test_while_jenkins_is_down_the_doubt_stays(workshop: Open) -> None:
 
 
 def test_losing_permission_while_in_doubt_gives_nothing_up(workshop: Open) -> None:
-    """Else the run would hold its slot for ever: what moves a run is never given up."""
+    """Otherwise the run would keep its slot for ever: Interlock never gives up an effect that moves a run."""
     users = {"interlock": {"tokens": ["token"]}}
     shop = workshop(jenkins={"users": users})
     shop.control.fault("drop_reply", route=POST, count=1)

@@ -173,7 +173,7 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
     user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read", "Item/Build"]}
     shop = workshop(jenkins={"users": {"interlock": user}})
     shop.control.quiet_down()
-    """It is tried for ever, for the run cannot leave without it; and it is shown that it is held up, and why."""
+    """Interlock retries it without end, because the run cannot leave without it, and shows the delay with its cause."""
     item = triggered(shop)
     shop.ask(withdraw(item))
     for _ in range(3):

@@ -39,7 +39,7 @@ def told(town: Town) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def broken(plan: NoticePlan = PLAN) -> Town:
-    """S1a has broken the stage; whoever hears of that at once has heard."""
+    """S1a has broken the stage; the immediate notices are sent."""
     town = planned(plan)
     town.break_stage("S1", "a")
     town.quiet()

@@ -29,7 +29,7 @@ NOTHING = Work([], [], [], [], None)
 
 @dataclass
 class StoredPipeline:
-    """One pipeline as the door, the workers and the readers see it."""
+    """One pipeline as the ingress, the workers and the readers see it."""
 
     redis: Redis
     keys: Keys

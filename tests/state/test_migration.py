@@ -474,7 +474,7 @@ def test_a_raw_delivery_is_kept_whatever_the_schema(pipeline: StoredPipeline, st
 
 
 def test_where_every_version_keeps_a_raw_delivery_never_changes() -> None:
-    """Else what a process of the version before keeps would lie where nobody looks."""
+    """Otherwise the deliveries that an older process keeps would stay where no process looks."""
     keys = Keys("shop")
     names = (keys.seen("github:guid"), keys.inbox, keys.wake_up, keys.meta)
     assert names == tuple(f"interlock:{{shop}}:{n}" for n in ("seen:github:guid", "inbox", "wake-up", "meta"))

@@ -111,7 +111,7 @@ def test_the_facts_of_one_run_are_found_oldest_first(pipeline: StoredPipeline) -
 
 
 def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(pipeline: StoredPipeline) -> None:
-    """However much was told of others since: it goes with the run's place in the history."""
+    """The log of a run stays as long as the run is in the history, however many facts of others follow."""
     store = Store(pipeline.redis, pipeline.keys, facts_kept=50)
     decided(pipeline, facts=3, runs=range(3), store=store)
     for _ in range(10):

@@ -105,7 +105,7 @@ def worker(store: Store, token: str) -> Iterator[None]:
 
 
 class Scene:
-    """Two workers, a door, and the messages between them; steps are taken in whatever order one wants."""
+    """Two workers, an ingress, and the messages between them; the test chooses the order of their steps."""
 
     def __init__(self, redis: Redis, deliveries: int) -> None:
         self.pipeline = stored_pipeline(redis)
@@ -138,7 +138,7 @@ class Scene:
 
 
 def schedules(redis: Redis, deliveries: int) -> Iterator[tuple[list[str], Scene]]:
-    """Every order in which two workers and a door can take their steps, played to its end."""
+    """Every order in which two workers and an ingress can take their steps, played to its end."""
     pending: list[list[str]] = [[]]
     while pending:
         prefix = pending.pop()

@@ -25,7 +25,7 @@ SECRET = "a secret that GitHub knows"
 
 
 class Hooked:
-    """A workshop to whose door GitHub delivers, as an App's hook: it hears everything."""
+    """A workshop to which GitHub delivers every event, as an App's webhook does."""
 
     def __init__(self, shop: Workshop, url: str) -> None:
         self.shop, self.url, self.github = shop, f"{url}/webhooks/github", shop.github.control
@@ -52,7 +52,7 @@ class Hooked:
         self.shop.work()
 
     def post(self, event: str, payload: dict[str, Any], guid: str | None = None) -> str:
-        """Deliver something by hand; returns what the door says."""
+        """Deliver something by hand; return the answer of the ingress."""
         body = json.dumps(payload).encode()
         headers = {
             "X-GitHub-Event": event,
@@ -82,7 +82,7 @@ class Hooked:
 
 @contextmanager
 def served(shop: Workshop) -> Iterator[str]:
-    """The door of this workshop, served; yields its address."""
+    """Serve the ingress of this workshop; yield its address."""
     settings = shop.settings.model_copy(
         update={
             "github_webhook_secrets": (SecretStr(SECRET),),

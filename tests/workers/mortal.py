@@ -122,7 +122,7 @@ def live(life: Life) -> dict[str, Any]:
 
 
 def with_short_holds(context: PipelineContext, claim_ms: int) -> PipelineContext:
-    """The same, but what a worker that died held is soon free, and GitHub is told and asked at once."""
+    """The same, but the claims of a dead worker end soon, and writes and questions to GitHub wait for nothing."""
     redis, keys = context.redis, context.keys
     limits = replace(AT_ONCE, pull_told=0.0)
     store, outbox = Store(redis, keys, lease_ms=100), Outbox(redis, keys, claim_ms=claim_ms)

@@ -67,7 +67,7 @@ class Worker:
 
 
 class Racing(RuleBasedStateMachine):
-    """Everything that may happen between the door and the board, in any order; the world is a straight history."""
+    """Everything that may happen between ingress and board, in any order; main has a straight history."""
 
     redis: Redis
     steps = 0
@@ -108,7 +108,7 @@ class Racing(RuleBasedStateMachine):
 
     @rule(dice=st.integers(0, 999), result=st.sampled_from(RESULTS), late=st.booleans())
     def build(self, dice: int, result: Outcome, late: bool) -> None:
-        """A build starts, or ends with this result, or what was asked to be taken back is."""
+        """A build starts, or ends with this result, or Jenkins carries out a withdrawal."""
         inside = sorted((r for r in self.board().runs.values() if r.holds_slot), key=lambda r: r.key)
         if inside:
             event = news(inside[dice % len(inside)], self.board(), result, ends=bool(dice % 3))
@@ -182,7 +182,7 @@ class Racing(RuleBasedStateMachine):
         self.redis.delete(*self.redis.keys(f"interlock:{{{self.keys.pipeline}}}:*"))
 
     def settle(self) -> None:
-        """One worker that nobody disturbs decides all there is, and GitHub answers what it is asked."""
+        """A single worker decides everything that is left, and GitHub answers every question."""
         for _ in range(50):
             self.redis.delete(self.keys.lease)
             worker = Worker(self.redis, self.keys)

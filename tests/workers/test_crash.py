@@ -203,7 +203,7 @@ def test_killed_after_any_of_its_steps_a_delivery_ends_the_same(
 
 
 def escalation(town: Town) -> None:
-    """S1a breaks pre-production, and nobody mends it: the team hears of it after a while, and others after that."""
+    """S1a breaks pre-production, and nobody mends it: the team gets a notice after a while, and others after that."""
     town.merge("S1", "S1a")
     for stage in ("build", "acceptance"):
         town.end_build(stage, "S1a")

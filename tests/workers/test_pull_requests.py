@@ -194,7 +194,7 @@ def test_the_status_leads_to_the_build_in_jenkins(shop: Workshop) -> None:
 
 @contextmanager
 def door(shop: Workshop) -> Iterator[str]:
-    """The door over real HTTP, before the same Redis; nobody is woken up, the story does the work itself."""
+    """The ingress over real HTTP, before the same Redis; it sends no wake-up, the story does the work itself."""
     secret = SecretStr(SECRET)
     settings = shop.settings.model_copy(
         update={
@@ -215,7 +215,7 @@ def door(shop: Workshop) -> Iterator[str]:
 
 
 class Author:
-    """Who works on pull requests of shop/s1; what GitHub tells of it comes through the door."""
+    """Who works on pull requests of shop/s1; the webhooks of GitHub come through the ingress."""
 
     def __init__(self, shop: Workshop) -> None:
         self.shop = shop

@@ -286,7 +286,7 @@ def test_a_build_whose_job_lost_its_parameters_is_known_by_its_queue_item(shop: 
 
 
 def test_a_stranger_that_was_seen_and_seen_to_end_is_seen_again(shop: Workshop) -> None:
-    """The same difference may come twice in a life: what was said about it once does not hide it then."""
+    """The same difference may occur twice in the life of a run: the first report does not hide the second."""
     arrived(shop, "acceptance")
     shop.start_by_hand("acceptance")
     shop.poll()

@@ -44,7 +44,7 @@ def test_what_was_taken_and_not_done_is_put_back_when_the_worker_stops(tmp_path:
 
 
 def test_a_wake_up_on_a_channel_that_was_closed_meanwhile_is_the_loss_of_a_connection(tmp_path: Path) -> None:
-    """Another thread closes it, for its connection broke: whoever sends tries again, and knows the error at worst."""
+    """Another thread closes it, because its connection broke: the sender tries again, and gets an error at worst."""
     with Embedded(tmp_path / "redis", fsync="no") as server:
         found = broker.settings(server.url)
         with broker_library.Connection(found["broker_url"], transport_options=found["broker_transport_options"]) as one:

@@ -27,7 +27,7 @@ Told = Callable[..., Hooked]
 
 @pytest.fixture
 def hooked(workshop: Open) -> Iterator[Told]:
-    """Open a workshop whose door GitHub reaches; it asks about every head and name, however recent the last report."""
+    """Open a workshop to which GitHub delivers; it polls every head and name, however recent the last report."""
     with ExitStack() as stack:
 
         def opened(**how: object) -> Hooked:

@@ -107,7 +107,7 @@ def test_a_delivery_that_concerns_nobody_is_taken_and_forgotten(shop: Workshop) 
 
 
 def test_what_comes_and_goes_within_one_batch_leaves_nothing_and_stops_nothing(shop: Workshop) -> None:
-    """A stranger's build that has started and ended before the turn was taken; a run that is cancelled at once."""
+    """An unmanaged build that has started and ended before the turn was taken; a run that is cancelled at once."""
     for result in (None, Outcome.SUCCESS):
         shop.context.inbox.add(BuildSeen("cdp", "shop/acceptance", 7, result), str(result))
     shop.context.inbox.add(LockAsked("build", "kim", "to look"), "lock")
@@ -186,7 +186,7 @@ def test_more_than_one_batch_is_taken_in_one_go(shop: Workshop) -> None:
 
 
 def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
-    """Else a GitHub that hangs would hold up what is for Jenkins, and nothing for GitHub would ever be given up."""
+    """Otherwise a GitHub that hangs would delay effects for Jenkins, and Interlock would give up none for GitHub."""
     for kind, performer in PERFORMERS.items():
         package = performer.__module__.split(".")[:2]
         family = {"github": "github", "jenkins": "jenkins", "people": "people"}[package[1]]

@@ -95,7 +95,7 @@ def sender(redis: Redis) -> int:
 
 
 def ticks(redis: Redis) -> int:
-    """How many ticks have been sent; nobody takes them."""
+    """The number of sent ticks; no worker takes them."""
     found: Any = redis.lrange(QUEUE, 0, -1)
     return [json.loads(raw)["headers"]["task"] for raw in found].count("interlock.tick")
 

@@ -168,18 +168,18 @@ class Workshop(BuildingWorld):
         self.context.store.commit("workshop", entries, Work([], [], list(effects), [], None))
 
     def claim(self, effect: Effect) -> Claim | None:
-        """Claim what is due of the effect's family; None if nothing is due now."""
+        """Claim a due effect of the family; None if none is due now."""
         return claim_next(self.runtime, self.context, family_of(effect))[0]
 
     def claim_for(self, effect: Effect, milliseconds: int) -> Claim:
-        """Claim what is due of the effect's family for so long only, as by a worker that then stalls or dies."""
+        """Claim the due effects of the family for so many seconds, as a worker that then stalls or dies."""
         outbox = Outbox(self.context.redis, self.context.keys, claim_ms=milliseconds)
         claim = claim_next(self.runtime, replace(self.context, outbox=outbox), family_of(effect))[0]
         assert claim is not None, "nothing is due"
         return claim
 
     def try_once(self, effect: Effect) -> list[Event]:
-        """One try at what is due; returns the events that came of it."""
+        """Try a due effect once; return the events that result."""
         claim = self.claim(effect)
         assert claim is not None, "nothing is due"
         perform(self.runtime, self.context, claim)
@@ -214,7 +214,7 @@ class Workshop(BuildingWorld):
         return self.heard()
 
     def heard(self) -> list[Event]:
-        """The events in the inbox that nobody has taken yet."""
+        """The events in the inbox that no turn has taken yet."""
         cursor = self.context.redis.hget(self.context.keys.meta, "cursor") or b"0-0"
         rows = self.context.redis.xrange(self.context.keys.inbox, min=b"(" + cursor)
         return [load_event(fields[b"b"]) for _, fields in rows]
@@ -328,10 +328,10 @@ class Workshop(BuildingWorld):
         self.poll()
 
     def end_withdrawn(self) -> None:
-        """Jenkins has ended every build that it was asked to end, and is asked until it says so."""
+        """Let Jenkins end every build that Interlock has aborted, and poll until Jenkins reports it."""
         deadline = time.monotonic() + 60
         while any(run.status is Status.ENDING for run in self.board.runs.values()):
-            assert time.monotonic() < deadline, "Jenkins does not end what it was asked to end"
+            assert time.monotonic() < deadline, "Jenkins does not end the aborted builds"
             self.work()
             self.poll()
 

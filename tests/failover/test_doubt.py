@@ -66,7 +66,7 @@ def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patie
         patient.all_due("jenkins")
         assert patient.try_once(patient.trigger()) == []
     (delay,) = patient.context.delays.all()
-    assert "of the same commit was started, and the store has forgotten it" in delay.why
+    assert "of the same commit, which the store has forgotten" in delay.why
     patient.release("acceptance")
     patient.all_due("jenkins")
     (event,) = patient.try_once(patient.trigger())
@@ -131,7 +131,7 @@ def test_where_a_newer_commit_was_rolled_out_that_was_forgotten_an_older_one_is_
         patient.all_due("jenkins")
         assert patient.try_once(patient.trigger(stage="production")) == []
     (delay,) = patient.context.delays.all()
-    assert "of a newer commit was started" in delay.why
+    assert "of a newer commit, which the store has forgotten" in delay.why
     patient.release("production", "FAILURE")
     patient.all_due("jenkins")
     (event,) = patient.try_once(patient.trigger(stage="production"))

@@ -16,6 +16,7 @@ from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import VERIFY, AbortLevel, Lane, Mode, Step, Track
 from bot.core.model.run import Attempt, End, Run, Status, Verification
 from bot.core.rules.decision import Decision
+from bot.core.rules.notices import standing
 from bot.reporting.explain import why, why_of_verification
 from bot.reporting.messages import words
 from bot.reporting.view import view
@@ -404,7 +405,9 @@ def _endings(board: Board, decision: Decision, was: Before, memory: Memory, trut
 
 def _indexes(board: Board) -> None:
     """The cheap look-ups answer what a recount answers."""
-    assert indexes_of(board) == indexes_of(rebuilt(board))
+    anew = rebuilt(board)
+    assert indexes_of(board) == indexes_of(anew)
+    assert standing(board) == standing(anew)
     for step in board.steps():
         assert board.queue_length(step) == sum(
             run.status is Status.WAITING and run.step == step for run in board.runs.values()

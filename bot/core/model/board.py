@@ -38,6 +38,7 @@ from bot.core.model.stage_state import (
     UnmanagedBuild,
     follow_up_due,
 )
+from bot.core.model.standing import Standing, may_open_lock
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Board:
     #: The configuration in force (the header has it), and the layout that follows from it.
     pipeline: Pipeline = field(init=False)
     layout: Layout = field(init=False)
+    #: The locks and their fixes, kept by the rules; None: one of them, or the header, has changed since.
+    standing: Standing | None = field(default=None, init=False, compare=False)
     _indexes: Indexes = field(default_factory=Indexes)
     #: The versions of each service, by step.
     _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
@@ -255,8 +258,7 @@ class Board:
         """Return the next time at which something is due, in seconds since the epoch; None: nothing is due.
 
         The end of a lock, the start of a freeze, the end of a backoff, the time limit of a build, a firmer abort and a
-        notice are due at their times. While a clean-up is under way, the next decision is due at once: the result is
-        `now`.
+        notice are due at their times. While a clean-up is under way, the next decision is due at once: at `now`.
         """
         if self.clean_ups:
             return now
@@ -296,8 +298,6 @@ class Board:
 
     def duplicates(self) -> list[UnmanagedBuild]:
         """Return the duplicates that were asked to end, in a fixed order."""
-        if not self.unmanaged:
-            return []
         return sorted((f for f in self.unmanaged.values() if f.abort is not None), key=lambda f: f.key)
 
     def _aborts(self) -> Iterator[Abort]:
@@ -366,12 +366,16 @@ class Board:
         """Update what follows from the records, after `before` was replaced by `after` in its table."""
         if kind is Run or kind is Verification:
             self._indexes.change(before, after)
+            if self.standing is not None and (may_open_lock(before) or may_open_lock(after)):
+                self.standing = None
         elif kind is Counters:
             self.counters = after
+        elif kind is Lock:
+            self.standing = None
         elif kind is StageVersion:
             self._find_by_step(before, after)
         elif kind is Header:
-            self.header = after
+            self.header, self.standing = after, None
             self._follow_header()
         elif kind is UnmanagedBuild:
             self._indexes.change_unmanaged(before, after)

@@ -20,6 +20,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.messages import Phrase, Phrased, RanTooLong
 from bot.core.model.pipeline import Mode
 from bot.core.model.stage_messages import LockExpired, StoreRestored
+from bot.core.model.standing import Standing
 from bot.core.rules import (
     builds,
     cleanup,
@@ -61,7 +62,7 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
     if decision.has_stage_news() or board.follow_ups or (board.locks and board.pipeline.notices.has_times):
         stage_notices.tell_people(decision)
     if board.locks or standing is not None:
-        notices.tell_what_stands(decision, event, standing or notices.Standing(board.pipeline))
+        notices.tell_what_stands(decision, event, standing or Standing(board.pipeline))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
     if decision.notifies:

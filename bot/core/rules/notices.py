@@ -7,14 +7,13 @@ All of it follows from the board and from the news that the decision collected, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner, Comment, FindPull, LockNotice, Notify
 from bot.core.model.events import BannerOverwritten, Event, PullMoved, WeekEnded
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, WeekNotice
-from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Stage, Step
+from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Service, Stage, Step
 from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_messages import (
@@ -27,25 +26,20 @@ from bot.core.model.stage_messages import (
     NothingLocked,
 )
 from bot.core.model.stage_state import Lock
+from bot.core.model.standing import Standing
 from bot.core.rules.decision import Decision, News
 from bot.core.rules.fast_lane import fixes
 from bot.core.rules.freeze_windows import last_freeze
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The state that banners and lock notices depend on: cheap to take and to compare in each decision."""
-
-    pipeline: Pipeline
-    locks: tuple[Lock, ...] = ()
-    #: By service that holds a lock: the runs on their way to open it.
-    fixes: dict[str, list[Run]] = field(default_factory=dict)
-    #: Jenkins was not asked yet for earlier banners of ours, so none is written over them.
-    unproven: bool = False
-
-
 def standing(board: Board) -> Standing:
-    """Return the present state; it is empty while the pipeline observes."""
+    """Return the present state; it is empty while the pipeline observes. Most decisions leave it as it is."""
+    if board.standing is None:
+        board.standing = _standing(board)
+    return board.standing
+
+
+def _standing(board: Board) -> Standing:
     if not board.locks or board.header.mode is Mode.OBSERVE:
         return Standing(board.pipeline)
     locks = tuple(board.every_lock())
@@ -56,7 +50,7 @@ def standing(board: Board) -> Standing:
 def tell_what_stands(decision: Decision, event: Event, before: Standing) -> None:
     """Update banners and lock notices; `before`: the state when the decision began."""
     after = standing(decision.board)
-    if before != after:
+    if before is not after and before != after:
         decision.effects += _changed_banners(_banners(before), _banners(after))
         decision.effects += _changed_lock_notices(before, after)
     decision.effects += _late_lock_notice(event, after)

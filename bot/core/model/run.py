@@ -170,6 +170,8 @@ class Merge:
 
     def with_authors(self, *found: PullAuthor) -> Merge:
         """Return the merge with these authors added, each once for each pull request; empty logins are left out."""
+        if not found and not self.authors:
+            return self
         own = PullAuthor(self.pull or 0, self.author)
         more = (each for each in (*self.authors, *found) if each.login and each != own)
         return replace(self, authors=tuple(dict.fromkeys(more))[:AUTHORS_KEPT])

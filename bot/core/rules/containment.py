@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.core.model.board_records import PushedCommits, ServiceState
 from bot.core.model.effects import Compare, FindPull
 from bot.core.model.events import ContainmentKnown, Merged
@@ -22,22 +24,29 @@ QUESTIONS = 32
 
 
 def remember_push(decision: Decision, state: ServiceState, event: Merged) -> ServiceState:
-    """Remember a push, and its commits if there are several."""
-    known = state
-    if event.push_id:
-        pushes = (*state.pushes, event.push_id)[-PUSHES:]
-        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
-    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
-        state = _with_pushed(state, event.sha, event.commits)
-    if state is not known:
-        decision.board.put(state)
+    """Store a push, and its commits if there are several."""
+    changes = push_of(state, event)
+    if not changes:
+        return state
+    state = replace(state, **changes)
+    decision.board.put(state)
     return state
 
 
-def _with_pushed(state: ServiceState, head: str, commits: tuple[str, ...]) -> ServiceState:
-    """Return the state with the commits that came to main together with `head`."""
+def push_of(state: ServiceState, event: Merged) -> dict[str, Any]:
+    """Return the fields of the state that change with a push: its key, and its commits if there are several."""
+    changes: dict[str, Any] = {}
+    if event.push_id:
+        changes = {"pushes": (*state.pushes, event.push_id)[-PUSHES:], "push_count": state.push_count + 1}
+    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
+        changes |= _with_pushed(state, event.sha, event.commits)
+    return changes
+
+
+def _with_pushed(state: ServiceState, head: str, commits: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of the state that change with the commits that came to main together with `head`."""
     pushed = (*state.pushed, PushedCommits(head, commits[-COMMITS:]))[-PUSHED:]
-    return replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
+    return {"pushed": pushed, "pushed_count": state.pushed_count + 1}
 
 
 def ask_containment(decision: Decision, service: str, *, base: str, head: str, listed: bool = False) -> None:
@@ -131,7 +140,7 @@ def carry_missed(decision: Decision, event: ContainmentKnown) -> None:
     missed = tuple(sha for sha in event.commits if sha not in told and not board.of_commit(event.service, sha))
     if configured is None or not missed:
         return
-    board.put(_with_pushed(state, event.head, missed))
+    board.put(replace(state, **_with_pushed(state, event.head, missed)))
     for sha in missed[-ASKED:]:
         where = (event.service, configured.repository, configured.branch, sha)
         decision.do(FindPull(*where, decision.limits.pull_told, carried_by=event.head))

@@ -44,18 +44,20 @@ def accept_merge(decision: Decision, event: Merged) -> None:
     if event.push_id and event.push_id in state.pushes:
         _known(decision, event, Phrase.SAME_PUSH)
         return
-    state = containment.remember_push(decision, state, event)
-    position = _known_position(decision, state, event)
-    if position is None and (head := _carried_by(state, event)) is not None:
-        _carry(decision, event, head)
-    elif position is None and _began_elsewhere(state.history, event):
-        head = state.history.head.sha if state.history.head is not None else ""
-        told = ForcePushUnplaced(event.sha, event.before or "", head)
-        decision.tell(FactKind.FORCE_PUSH_UNPLACED, told, service=event.service, sha=event.sha)
-    elif position is None:
+    position, head = _known_position(decision, state, event), _carried_by(state, event)
+    began_elsewhere = position is None and head is None and _began_elsewhere(state.history, event)
+    if position is None and head is None and not began_elsewhere:
         _accept(decision, state, event)
         _absorb(decision, event)
-    else:
+        return
+    state = containment.remember_push(decision, state, event)
+    if began_elsewhere:
+        main = state.history.head.sha if state.history.head is not None else ""
+        told = ForcePushUnplaced(event.sha, event.before or "", main)
+        decision.tell(FactKind.FORCE_PUSH_UNPLACED, told, service=event.service, sha=event.sha)
+    elif position is None and head is not None:
+        _carry(decision, event, head)
+    elif position is not None:
         if event.forced:
             _rewritten(decision, state, position, event.before)
         elif event.before is not None:
@@ -230,6 +232,7 @@ def find_pull(decision: Decision, event: PullFound) -> None:
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
+    """Store a new commit and its push, and start its run."""
     # A forced head without a previous head was found by polling: perhaps main has moved on since.
     history, position = state.history.push(event.before, event.sha, forced=event.forced and event.before is not None)
     if event.forced:
@@ -237,8 +240,11 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     is_head = history.head == position
     forced = event.forced and (is_head or event.before is not None)
     forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads
+    push = containment.push_of(state, event)
     moves = state.moves + 1
-    decision.board.put(replace(state, history=history, forced_heads=forced_heads, moves=moves, unconfirmed_head=""))
+    decision.board.put(
+        replace(state, history=history, forced_heads=forced_heads, moves=moves, unconfirmed_head="", **push)
+    )
     if event.forced == (event.before is None):  # polled, or an ordinary push; a pull request waits for its push
         containment.ask_what_was_missed(decision, state, event.before, event.sha)
     _start(decision, event, position)

@@ -109,15 +109,26 @@ def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Blocker | 
 
 def admit_waiting(decision: Decision) -> None:
     """Admit every run that may enter now. Called once after every event, so that no free slot stays empty."""
-    told = -1
+    board, told = decision.board, -1
     # A run that ends instead of entering (F11) may be the one that others waited behind (F6), and one that enters may
     # contain another that was checked before. Both add facts, so all steps are checked again until there is no new
     # fact.
     while told != len(decision.facts):
         told = len(decision.facts)
-        for step in decision.board.steps_with_room():
-            if stage_blocked_by(decision.board, step, decision.now) is None:
+        for step in board.steps_with_room():
+            if stage_blocked_by(board, step, decision.now) is None and not (
+                board.locks and _locked_for_all(board, step)
+            ):
                 _fill(decision, step)
+
+
+def _locked_for_all(board: Board, step: Step) -> bool:
+    """L3: return whether a lock keeps out everyone in a queue, because its first run is an ordinary one of main."""
+    locks = board.locks_of(step.stage) if step.track is Track.REAL else []
+    if all(lock.freeze for lock in locks):
+        return False
+    first = next(board.queue(step))
+    return first.lane is Lane.MAIN and not first.retrying
 
 
 class _Look(NamedTuple):

@@ -8,6 +8,8 @@ from bot.core.model.events import (
     CancelAsked,
     Event,
     FastLaneAsked,
+    FreezesPlanned,
+    LetThroughAsked,
     LockAsked,
     ModeAsked,
     MoveAsked,
@@ -16,6 +18,7 @@ from bot.core.model.events import (
     UnlockAsked,
     WatchAsked,
 )
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Job, Mode, Step, Verify
 from bot.core.model.run import End
 from bot.core.rules.consequences import Consequences, foresee
@@ -219,7 +222,24 @@ def test_a_verification_that_changes_has_no_permit() -> None:
     town.send(PullMoved("S1", 7, "p" * 40))
     (verification,) = town.board.verifications
     found = untouched(town.board, ModeAsked(Mode.PAUSE, "ann", "why"), town.now, town.limits)
-    assert [each.run for each in found.called_back] == [verification] and found.permits == ()
+    assert [each.run for each in found.called_back] == [verification]
+    assert found.permits == found.let_through == ()
+
+
+def test_a_run_is_let_through_freezes_once() -> None:
+    town = Town()
+    begins = town.now + 10
+    freeze = Freeze("night", (PRE,), (FreezeWindow(begins, begins + 900),), role="operator")
+    town.send(FreezesPlanned((freeze,)))
+    town.tick(20)
+    for service in "S1", "S2":
+        town.merge_up_to(service, "a", PRE)
+    asked = LetThroughAsked(town.key("S1a"), "ann", "the shop is down")
+    found = untouched(town.board, asked, town.now, town.limits)
+    assert [each.run for each in found.let_through] == [town.key("S1a")]
+    town.send(ModeAsked(Mode.PAUSE, "ann", "why"))
+    town.send(asked)
+    assert untouched(town.board, MoveAsked(town.key("S1a"), "ann", "first"), town.now, town.limits).let_through == ()
 
 
 def test_a_run_that_begins_and_ends_in_one_decision_ends_and_nothing_else() -> None:

@@ -149,7 +149,7 @@ def test_a_dead_letter(well: World) -> None:
     github = well.town.github.control
     github.fault("status", route="POST .*/statuses", count=1, status=422, body='{"message": "Validation Failed"}')
     well.push("S1", title="one whose status GitHub does not take")
-    is_told(well, "dead-letters", "1 action of epages was given up", "degraded")
+    is_told(well, "dead-letters", "Interlock gave up 1 action of epages", "degraded")
     assert "done:" in well.typed("dead-letters", "retry", "--all")
     is_over(well, "dead-letters")
 

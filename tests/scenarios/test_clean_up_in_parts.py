@@ -9,6 +9,7 @@ from bot.core.model.effects import Trigger
 from bot.core.model.events import ModeAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Mode
+from bot.core.model.run import Status
 from bot.core.rules.consequences import foresee
 from bot.core.rules.decision import DecisionLimits
 from bot.store.codec import dump_record, field_of, load_record
@@ -54,6 +55,22 @@ def test_a_part_goes_in_each_decision_and_the_next_is_due_at_once(town: Town) ->
     town.tick(0)
     assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c", "S1e"]
     assert town.board.next_due(town.now) is None
+
+
+def test_who_is_leaving_and_whose_build_has_not_ended_takes_no_part_of_the_next_decision() -> None:
+    town = Town(shop(acceptance=None), DecisionLimits(removed_at_once=1))
+    town.merge_up_to("S1", "a", PRE)
+    for letter in "bcd":
+        town.merge_up_to("S1", letter, ACC)
+        town.start_build(f"S1{letter}")
+    town.fail_build("S1a")
+    town.merge("S1", "g")
+    while "S1g" in town.live():
+        town.pass_build("S1g")
+    for _ in "bcd":
+        town.tick(0)
+    assert [run.status for run in town.board.of_service("S1")] == [Status.ENDING] * 3
+    assert town.locks() == []
 
 
 def test_what_the_next_parts_do_is_foreseen(town: Town) -> None:

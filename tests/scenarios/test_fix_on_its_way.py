@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from bot.core.model.events import BuildSeen, ContainmentKnown
+from bot.core.model.events import BuildSeen, ContainmentKnown, ModeAsked, RetryAsked
 from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Outcome
 from bot.core.model.run import Status
@@ -428,3 +428,13 @@ def test_a_second_lock_of_the_service_changes_nothing_for_the_fix_that_is_on_its
     assert [len(town.locks(stage)) for stage in (PRE, PRODUCTION)] == [1, 1]
     assert FactKind.RUN_PROMOTED not in {fact.kind for fact in town.facts}
     assert len(town.run("S1e").story) == before
+
+
+def test_the_repeat_of_the_failed_build_is_named_before_a_newer_fix() -> None:
+    """Both are on their way to open the lock: S1a waits to be repeated while the pipeline pauses, S1e is its fix."""
+    town = Town()
+    town.break_stage("S1", "a")
+    town.merge("S1", "e")
+    town.send(ModeAsked(Mode.PAUSE, "ann", "why"))
+    town.send(RetryAsked(town.key("S1a"), "ann", "flaky"))
+    assert [run.sha for run in fast_lane.fixes(town.board, "S1")] == ["S1a", "S1e"]

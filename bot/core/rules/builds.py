@@ -241,7 +241,6 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.tell(FactKind.BUILD_PASSED, messages.StepPassed(run.step, run.who), run)
     passed = messages.StepPassed(run.step)
     decision.status(run, run.step, "success", passed)
-    decision.note(run)
     if _deploys(decision, run):
         _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
     # The run gives up its slot first, because this decision also admits the next run.

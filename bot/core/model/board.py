@@ -38,7 +38,7 @@ from bot.core.model.stage_state import (
     UnmanagedBuild,
     follow_up_due,
 )
-from bot.core.model.standing import Standing, may_open_lock
+from bot.core.model.standing import Standing
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Board:
     #: The configuration in force (the header has it), and the layout that follows from it.
     pipeline: Pipeline = field(init=False)
     layout: Layout = field(init=False)
-    #: The locks and their fixes, kept by the rules; None: one of them, or the header, has changed since.
+    #: The locks and their fixes, kept by the rules; None: a lock, a run of its service, or the header has changed.
     standing: Standing | None = field(default=None, init=False, compare=False)
     _indexes: Indexes = field(default_factory=Indexes)
     #: The versions of each service, by step.
@@ -366,7 +366,7 @@ class Board:
         """Update what follows from the records, after `before` was replaced by `after` in its table."""
         if kind is Run or kind is Verification:
             self._indexes.change(before, after)
-            if self.standing is not None and (may_open_lock(before) or may_open_lock(after)):
+            if self.standing is not None and (after or before).service in self.standing.fixes:
                 self.standing = None
         elif kind is Counters:
             self.counters = after

@@ -338,4 +338,5 @@ def verified_pull(key: str) -> tuple[str, int] | None:
 
 def version_stamp(at: float) -> str:
     """Return a time (seconds since the epoch) as artifact versions have it: `20261125214005`, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")
+    when = datetime.fromtimestamp(at, UTC)  # `strftime` takes twice as long, and every merge needs a stamp
+    return f"{when.year:04}{when.month:02}{when.day:02}{when.hour:02}{when.minute:02}{when.second:02}"

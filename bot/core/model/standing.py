@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.core.model.pipeline import Lane, Pipeline
-from bot.core.model.run import Buildable, Run
+from bot.core.model.pipeline import Pipeline
+from bot.core.model.run import Run
 from bot.core.model.stage_state import Lock
 
 
@@ -19,8 +19,3 @@ class Standing:
     fixes: dict[str, list[Run]] = field(default_factory=dict)
     #: Jenkins was not asked yet for earlier banners of ours, so none is written over them.
     unproven: bool = False
-
-
-def may_open_lock(built: Buildable | None) -> bool:
-    """Return whether it can be one of `Standing.fixes`: a run that is on the fast lane, or repeats a build."""
-    return built is not None and built.verifies is None and (built.lane is Lane.FAST or built.retrying)

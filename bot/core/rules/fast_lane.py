@@ -121,6 +121,17 @@ def kept_out(board: Board, stage: str, run: Run) -> bool:
     return _close_to_fixes(locks) if run.retrying else bool(locks) and not _let_in(locks, stage, run)
 
 
+def keeps_out_all(board: Board, step: Step) -> bool:
+    """L3 Keeping out. Return whether no run in a queue may enter: the first is neither a retry nor a fix.
+
+    The lock of a freeze does not count, because the freeze may except any of them.
+    """
+    if not board.locks or step.track is not Track.REAL or all(lock.freeze for lock in board.locks_of(step.stage)):
+        return False
+    first = next(board.queue(step), None)
+    return first is not None and first.lane is Lane.MAIN and not first.retrying
+
+
 def closed_to_fixes(board: Board, stage: str, run: Run) -> bool:
     """L4 Retry. A manual lock that lets no fixes in keeps out a retry too: a person closed the stage on purpose."""
     return _close_to_fixes(counting(board, stage, run))

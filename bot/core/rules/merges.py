@@ -75,7 +75,7 @@ def _start_undecided(decision: Decision, event: Merged) -> bool:
     carried = board.of_commit(state.key, event.sha) or stage_versions.is_through(board, state.key, event.sha)
     if head is None or not state.undecided_head == event.sha == head.sha or carried:
         return False
-    board.put(replace(state, undecided_head=""))
+    board.put(replace(state, undecided_head="", number=state.number + 1))
     _start(decision, event, head)
     return True
 
@@ -240,26 +240,28 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     is_head = history.head == position
     forced = event.forced and (is_head or event.before is not None)
     forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads
-    push = containment.push_of(state, event)
-    moves = state.moves + 1
-    decision.board.put(
-        replace(state, history=history, forced_heads=forced_heads, moves=moves, unconfirmed_head="", **push)
-    )
+    changes = containment.push_of(state, event)
+    changes |= {"history": history, "forced_heads": forced_heads, "unconfirmed_head": ""}
+    decision.board.put(replace(state, moves=state.moves + 1, number=state.number + 1, **changes))
     if event.forced == (event.before is None):  # polled, or an ordinary push; a pull request waits for its push
         containment.ask_what_was_missed(decision, state, event.before, event.sha)
     _start(decision, event, position)
 
 
 def _start(decision: Decision, event: Merged, position: Position) -> None:
-    """Start the run of a merge, on the fast lane if it is the head of main and the lane is open to it."""
+    """Start the run of a merge, on the fast lane if it is the head of main and the lane is open to it.
+
+    The record of the service has the number of the run already: a merge stores that record once.
+    """
     told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
     decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
-    is_head = decision.board.service(event.service).history.head == position
+    state = decision.board.service(event.service)
+    is_head = state.history.head == position
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     pulls = () if event.pull is None else (event.pull,)
     merge = labelled(Merge(event.pull, pulls, event.title, event.author), event.labels)
     merge = merge.with_authors(*_of_commits(event))
-    start_run(decision, event.service, position, lane, merge=merge)
+    start_run(decision, event.service, position, lane, merge=merge, number=state.number)
 
 
 def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:
@@ -375,10 +377,8 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     board = decision.board
     state = board.service(event.service)
     asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
-    base, head = (
-        containment.position_of(decision, event.service, event.base),
-        containment.position_of(decision, event.service, event.head),
-    )
+    base = containment.position_of(decision, event.service, event.base)
+    head = containment.position_of(decision, event.service, event.head)
     history = state.history
     if base is not None and head is not None and history.contains(head, base) is None:
         history = history.learn(base, head, contains=event.contains)
@@ -394,9 +394,6 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     decision.tell(FactKind.CONTAINMENT_KNOWN, told, service=event.service, sha=event.base)
     if asked != state.asked:  # else it was answered before, and pushes since may be forgotten
         containment.carry_missed(decision, event)
-    if (
-        state.unconfirmed_head
-        and history.head is not None
-        and (history.head.sha, state.unconfirmed_head) == (event.base, event.head)
-    ):
+    about_main = history.head is not None and (history.head.sha, state.unconfirmed_head) == (event.base, event.head)
+    if state.unconfirmed_head and about_main:
         see_head(decision, HeadSeen(event.service, state.unconfirmed_head, state.moves))

@@ -59,12 +59,17 @@ PAUSED, BACKOFF, FULL = Blocker(Why.PAUSED), Blocker(Why.BACKOFF), Blocker(Why.F
 
 def stage_blocked_by(board: Board, step: Step, now: float) -> Blocker | None:
     """Return what keeps every run out of a step: the mode, a backoff, no free slot; None: nothing does."""
+    return _held_up(board, step, now) or (FULL if board.is_full(step) else None)
+
+
+def _held_up(board: Board, step: Step, now: float) -> Blocker | None:
+    """Return what keeps every run out of a step, whether it has a free slot or not: the mode, a backoff."""
     if board.header.mode is not Mode.RUN:
         return PAUSED
     backoff = board.backoffs.get(str(step)) if board.backoffs else None
     if backoff is not None and now < backoff.retry_at:
         return BACKOFF
-    return FULL if board.is_full(step) else None
+    return None
 
 
 def run_blocked_by(board: Board, run: Run) -> Blocker | None:
@@ -111,24 +116,12 @@ def admit_waiting(decision: Decision) -> None:
     """Admit every run that may enter now. Called once after every event, so that no free slot stays empty."""
     board, told = decision.board, -1
     # A run that ends instead of entering (F11) may be the one that others waited behind (F6), and one that enters may
-    # contain another that was checked before. Both add facts, so all steps are checked again until there is no new
-    # fact.
+    # contain another that was checked before. Both add facts: all steps are checked until there is no new fact.
     while told != len(decision.facts):
         told = len(decision.facts)
         for step in board.steps_with_room():
-            if stage_blocked_by(board, step, decision.now) is None and not (
-                board.locks and _locked_for_all(board, step)
-            ):
+            if _held_up(board, step, decision.now) is None and not fast_lane.keeps_out_all(board, step):
                 _fill(decision, step)
-
-
-def _locked_for_all(board: Board, step: Step) -> bool:
-    """L3: return whether a lock keeps out everyone in a queue, because its first run is an ordinary one of main."""
-    locks = board.locks_of(step.stage) if step.track is Track.REAL else []
-    if all(lock.freeze for lock in locks):
-        return False
-    first = next(board.queue(step))
-    return first.lane is Lane.MAIN and not first.retrying
 
 
 class _Look(NamedTuple):
@@ -275,42 +268,48 @@ def start_run(
     merge: Merge = NO_MERGE,
     permit: str | None = None,
     why: Message = HOLDS_LOCK,
+    number: int | None = None,
 ) -> Run:
-    """Put a new run of a commit at the start of its lane; `why`: the reason for the fast lane."""
+    """Put a new run of a commit at the start of its lane; `why`: the reason for the fast lane.
+
+    `number`: that of the run, if the service's record has it already; None: it takes the next one.
+    """
     board = decision.board
     step, who = fast_lane.route(board.pipeline, lane)[0], Who(service, position.sha)
     told = StartsFast(why, who) if lane is Lane.FAST else Queued(step, who)
     permits = () if permit is None else (permit,)
     story = (Happened(decision.now, replace(told, who=None)),)
-    run = _new_run(decision, service, position, lane=lane, step=step, permits=permits, merge=merge, story=story)
+    number = _next_number(board, service) if number is None else number
+    run = _new_run(decision, service, position, number, lane=lane, step=step, permits=permits, merge=merge, story=story)
     decision.tell(FactKind.RUN_QUEUED, told, run)
     decision.note(run)
     decision.begins(run)
     decision.status(run, step, "pending", WaitsFor(step), debounce=decision.limits.waiting_debounce)
     configured = board.pipeline.service(service)
     if merge.pull is None and configured is not None:
-        decision.do(
-            FindPull(service, configured.repository, configured.branch, position.sha, decision.limits.pull_told)
-        )
+        where = (service, configured.repository, configured.branch, position.sha)
+        decision.do(FindPull(*where, decision.limits.pull_told))
     found = fast_lane.cleaned_up_by(board, run)  # a push reported late may be in a run that has passed already
     if found is not None and found[1]:
         leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
-    else:
-        if lane is Lane.FAST:
-            newest_fix(decision, run)
-            # Before an ordinary stage there is still time: a push may prove it meanwhile.
-            if fast_lane.in_fast_part(board.pipeline, run.step):
-                _ask_early(decision, run)
+    elif lane is Lane.FAST:
+        newest_fix(decision, run)
+        # Before an ordinary stage there is still time: a push may prove it meanwhile.
+        if fast_lane.in_fast_part(board.pipeline, run.step):
+            _ask_early(decision, run)
     return run
 
 
-def _new_run(decision: Decision, service: str, position: Position, **more: Any) -> Run:
-    """Put a run on the board, with the next number of its service; `more`: further fields."""
-    board = decision.board
+def _next_number(board: Board, service: str) -> int:
+    """Take the next number for a run of a service."""
     state = board.service(service)
-    number = state.number + 1
-    board.put(replace(state, number=number))
-    stamp = version_stamp(decision.now)
+    board.put(replace(state, number=state.number + 1))
+    return state.number + 1
+
+
+def _new_run(decision: Decision, service: str, position: Position, number: int, **more: Any) -> Run:
+    """Put a run of this number on the board; `more`: further fields."""
+    board, stamp = decision.board, version_stamp(decision.now)
     run = Run(
         key=f"{service}.{number}",
         service=service,

@@ -143,8 +143,10 @@ def test_what_is_not_configured_has_no_slots(board: Board) -> None:
     assert board.capacity(Step("build")) is None
 
 
-def test_a_stage_without_a_fast_job_has_no_slots_on_the_fast_lane() -> None:
-    assert shop(fast=False).capacity("acceptance", Track.FAST) == 0
+def test_a_pipeline_has_no_slots_for_what_it_does_not_have() -> None:
+    pipeline = shop(fast=False)
+    without = ("acceptance", Track.FAST), ("gone", Track.REAL), ("", Track.VERIFY)
+    assert [pipeline.capacity(*step) for step in without] == [0, 0, 0]
 
 
 def test_the_runs_of_every_service_are_read_oldest_first() -> None:

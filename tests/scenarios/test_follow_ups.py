@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bot.core.model.board import build_board
 from bot.core.model.effects import Mention, Notify
 from bot.core.model.events import DefaultBranchChanged, Merged, TimePassed
@@ -48,9 +50,10 @@ def broken(plan: NoticePlan = PLAN) -> Town:
 
 def wait(town: Town, seconds: float) -> None:
     """The clock looks whenever something is due, as the worker's does, for so long."""
-    end = town.now + seconds
+    end, looks = town.now + seconds, 0
     while (due := town.board.next_due(town.now)) is not None and due <= end:
-        town.now = max(town.now, due)
+        town.now, looks = max(town.now, due), looks + 1
+        assert looks < 1000, f"what is due at {due} stays undone"
         town.send(TimePassed())
     town.now = end
     town.send(TimePassed())
@@ -113,6 +116,22 @@ def test_whoever_was_told_of_an_escalation_hears_that_the_stage_is_open() -> Non
     town.unlock(PRE)
     assert told(town) == [("unlocked", ("chat", "team", "on-call"))]
     assert town.board.follow_ups == {}
+
+
+@pytest.mark.parametrize(
+    ("plan", "topic"),
+    [(replace(PLAN, reminder=None), "escalation"), (replace(PLAN, escalation=()), "reminder"), (NoticePlan(), "")],
+)
+def test_what_a_new_configuration_plans_is_told_of_a_stage_that_was_locked_before(plan: NoticePlan, topic: str) -> None:
+    town = planned(NoticePlan())
+    if topic == "reminder":
+        town.lock(PRE)
+    else:
+        town.break_stage("S1", "a")
+    town.configure(replace(town.board.pipeline, notices=plan))
+    town.quiet()
+    wait(town, 8 * HOUR + MINUTE)
+    assert {said for said, _ in told(town)} == ({topic} if topic else set())
 
 
 def test_the_next_failure_escalates_from_the_beginning() -> None:

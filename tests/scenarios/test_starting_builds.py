@@ -32,6 +32,19 @@ def patient() -> Town:
     return town
 
 
+# -- the order of a queue ----------------------------------------------------------------------------------------
+
+
+def test_whoever_has_passed_a_stage_first_stands_first_before_the_next_one() -> None:
+    """Not whoever was merged first."""
+    town = Town()
+    town.lock(PRE)
+    for service in "S1", "S2", "S3":
+        town.merge_up_to(service, "a", ACC)
+    town.pass_build("S2a", "S3a", "S1a")
+    assert town.queue(PRE) == ["S1a", "S3a", "S2a"]
+
+
 # -- a stage repeats a failed build by itself ------------------------------------------------------------------
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot import core
-from bot.core.model.effects import Trigger, Withdraw
-from bot.core.model.events import PullMoved, Withdrawn
+from bot.core.model.effects import Comment, Trigger, Withdraw
+from bot.core.model.events import ModeAsked, PullMoved, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome, Pipeline, Verify
 from bot.core.model.run import Status
@@ -43,6 +43,25 @@ def test_whoever_has_passed_a_stage_first_stands_first_before_the_next_one() -> 
         town.merge_up_to(service, "a", ACC)
     town.pass_build("S2a", "S3a", "S1a")
     assert town.queue(PRE) == ["S1a", "S3a", "S2a"]
+
+
+def test_a_run_of_the_main_lane_that_enters_in_its_turn_overtakes_nobody() -> None:
+    town = Town()
+    for service in "S1", "S2", "S3":
+        town.merge_up_to(service, "a", PRE)
+    assert (town.runs_in(PRE), town.queue(PRE)) == (["S1a"], ["S3a", "S2a"])
+    before = town.run("S3a").story
+    town.pass_build("S1a")
+    assert town.runs_in(PRE) == ["S2a"]
+    assert town.run("S3a").story == before
+
+
+def test_the_pull_request_of_a_merge_that_enters_nowhere_yet_is_told() -> None:
+    town = Town()
+    town.send(ModeAsked(Mode.PAUSE, "ann", "because"))
+    town.pull("S1", "a", 7)
+    assert town.did(Trigger) == []
+    assert [comment.pull for comment in town.did(Comment, of="S1a")] == [7]
 
 
 # -- a stage repeats a failed build by itself ------------------------------------------------------------------

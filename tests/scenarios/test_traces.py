@@ -480,15 +480,18 @@ def test_a_merge_that_is_told_after_that_answer_starts_once(jenkins: Jenkins) ->
     town = lost(jenkins)
     town.send(HeadSurveyed("S2", "S2a", ""))
     assert not town.board.of_service("S2")
+    number = town.board.service("S2").number
     town.send(Merged("S2", "S2a", "S2z", push_id="z-a"))
     town.send(Merged("S2", "S2a", None, pull=7))
     (run,) = town.board.of_service("S2")
-    assert (run.sha, run.merge.pulls) == ("S2a", (7,))
+    assert (run.sha, run.key, run.merge.pulls) == ("S2a", f"S2.{number + 1}", (7,))
     assert len(town.told(FactKind.MERGE_KNOWN)) == 1, "of the pull request; its push was news"
     head = town.board.service("S2").history.head
     assert head is not None and head.sha == "S2a"
     town.send(Merged("S2", "S2a", "S2z", push_id="once more"))
     assert len(town.board.of_service("S2")) == 1
+    town.send(Merged("S2", "S2c", "S2a", push_id="a-c"))
+    assert [run.key for run in town.board.of_service("S2")] == [f"S2.{number + 1}", f"S2.{number + 2}"]
 
 
 @pytest.mark.parametrize("state", ["success", "failure"])

@@ -45,19 +45,12 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         _known(decision, event, Phrase.SAME_PUSH)
         return
     position, head = _known_position(decision, state, event), _carried_by(state, event)
-    began_elsewhere = position is None and head is None and _began_elsewhere(state.history, event)
-    if position is None and head is None and not began_elsewhere:
+    if position is None and head is None and not _began_elsewhere(state.history, event):
         _accept(decision, state, event)
         _absorb(decision, event)
         return
     state = containment.remember_push(decision, state, event)
-    if began_elsewhere:
-        main = state.history.head.sha if state.history.head is not None else ""
-        told = ForcePushUnplaced(event.sha, event.before or "", main)
-        decision.tell(FactKind.FORCE_PUSH_UNPLACED, told, service=event.service, sha=event.sha)
-    elif position is None and head is not None:
-        _carry(decision, event, head)
-    elif position is not None:
+    if position is not None:
         if event.forced:
             _rewritten(decision, state, position, event.before)
         elif event.before is not None:
@@ -65,6 +58,12 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         if not _start_undecided(decision, event):
             _known(decision, event, Phrase.PUSH_AND_PULL)
         _absorb(decision, event)
+    elif head is not None:
+        _carry(decision, event, head)
+    else:
+        main = state.history.head.sha if state.history.head is not None else ""
+        told = ForcePushUnplaced(event.sha, event.before or "", main)
+        decision.tell(FactKind.FORCE_PUSH_UNPLACED, told, service=event.service, sha=event.sha)
 
 
 def _start_undecided(decision: Decision, event: Merged) -> bool:

@@ -212,7 +212,7 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
     if job is None or service is None or blocker is not None:
         return None
-    verified, freezes = waiting.verifies, board.header.freezes
+    verified = waiting.verifies
     where = {} if verified is None else {"job": job}
     built = decision.update(waiting, status=Status.STARTING, attempt=waiting.attempt.next(), **where)
     decision.do(
@@ -229,7 +229,7 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
             version=built.version,
             pull=verified,
             rolls_out=rolls_out(board.pipeline, built.step),
-            not_after=closes_next(board, built.step, decision.now) if freezes and verified is None else None,
+            not_after=closes_next(board, built.step, decision.now) if board.header.freezes else None,
         )
     )
     return built

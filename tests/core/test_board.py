@@ -19,6 +19,7 @@ from bot.core.model.messages import AskedBy, Verbatim
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Mode, Step, Track, Verify
 from bot.core.model.run import Abort, Attempt, Merge, Moved, PullAuthor, Run, Status, verified_pull
 from bot.core.model.stage_state import Lock, StageBackoff
+from bot.core.rules.notices import standing
 from tests.core.town import Town
 from tests.core.world import indexes_of, rebuilt, records_of, shop
 
@@ -65,6 +66,19 @@ def test_what_is_taken_back_is_in_no_look_up_any_more() -> None:
     assert town.board.version("S2", run.step).present is None
     assert town.board.of_commit("S1", "S1a") == [run]
     assert town.board.take_changes() == []
+
+
+def test_a_run_that_came_and_went_is_taken_back_while_a_stage_is_locked() -> None:
+    town = Town()
+    town.break_stage("S1", "a")
+    town.merge("S2", "b")
+    board, run = town.board, town.run("S2b")
+    before = standing(board), records_of(board), indexes_of(board)
+    new = replace(run, key="S2.9")
+    board.put(new)
+    board.drop(new)
+    board.undo()
+    assert (standing(board), records_of(board), indexes_of(board)) == before
 
 
 def test_header_and_counters_are_taken_back_like_every_record(board: Board) -> None:

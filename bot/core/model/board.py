@@ -348,7 +348,8 @@ class Board:
             after = self._tables[kind].pop(key, None)
             if before is not None:
                 self._tables[kind][key] = before
-            self._follow(kind, after, before)
+            if after is not before:  # a record that came and went has left nothing behind
+                self._follow(kind, after, before)
 
     def queue_number(self) -> int:
         """Hand out the next queue number."""
@@ -358,8 +359,7 @@ class Board:
 
     def stored(self, family: str, key: str) -> Record | None:
         """Return the record of a family (`FAMILIES`) with this key; None if there is none."""
-        kind = next(kind for kind, name in FAMILIES.items() if name == family)
-        found: Record | None = self._tables[kind].get(key)
+        found: Record | None = self._tables[next(k for k, name in FAMILIES.items() if name == family)].get(key)
         return found
 
     def _follow(self, kind: type, before: Any, after: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.model import replaced
-from bot.core.model.board import Board
+from bot.core.model.board import Board, build_board
 from bot.core.model.board_records import FAMILIES, Change, CleanUp
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
@@ -200,6 +200,25 @@ def test_of_two_runs_of_one_commit_the_other_is_found_when_one_has_left() -> Non
     assert town.board.of_commit("S1", "S1a") == [younger]
 
 
+def test_the_runs_of_one_commit_are_read_oldest_first() -> None:
+    """Of twelve services, because the index of a commit is a set."""
+    services = tuple(f"S{number}" for number in range(12))
+    town = Town(shop(services=services))
+    for service in services:
+        for letter in "ab":
+            town.merge(service, letter)
+        town.force_push(service, "a", onto=None)
+        assert [run.key for run in town.board.of_commit(service, f"{service}a")] == [f"{service}.1", f"{service}.3"]
+
+
+def test_the_version_of_a_stage_that_is_gone_is_none_of_the_configured_steps() -> None:
+    town = Town()
+    town.merge_up_to("S1", "a", PRE)
+    assert [version.step.stage for version in town.board.versions_of("S1")] == ["build", ACC]
+    town.configure(shop(without=(ACC,)))
+    assert [version.step.stage for version in town.board.versions_of("S1")] == ["build"]
+
+
 def test_a_service_waits_for_a_step_as_long_as_one_of_its_runs_does() -> None:
     town = Town()
     town.lock(ACC)
@@ -242,6 +261,19 @@ def test_the_queue_is_read_from_any_place_on() -> None:
 
 
 # -- the clock -------------------------------------------------------------------------------------------------
+
+
+def test_the_locks_of_a_stage_are_read_oldest_first(board: Board) -> None:
+    for key, since in ("new", 20.0), ("old", 10.0):
+        board.put(replace(lock(key), since=since))
+    assert [each.since for each in board.locks_of(PRE)] == [10.0, 20.0]
+
+
+def test_a_board_that_is_built_of_its_records_has_no_changes(board: Board) -> None:
+    board.put(lock("1"))
+    anew = build_board(board.header, board.records())
+    assert anew.locks_of(PRE) == board.locks_of(PRE)
+    assert anew.take_changes() == []
 
 
 def test_a_lock_without_an_end_is_never_due(board: Board) -> None:

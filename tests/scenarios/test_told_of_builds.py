@@ -11,7 +11,7 @@ import pytest
 from bot.core.model.effects import Comment, SetStatus, Withdraw
 from bot.core.model.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import ContainedInForgotten
+from bot.core.model.messages import ContainedInForgotten, RunFailed
 from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Attempt, Status
 from tests.core.town import Town
@@ -371,3 +371,12 @@ def test_a_build_that_we_called_back_is_told_once_and_is_no_trouble_of_the_stage
     town.confirm_withdrawal("S1a", "it was cancelled in the queue")
     assert town.told(FactKind.RUN_RECALLED) == ["S1a"]
     assert (town.board.backoffs, town.queue(PRE)) == ({}, ["S1a"])
+
+
+def test_the_story_of_a_run_that_ends_with_its_build_tells_of_that_build() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.start_build("S1a")
+    decision = town.send(town.jenkins.end(town.attempt("S1a"), Outcome.FAILURE))
+    (ended,) = decision.ended
+    assert isinstance(ended.run.story[-1].what, RunFailed)

@@ -159,7 +159,7 @@ def _due(decision: Decision, locks: list[Lock], known: FollowUp) -> _Due:
     """Return the escalation and the reminder that are due at a locked stage; none while the pipeline observes."""
     board, now = decision.board, decision.now
     plan = board.pipeline.notices
-    if board.header.mode is Mode.OBSERVE or not locks or not (plan.escalation or plan.reminder):
+    if board.header.mode is Mode.OBSERVE or not locks or not plan.has_times:
         return NOTHING_DUE
     levels = [number for at, number in escalation_due(plan, locks, known) if at <= now]
     to = tuple(name for number in levels for name in plan.escalation[number - 1].to)

@@ -196,7 +196,7 @@ def loss_sentence(found: Loss) -> str:
     stages = ", ".join(found.locked)
     todo = f"look, then unlock {stages}" if stages else "its stages have been unlocked"
     read = ", ".join(f"{stage} ({words(why)})" for stage, why in found.found)
-    confirm = f"; read from banners, to be confirmed or unlocked: {read}" if read else ""
+    confirm = f"; confirm or open these locks, read from banners: {read}" if read else ""
     return f"state was lost: {found.why}; {todo}{confirm}"
 
 

@@ -149,6 +149,7 @@ def test_a_build_started_by_hand_takes_a_slot_of_its_own_stage_only() -> None:
     town.merge_up_to("S1", "a", PRE)
     assert town.runs_in(PRE) == ["S1a"]
     assert [len(town.board.unmanaged_builds(Step(stage))) for stage in (ACC, PRE)] == [1, 0]
+    assert [town.board.occupied(Step(stage)) for stage in (ACC, PRE)] == [1, 1]
 
 
 def test_what_is_not_configured_has_no_slots(board: Board) -> None:

@@ -141,8 +141,9 @@ def test_after_the_loss_of_the_disk_the_lock_stands_again_and_everything_is_deli
             lambda: {"pre-production/lost", "production/lost"} <= after.board_now().locks.keys(),
         )
         until("the lock stands again", lambda: "S1" in {lock.service for lock in after.board_now().locks.values()})
+        confirm = "confirm or open these locks, read from banners: pre-production: S1 "
         for place in ("/readyz", f"/p/{PIPELINE}"):
-            until(place, lambda place=place: "to be confirmed or unlocked: pre-production: S1 " in after.get(place)[1])
+            until(place, lambda place=place: confirm in after.get(place)[1])
         until("people are told", lambda: after.mails("state was lost"))
         for stage in ("pre-production", "production"):
             done = after.typed("unlock", stage, "--lock", f"{stage}/lost", "--reason", "looked")

@@ -562,7 +562,7 @@ def test_until_the_lock_of_the_loss_is_opened_the_locks_that_were_read_are_to_be
     town = lost(jenkins, mark(jenkins.shows("S1.1", "S1a", PRE, RED)))
     found = loss(town.board, town.now)
     assert found is not None
-    assert f"read from banners, to be confirmed or unlocked: {PRE} (it failed)" in loss_sentence(found)
+    assert f"confirm or open these locks, read from banners: {PRE} (it failed)" in loss_sentence(found)
     town.send(UnlockAsked(PRE, "alex", "looked", lock=lock_key(PRE)))
     found = loss(town.board, town.now)
     assert found is not None and found.found == ()

@@ -16,7 +16,7 @@ from bot.core.model.events import PullMoved
 from bot.core.model.freezes import PullLabels
 from bot.core.model.history import Position
 from bot.core.model.messages import AskedBy, Verbatim
-from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Mode, Step, Track, Verify
+from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Mode, Outcome, Step, Track, Verify
 from bot.core.model.run import Abort, Attempt, Merge, Moved, PullAuthor, Run, Status, verified_pull
 from bot.core.model.stage_state import Lock, StageBackoff
 from bot.core.rules.notices import standing
@@ -150,6 +150,8 @@ def test_a_build_started_by_hand_takes_a_slot_of_its_own_stage_only() -> None:
     assert town.runs_in(PRE) == ["S1a"]
     assert [len(town.board.unmanaged_builds(Step(stage))) for stage in (ACC, PRE)] == [1, 0]
     assert [town.board.occupied(Step(stage)) for stage in (ACC, PRE)] == [1, 1]
+    town.see_unmanaged(ACC, Outcome.SUCCESS)
+    assert [town.board.occupied(Step(stage)) for stage in (ACC, PRE)] == [0, 1]
 
 
 def test_what_is_not_configured_has_no_slots(board: Board) -> None:
@@ -212,12 +214,14 @@ def test_the_runs_of_one_commit_are_read_oldest_first() -> None:
         assert [run.key for run in town.board.of_commit(service, f"{service}a")] == [f"{service}.1", f"{service}.3"]
 
 
-def test_the_version_of_a_stage_that_is_gone_is_none_of_the_configured_steps() -> None:
+def test_a_stage_that_is_gone_has_no_slots_and_its_version_is_none_of_the_configured_steps() -> None:
     town = Town()
     town.merge_up_to("S1", "a", PRE)
     assert [version.step.stage for version in town.board.versions_of("S1")] == ["build", ACC]
+    assert town.board.capacity(Step(ACC)) == 3
     town.configure(shop(without=(ACC,)))
     assert [version.step.stage for version in town.board.versions_of("S1")] == ["build"]
+    assert town.board.capacity(Step(ACC)) == 0
 
 
 def test_a_service_waits_for_a_step_as_long_as_one_of_its_runs_does() -> None:

@@ -9,7 +9,7 @@ from bot.core.model.board import Board, build_board
 from bot.core.model.board_records import Record
 from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
 from bot.core.model.events import BuildSeen, ContainmentKnown
-from bot.core.model.pipeline import VERIFY, AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
+from bot.core.model.pipeline import AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
 from demo.pipeline import pipeline as pictures
 
 SERVICES = ("S1", "S2", "S3")
@@ -192,11 +192,7 @@ def indexes_of(board: Board) -> dict[str, object]:
     """What the cheap look-ups answer, as plain values; time-outs by what they answer, for their heap forgets late."""
     indexes = board._indexes
     return {
-        "queues": {
-            str(step): [run.key for run in board.queue(step)]
-            for step, at in indexes.steps.items()
-            if at.queue and step != VERIFY
-        },
+        "queues": {str(step): list(at.queue) for step, at in indexes.steps.items() if at.queue},
         "verifying": [verification.key for verification in board.verifying()],
         "special": {str(step): sorted(at.special) for step, at in indexes.steps.items() if at.special},
         "in_line": {str(step): dict(at.in_line) for step, at in indexes.steps.items() if at.in_line},

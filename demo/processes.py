@@ -124,13 +124,19 @@ class ProcessWorld(BuildingWorld):
         assert job is not None
         control, match = self.town.jenkins[job.controller].control, {"INTERLOCK_SHA": run.position.sha}
         control.release(job.name, match=match, result=result, tests=list(tests), seconds=self.patience)
-        self.wait_until(f"the end of {name}'s build in {run.step} is known", lambda: self._has_ended(run))
+        what, passes = f"the end of {name}'s build in {run.step} is known", result == "SUCCESS"
+        self.wait_until(what, lambda: self._has_ended(run, passes=passes))
 
-    def _has_ended(self, run: Run) -> bool:
-        """Return whether the attempt that the run had is over."""
+    def _has_ended(self, run: Run, *, passes: bool) -> bool:
+        """Return whether the build of the run in its step is over.
+
+        A build that passes may be of a later attempt than the run had: its trigger may have got no answer.
+        """
         now = self.board_now().runs.get(run.key)
         if now is None or now.status is Status.FAILED:
             return True
+        if passes:
+            return run.step in now.passed
         return (now.step, now.attempt.number) != (run.step, run.attempt.number)
 
     def end_withdrawn(self) -> None:

@@ -157,7 +157,7 @@ all_of = (PATH="$$PATH:/usr/sbin"; for each in $(1); do command -v $$each >/dev/
 # Whether it finds one of them.
 one_of = (for each in $(1); do command -v $$each >/dev/null && exit 0; done; exit 1)
 
-# Chromium without windows: the browser tests take a third of the time. Where no package has it, any Chromium does.
+# Chromium without windows: a page takes a sixth of the processor's time. Where no package has it, any Chromium does.
 headless-shell:
 	$(call installed,$(call one_of,chromium-headless-shell),chromium-headless-shell,Chromium's shell for the browser tests,No chromium-headless-shell here: the browser tests take Chromium$(,) and longer.)
 

@@ -93,8 +93,8 @@ def in_one_order(items: list[pytest.Item], tests: Path) -> None:
 
 
 def number_of_workers() -> int:
-    """Five for two cores that this process may use: four left a fifth of the processor's time unused, and with six the
-    processor was busy and the suite took longer."""
+    """Five for two cores that this process may use: four left a fifth of the processor's time unused. With six an
+    earlier suite took longer, because the processor was busy."""
     return min(max(5 * len(os.sched_getaffinity(0)) // 2, FEWEST), MOST)
 
 

@@ -257,10 +257,8 @@ def _refused_callbacks(contact: ContactSeen) -> Finding:
     """Report that callbacks of a Jenkins have a wrong secret, and none has the right one."""
     what = f"Interlock refuses callbacks of Jenkins {contact.name} ({contact.errors:,} since the last good one): "
     what += contact.error
-    mend = (
-        "check that the address or credential in its Notification plugin contains INTERLOCK_JENKINS_WEBHOOK_SECRET:  "
-    )
-    mend += "`interlock doctor` shows the mistake; Interlock polls its builds meanwhile"
+    mend = "check that the address or credential in its Notification plugin contains INTERLOCK_JENKINS_WEBHOOK_SECRET "
+    mend += "(`interlock doctor` shows the mistake); Interlock polls its builds meanwhile"
     cause = f"callbacks/{contact.name}"
     return Finding(cause, HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
 

@@ -281,8 +281,8 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
 def fixes(board: Board, service: str) -> list[Run]:
     """Return the runs on their way to open the locks of a service, oldest first: its fast runs and repeated builds."""
     coming = board.fast_runs(service)
-    for lock in board.locks.values():
-        holder = board.runs.get(lock.run or "") if lock.service == service else None
+    for lock in board.locks_held_by(service):
+        holder = board.runs.get(lock.run or "")
         if holder is not None and holder.retrying and holder not in coming:
             coming.append(holder)
     coming = [run for run in coming if run.status not in (Status.FAILED, Status.ENDING)]
